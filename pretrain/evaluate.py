@@ -1,0 +1,201 @@
+"""Measure the embedded model: ``python -m pretrain.evaluate --base DIR --held-out DIR --classifier FILE --out DIR``.
+
+Writes ``figures.json`` and grids of pictures. Features are EfficientNet-lite0's. Every part can be asked for alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from clora_core.concepts import Concept, SamplingConfig, Timeline, TrainConfig
+from clora_core.metrics import FeatureNetwork, cosine, nearest_person, unit
+from clora_core.pipeline import load_pipeline, read_base
+from clora_core.sampling import generate
+from clora_core.trainer import train_concept
+from pretrain.captions import plain_caption
+from pretrain.classifiers import CLASSES, accuracy, classify, labels, load_classifier, pixels
+from pretrain.corpus import Corpus, render
+from pretrain.people import draw_person
+from pretrain.sample_people import portraits
+from pretrain.scenes import draw_scene, draw_sitter
+
+EMPTY = Timeline("evaluate", "evaluate", "", "clora", ())
+
+
+def vae_figures(pipe: Any, held_out: np.ndarray, features: FeatureNetwork, out: Path) -> dict[str, float]:
+    """PSNR over 256 held-out portraits, and how well twelve unseen people survive encode and decode."""
+    single = [index for index in range(600) if len(Corpus("held-out")[index].sitters) == 1][:256]
+    pictures = held_out[single]
+    decoded = _reconstruct(pipe, pictures)
+    errors = ((decoded.astype(float) - pictures) ** 2).mean(axis=(1, 2, 3))
+    save_grid([Image.fromarray(p) for pair in zip(pictures[:16], decoded[:16], strict=True) for p in pair], 8, out / "vae.png")
+    between, real = [], []
+    for number in range(12):
+        person = draw_person(random.Random(f"vae/{number}"), unseen=True)
+        originals = list(render(portraits(person, f"vae/{number}", 8)))
+        again = [Image.fromarray(p) for p in _reconstruct(pipe, np.stack([np.asarray(p) for p in originals]))]
+        a, b = features.features(originals), features.features(again)
+        apart = ~np.eye(len(a), dtype=bool)  # never a picture with itself or its own reconstruction
+        between.append((b @ a.T)[apart].mean())
+        real.append((a @ a.T)[apart].mean())
+    psnr = float(np.mean(10 * np.log10(255**2 / errors)))
+    return {"psnr_db": psnr, "cosine_reconstructed_real": float(np.mean(between)), "cosine_real_real": float(np.mean(real))}
+
+
+@torch.no_grad()
+def _reconstruct(pipe: Any, pictures: np.ndarray) -> np.ndarray:
+    parts = []
+    for first in range(0, len(pictures), 16):
+        x = pixels(pictures[first : first + 16]).to(pipe.device, pipe.vae.dtype)
+        decoded = pipe.vae.decode(pipe.vae.encode(x).latent_dist.mean).sample.float().cpu()
+        parts.append(((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
+    return np.concatenate(parts)
+
+
+def prompt_figures(
+    pipe: Any, settings: SamplingConfig, network: Any, features: FeatureNetwork, count: int, out: Path
+) -> dict[str, Any]:
+    """Attributes found in pictures drawn from held-out captions, and KID of those against held-out renders."""
+    scenes = []
+    for index in range(count):
+        rng = random.Random(f"prompt/{index}")
+        sitter = draw_sitter(rng, draw_person(rng, unseen=True), hats=False)
+        scenes.append(draw_scene(rng, (sitter,), plain=True))
+    drawn = [_draw(pipe, plain_caption(scene), settings, seed) for seed, scene in enumerate(scenes)]
+    save_grid(drawn[:48], 12, out / "prompts.png")
+    found, right = classify(network, drawn), {}
+    for key in [key for key in CLASSES if key != "people"]:
+        pairs = [(guess[key], labels(scene)[key]) for guess, scene in zip(found, scenes, strict=True) if key in labels(scene)]
+        right[key] = sum(a == b for a, b in pairs) / len(pairs)
+        if key == "glasses":  # prompts say "glasses" without naming the frame
+            right[key] = sum((a == "none") == (b == "none") for a, b in pairs) / len(pairs)
+    other = [draw_scene(rng, (draw_sitter(rng, draw_person(rng, unseen=True), hats=False),), plain=True)
+             for rng in (random.Random(f"kid/{index}") for index in range(2 * count))]  # fmt: skip
+    renders = features.features(list(render(iter(other))))
+    return {
+        "right": right,
+        "pictures": count,
+        "kid_x1000": 1e3 * kid(features.features(drawn), renders[:count]),
+        "kid_floor_x1000": 1e3 * kid(renders[count:], renders[:count]),
+    }
+
+
+def kid(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased MMD^2 with the cubic kernel (x . y / d * d + 1)^3 on unit vectors, as KID; x: (N, D), y: (M, D)."""
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray((a.astype(float) @ b.astype(float).T + 1) ** 3)
+
+    def inner(a: np.ndarray) -> float:
+        gram = kernel(a, a)
+        return float((gram.sum() - np.trace(gram)) / (len(a) * (len(a) - 1)))
+
+    return inner(x) + inner(y) - 2 * float(kernel(x, y).mean())
+
+
+def pair_figures(pipe: Any, settings: SamplingConfig, network: Any, count: int, out: Path) -> dict[str, float]:
+    """Share of prompts for two people that are drawn as two."""
+    prompts = []
+    for index in range(count):
+        rng = random.Random(f"pair/{index}")
+        sitters = tuple(draw_sitter(rng, draw_person(rng, unseen=True), hats=False) for _ in range(2))
+        prompts.append(plain_caption(draw_scene(rng, sitters, plain=True)))
+    drawn = [_draw(pipe, prompt, settings, seed) for seed, prompt in enumerate(prompts)]
+    save_grid(drawn, 8, out / "pairs.png")
+    return {"drawn_as_two": sum(guess["people"] == "2" for guess in classify(network, drawn)) / count, "pictures": count}
+
+
+def plasticity_figures(
+    pipe: Any, config: TrainConfig, settings: SamplingConfig, features: FeatureNetwork, people: int, out: Path
+) -> dict[str, Any]:
+    """Each unseen person learned alone as a first concept: mean cosine to real pictures and nearest person."""
+    real, drawn, seconds = {}, {}, []
+    for number in range(people):
+        name, person = f"p{number}", draw_person(random.Random(f"plasticity/{number}"), unseen=True)
+        folder = out / "people" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        taught = []
+        for index, picture in enumerate(render(portraits(person, f"teach/{name}", 8))):
+            taught.append(folder / f"{index}.png")
+            picture.save(taught[-1])
+        real[name] = features.features(list(render(portraits(person, f"real/{name}", 16))))
+        began = time.time()
+        with train_concept(pipe, Concept(name, f"<{name}>", tuple(taught)), EMPTY, config) as training:
+            for _ in training:
+                pass
+            timeline = EMPTY.then(training.finish())
+        seconds.append(time.time() - began)
+        pictures = [_draw(pipe, f"a photo of <{name}>", settings, seed, timeline) for seed in range(8)]
+        drawn[name] = features.features(pictures)
+        save_grid([Image.open(path) for path in taught] + pictures, 8, out / f"{name}.png")
+        print(f"{name}: cosine {cosine(drawn[name], real[name]):.3f}, {seconds[-1]:.0f} s", flush=True)
+    mine = {name: sum(nearest_person(row[None], real) == name for row in drawn[name]) for name in drawn}
+    return {
+        "cosine": {name: cosine(drawn[name], real[name]) for name in drawn},
+        "mean_cosine": float(np.mean([cosine(drawn[name], real[name]) for name in drawn])),
+        "mean_feature_cosine": float(np.mean([unit(drawn[n].mean(0)) @ unit(real[n].mean(0)) for n in drawn])),
+        "real_to_real": float(np.mean([cosine(real[name][:8], real[name][8:]) for name in real])),
+        "pictures_nearest_of_8": mine,
+        "mean_seconds": float(np.mean(seconds)),
+    }
+
+
+def _draw(pipe: Any, prompt: str, settings: SamplingConfig, seed: int, timeline: Timeline = EMPTY) -> Image.Image:
+    return generate(pipe, timeline, prompt, settings.updated({"seed": seed, "pictures": 1}))[0]
+
+
+def save_grid(pictures: Sequence[Image.Image], columns: int, path: Path) -> None:
+    """The pictures in rows of ``columns``, in the order given."""
+    w, h = pictures[0].size
+    rows = -(-len(pictures) // columns)
+    grid = Image.new("RGB", (columns * w, rows * h), "white")
+    for index, picture in enumerate(pictures):
+        grid.paste(picture, (index % columns * w, index // columns * h))
+    grid.save(path, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the embedded model.")
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--held-out", type=Path, required=True, help="folder of the held-out pictures")
+    parser.add_argument("--classifier", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--parts", nargs="+", default=["judge", "vae", "prompts", "pairs", "plasticity"])
+    parser.add_argument("--pictures", type=int, default=200, help="prompts of one person to draw")
+    parser.add_argument("--pairs", type=int, default=48)
+    parser.add_argument("--people", type=int, default=10)
+    parser.add_argument("--train", type=json.loads, default={}, help="settings over the model's own, as JSON")
+    parser.add_argument("--sampling", type=json.loads, default={}, help="settings over the model's own, as JSON")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    base, features = read_base(args.base), FeatureNetwork()
+    pipe, network = load_pipeline(args.base), load_classifier(args.classifier)
+    held_out = np.load(args.held_out / "pictures.npy", mmap_mode="r")
+    settings, config = base.sampling.updated(args.sampling), base.train.updated(args.train)
+    corpus = Corpus("held-out")
+    measures: dict[str, Callable[[], Any]] = {
+        "judge": lambda: accuracy(network, held_out, [corpus[index] for index in range(len(held_out))]),
+        "vae": lambda: vae_figures(pipe, held_out, features, args.out),
+        "prompts": lambda: prompt_figures(pipe, settings, network, features, args.pictures, args.out),
+        "pairs": lambda: pair_figures(pipe, settings, network, args.pairs, args.out),
+        "plasticity": lambda: plasticity_figures(pipe, config, settings, features, args.people, args.out),
+    }
+    path = args.out / "figures.json"
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    for part in args.parts:
+        figures[part] = measures[part]()
+        print(part, json.dumps(figures[part]), flush=True)
+        path.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The ten sample people and their held-out pictures: ``python -m pretrain.sample_people --assets DIR --held-out DIR``.
+
+All ten are combinations of parts that pretraining never saw. They come as five pairs that share sex, skin and hair
+colour and differ in the finer features, so that a method has to learn faces and not colours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from pretrain.corpus import names, render
+from pretrain.people import Person, draw_person
+from pretrain.scenes import Scene, draw_scene, draw_sitter
+
+PAIRS = [("Ada", "Esme"), ("Bruno", "Hugo"), ("Chika", "Imani"), ("Dario", "Jonas"), ("Farid", "Theo")]
+ORDER = ["Ada", "Bruno", "Chika", "Dario", "Esme", "Farid", "Hugo", "Imani", "Jonas", "Theo"]
+PICTURES = 8
+
+
+def look_alike(rng: random.Random, first: Person) -> Person:
+    """Another unseen person of the same sex, skin and hair colour; every finer part is drawn anew."""
+    while True:
+        second = draw_person(rng, unseen=True)
+        colours = ("skin", "hair_colour", "glasses")
+        if second.sex == first.sex and all(second.words[key] == first.words[key] for key in colours):
+            return second
+
+
+def sample_people() -> dict[str, Person]:
+    """Name to person, always the same ten, in the order in which they are taught."""
+    people: dict[str, Person] = {}
+    sexes = ["woman", "man", "woman", "man", "man"]
+    skins = ["pale", "tan", "dark", "pale", "brown"]
+    for number, ((first, second), sex, skin) in enumerate(zip(PAIRS, sexes, skins, strict=True)):
+        rng = random.Random(f"sample/{number}")
+        while True:
+            person = draw_person(rng, unseen=True)
+            if person.sex == sex and person.words["skin"] == skin and person.words["hair_colour"] != "none":
+                break
+        people[first], people[second] = person, look_alike(rng, person)
+    clash = {name.lower() for name in people} & set(names())
+    assert not clash, f"sample names used in pretraining: {clash}"
+    return {name: people[name] for name in ORDER}
+
+
+def portraits(person: Person, key: str, count: int) -> Iterator[Scene]:
+    """``count`` ordinary scenes of the person; clothes, mouth, brows and background vary with ``key``."""
+    rng = random.Random(key)
+    for _ in range(count):
+        yield draw_scene(rng, (draw_sitter(rng, person, hats=False),), plain=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Render the ten sample people.")
+    parser.add_argument("--assets", type=Path, required=True, help="folder of the sample concepts")
+    parser.add_argument("--held-out", type=Path, required=True, help="folder of their held-out pictures")
+    args = parser.parse_args()
+    for name, person in sample_people().items():
+        for folder, purpose in ((args.assets, "teach"), (args.held_out, "held-out")):
+            target = folder / name.lower()
+            target.mkdir(parents=True, exist_ok=True)
+            for index, picture in enumerate(render(portraits(person, f"{purpose}/{name}", PICTURES)), start=1):
+                picture.save(target / f"{index:02d}.png", optimize=True)
+        concept = {"name": name, "token": f"<{name.lower()}>", "words": person.words}
+        (args.assets / name.lower() / "concept.json").write_text(json.dumps(concept, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
