@@ -75,7 +75,7 @@ class Classifier(nn.Module):
 
 def pixels(pictures: np.ndarray) -> Tensor:
     """(B, 128, 128, 3) uint8 to the classifier's input."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @torch.no_grad()

@@ -69,5 +69,6 @@ def build_scheduler() -> DPMSolverMultistepScheduler:
         prediction_type="v_prediction",
         algorithm_type="dpmsolver++",
         timestep_spacing="trailing",
+        steps_offset=1,
         rescale_betas_zero_snr=True,
     )

@@ -1,6 +1,6 @@
-"""Train the embedded model: ``python -m pretrain.train vae|unet --corpus DIR --work DIR``.
+"""Train the embedded model: ``python -m pretrain.train vae|unet|decoder --corpus DIR --work DIR``.
 
-Both stages write checkpoints (safetensors) every few minutes and go on from them when started again.
+All stages write checkpoints (safetensors) every few minutes and go on from them when started again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def batch_indices(seed: int, step: int, size: int, count: int) -> np.ndarray:
 
 def to_tensor(pictures: np.ndarray, device: str) -> Tensor:
     """(B, H, W, 3) uint8 to (B, 3, H, W) in [-1, 1], channels last."""
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    tensor = torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
     return tensor.contiguous(memory_format=torch.channels_last)
 
 
@@ -94,13 +94,18 @@ def vae_loss(picture: Tensor, decoded: Tensor, kl: Tensor) -> Tensor:
 
 
 def train_vae(args: argparse.Namespace) -> None:
-    """Stage 1: the autoencoder."""
+    """Stage 1: the autoencoder; or, as stage "decoder", more of its decoder alone, which leaves latents as they are."""
     torch.manual_seed(args.seed)
     pictures = np.load(args.corpus / "pictures.npy", mmap_mode="r")
-    vae = build_vae().to(args.device, memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(vae.parameters(), lr=args.rate, weight_decay=1e-4, betas=(0.9, 0.99))
-    ema = EMAModel(vae.parameters(), decay=0.998, use_ema_warmup=True, power=0.75)
-    checkpoint = Checkpoint(args.work, "vae", vae, optimiser, ema)
+    alone = args.stage == "decoder"
+    vae = AutoencoderKL.from_pretrained(args.work / "vae") if alone else build_vae()
+    vae.to(args.device, memory_format=torch.channels_last)
+    for part in (vae.encoder, vae.quant_conv) if alone else ():
+        part.requires_grad_(False)
+    parameters = [parameter for parameter in vae.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=args.rate, weight_decay=1e-4, betas=(0.9, 0.99))
+    ema = EMAModel(parameters, decay=0.998, use_ema_warmup=True, power=0.75)
+    checkpoint = Checkpoint(args.work, args.stage, vae, optimiser, ema)
     start, total = checkpoint.load(), args.samples // args.batch
     seconds, losses = time.time(), []
     for step in range(start + 1, total + 1):
@@ -111,20 +116,24 @@ def train_vae(args: argparse.Namespace) -> None:
             decoded = vae.decode(posterior.sample()).sample
         loss = vae_loss(x, decoded.float(), posterior.kl())
         loss.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        ema.step(vae.parameters())
+        ema.step(parameters)
         losses.append(F.mse_loss(decoded.detach().float(), x).item())
         if step % 50 == 0:
             psnr = 10 * math.log10(4 / (sum(losses[-50:]) / len(losses[-50:])))
             rate = 50 * args.batch / (time.time() - seconds)
-            print(f"vae {step}/{total} psnr {psnr:.2f} dB, {rate:.1f} pictures/s", flush=True)
+            print(f"{args.stage} {step}/{total} psnr {psnr:.2f} dB, {rate:.1f} pictures/s", flush=True)
             seconds = time.time()
         if step % args.save_every == 0 or step == total:
             checkpoint.save(step)
-    ema.copy_to(vae.parameters())
+    ema.copy_to(parameters)
     vae.save_pretrained(args.work / "vae")
+    if alone and (args.work / "base").exists():
+        base = AutoencoderKL.from_config(AutoencoderKL.load_config(args.work / "base" / "vae"))
+        base.load_state_dict(vae.state_dict())
+        base.half().save_pretrained(args.work / "base" / "vae")
 
 
 def encode_pictures(args: argparse.Namespace, vae: AutoencoderKL) -> np.ndarray:
@@ -162,8 +171,8 @@ def train_unet(args: argparse.Namespace) -> None:
     tokenizer = save_tokenizer(args.work / "tokenizer")
     model = nn.ModuleDict({"text_encoder": build_text_encoder(tokenizer), "unet": build_unet()})
     model.to(args.device, memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01, betas=(0.9, 0.98))
-    ema = EMAModel(model.parameters(), decay=0.9985, use_ema_warmup=True, power=0.75)
+    optimiser = torch.optim.AdamW(model.parameters(), args.rate, (0.9, 0.98), weight_decay=0.01, fused=True)
+    ema = EMAModel(model.parameters(), decay=0.994, use_ema_warmup=True, power=0.75)  # stepped every 4th step
     checkpoint = Checkpoint(args.work, "unet", model, optimiser, ema)
     scheduler, corpus = DDPMScheduler.from_config(build_scheduler().config), Corpus("train")
     start, total = checkpoint.load(), args.samples // args.batch
@@ -181,7 +190,8 @@ def train_unet(args: argparse.Namespace) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        ema.step(model.parameters())
+        if step % 4 == 0:
+            ema.step(model.parameters())
         losses.append(loss.item())
         if step % 50 == 0:
             rate = 50 * args.batch / (time.time() - seconds)
@@ -214,7 +224,7 @@ def save_pipeline(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the embedded model.")
-    parser.add_argument("stage", choices=["vae", "unet"])
+    parser.add_argument("stage", choices=["vae", "unet", "decoder"])
     parser.add_argument("--corpus", type=Path, required=True, help="folder with pictures.npy of pretrain.corpus")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and results")
     parser.add_argument("--samples", type=int, help="pictures to see in all")
@@ -227,13 +237,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    defaults = {"vae": (26_000, 8, 2e-3), "unet": (160_000, 32, 6e-4)}[args.stage]
+    defaults = {"vae": (26_000, 8, 2e-3), "decoder": (16_000, 8, 1e-3), "unet": (160_000, 32, 8e-4)}[args.stage]
     args.samples, args.batch, args.rate = (
         given if given is not None else default
         for given, default in zip((args.samples, args.batch, args.rate), defaults, strict=True)
     )
     (args.work / f"{args.stage}.json").write_text(json.dumps(vars(args), default=str, indent=2) + "\n")
-    {"vae": train_vae, "unet": train_unet}[args.stage](args)
+    {"vae": train_vae, "decoder": train_vae, "unet": train_unet}[args.stage](args)
 
 
 if __name__ == "__main__":

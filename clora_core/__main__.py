@@ -1,0 +1,8 @@
+"""``python -m clora_core``: the command line."""
+
+import sys
+
+from clora_core.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

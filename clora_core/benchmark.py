@@ -1,0 +1,301 @@
+"""Three measurements, each one command and each through the same door as the page.
+
+``speed``     seconds to learn one sample person and to draw a picture, and what the penalty costs.
+``sequence``  the sample people learned in order; at the end everyone is drawn and looked for.
+``sweep``     the same on a few people over a grid of settings, to choose a preset with.
+
+``sequence`` and ``sweep`` work in a folder of their own and go on where they were interrupted: a
+timeline there is one arm, its concepts and its drawn pictures are not made again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clora_core.benchmark_arm import (
+    Person,
+    Say,
+    first_samples,
+    learn_sample,
+    reference_pictures,
+    run_arm,
+    telling,
+)
+from clora_core.concepts import Concept, slug
+from clora_core.disk import write_text
+from clora_core.pipeline import BaseModel, load_pipeline
+from clora_core.settings import TrainConfig
+from clora_core.studio import Studio
+from clora_core.views import Sample
+
+GRID: tuple[tuple[str, type, tuple[float, ...]], ...] = (
+    ("penalty_weight", float, (1e0, 1e2, 1e4, 1e6, 1e8)),
+    ("learning_rate", float, (1e-3, 3e-3)),
+    ("steps", int, (100, 200)),
+)
+PENALTY_REPEATS = 20
+
+OpenStudio = Callable[[Path], Studio]
+
+
+# ------------------------------------------------------------------------------------------- speed
+
+
+def speed(open_studio: OpenStudio, say: Say) -> dict[str, Any]:
+    """Learn the first sample with the model's preset and draw three pictures, in a folder thrown away."""
+    with tempfile.TemporaryDirectory(prefix="clora-speed-") as folder:
+        studio = open_studio(Path(folder))
+        try:
+            sample, timeline_id = first_samples(studio, 1)[0], studio.new_timeline("speed")
+            say("loading the model")
+            began = time.monotonic()
+            studio.warm_up()
+            settings = replace(studio.base.sampling, pictures=1)
+            studio.draw_now(timeline_id, "a portrait", replace(settings, steps=1))
+            load_seconds = time.monotonic() - began
+            view = learn_sample(studio, timeline_id, sample, studio.base.train, telling(say, sample.name))
+            pictures = []
+            for seed in range(3):
+                say(f"drawing picture {seed + 1} of 3")
+                began = time.monotonic()
+                studio.draw_now(timeline_id, f"a photo of {sample.token}", replace(settings, seed=seed))
+                pictures.append(time.monotonic() - began)
+            card = studio.timeline(timeline_id).cards[0]
+            base, device = studio.base, studio.device
+        finally:
+            studio.close()
+        penalty_seconds = _penalty_seconds(base, device, Path(folder), timeline_id, sample)
+    step_seconds = card.seconds / card.steps
+    result = {
+        "model": base.name,
+        "cpus": os.cpu_count(),
+        "load_seconds": round(load_seconds, 2),
+        "steps": card.steps,
+        "learn_seconds": round(view.seconds, 2),
+        "learn_without_previews_seconds": round(card.seconds, 2),
+        "picture_seconds": round(statistics.median(pictures), 2),
+        "penalty_share_of_a_step": round(penalty_seconds / (step_seconds + penalty_seconds), 4),
+        "train": base.train.to_json(),
+        "sampling": base.sampling.to_json(),
+    }
+    return {
+        **result,
+        "text": table(
+            [base.name, "measured"],
+            [
+                ["load the model and the libraries", f"{load_seconds:.1f} s"],
+                [
+                    f"learn {sample.name}, {card.steps} steps, with previews and checks",
+                    f"{view.seconds:.1f} s",
+                ],
+                ["of that, the steps alone", f"{card.seconds:.1f} s ({step_seconds * 1000:.0f} ms a step)"],
+                [f"one picture, {base.sampling.steps} steps", f"{result['picture_seconds']:.2f} s"],
+                [
+                    "penalty, share of a step from the second concept on",
+                    f"{result['penalty_share_of_a_step']:.1%}",
+                ],
+            ],
+        ),
+    }
+
+
+def _penalty_seconds(
+    base: BaseModel, device: str | None, home: Path, timeline_id: str, sample: Sample
+) -> float:
+    """Median seconds of lambda * L_forget, forward and backward, for a second concept."""
+    import torch
+
+    from clora_core.methods import method_named
+    from clora_core.store import ConceptStore
+
+    pipe = load_pipeline(base.path, device)
+    timeline = ConceptStore(home).load(timeline_id, base.id)
+    method, concept = (
+        method_named(base.train.method)(base.train),
+        Concept("second", "<second>", sample.pictures),
+    )
+    method.install(pipe, timeline, "", reserve=concept.token)
+    method.begin_concept(pipe, concept, timeline)
+    seconds = []
+    for _ in range(PENALTY_REPEATS):
+        began = time.perf_counter()
+        method.penalty().backward()  # type: ignore[no-untyped-call]
+        if pipe.device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+# ------------------------------------------------------------------------------ sequence and sweep
+
+
+def sequence(
+    open_studio: OpenStudio,
+    say: Say,
+    out: Path,
+    references: Path | None = None,
+    people: int = 10,
+    draws: int = 8,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Learn ``people`` sample people in order, draw ``draws`` pictures of each, and see who is recognised.
+
+    Args:
+        open_studio: opens the Studio on ``out``.
+        references: folder with one folder of real pictures a person, named like the sample's folder.
+        settings: TrainConfig values that differ from the model's preset.
+    """
+    studio = open_studio(out)
+    try:
+        config = studio.base.train.updated({"preview_every_seconds": 0.0, **(settings or {})})
+        samples = first_samples(studio, people)
+        rows = run_arm(
+            studio, say, out, "sequence", samples, config, reference_pictures(samples, references), draws
+        )
+        base = studio.base
+    finally:
+        studio.close()
+    recognised = sum(row.recognised for row in rows)
+    text = f"{_people_table(rows)}\n\n{recognised} of {len(rows)} recognised at the end ({_note(config)})"
+    result = {"model": base.name, "recognised": recognised, "people": rows, "train": config.to_json()}
+    write_text(out / "sequence.md", text + "\n")
+    return {**result, "text": text}
+
+
+def sweep(
+    open_studio: OpenStudio,
+    say: Say,
+    out: Path,
+    references: Path | None = None,
+    people: int = 3,
+    draws: int = 4,
+    **grid: Sequence[float],
+) -> dict[str, Any]:
+    """Every combination of ``grid`` (TrainConfig field -> values); one line in sweep.jsonl for each.
+
+    Returns the arms, best first: by the mean cosine to the real pictures at the end.
+    """
+    studio = open_studio(out)
+    try:
+        lines = (
+            (out / "sweep.jsonl").read_text(encoding="utf-8").splitlines()
+            if (out / "sweep.jsonl").exists()
+            else []
+        )
+        done = {arm["arm"]: arm for arm in map(json.loads, lines)}
+        samples = first_samples(studio, people)
+        real = reference_pictures(samples, references)
+        combinations = list(itertools.product(*grid.values()))
+        for number, values in enumerate(combinations, 1):
+            chosen = dict(zip(grid, values, strict=True))
+            arm = slug(
+                f"{people}x{draws} " + " ".join(f"{key[:7]} {value:g}" for key, value in chosen.items())
+            )
+            if arm in done:
+                continue
+            config = studio.base.train.updated({"preview_every_seconds": 0.0, **chosen})
+            prefix = f"arm {number} of {len(combinations)}: "
+            rows = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, real, draws)
+            done[arm] = _arm_line(arm, chosen, rows)
+            with (out / "sweep.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done[arm]) + "\n")
+    finally:
+        studio.close()
+    arms = sorted(done.values(), key=lambda arm: float(arm["cosine_end"]), reverse=True)
+    text = _sweep_table(arms)
+    write_text(out / "sweep.md", text + "\n")
+    return {"arms": arms, "text": text}
+
+
+# -------------------------------------------------------------------------------------- wording
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in [head, *rows]
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def _people_table(rows: Sequence[Person]) -> str:
+    head = [
+        "person",
+        "real to real",
+        "when learned",
+        "at the end",
+        "nearest at the end",
+        "pictures",
+        "seconds",
+    ]
+    return table(
+        head,
+        [
+            [
+                row.name,
+                f"{row.cosine_real:.3f}",
+                f"{row.cosine_learned:.3f}",
+                f"{row.cosine_end:.3f}",
+                row.nearest + ("" if row.recognised else " (wrong)"),
+                f"{row.pictures_nearest:.0%}",
+                f"{row.seconds:.0f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _note(config: TrainConfig) -> str:
+    return (
+        f"mean cosine of EfficientNet-lite0 features; lambda {config.penalty_weight:g}, learning rate "
+        f"{config.learning_rate:g}, {config.steps} steps, rank {config.rank}"
+    )
+
+
+def _arm_line(arm: str, chosen: Mapping[str, float], rows: Sequence[Person]) -> dict[str, Any]:
+    return {
+        "arm": arm,
+        **chosen,
+        "recognised": sum(row.recognised for row in rows),
+        "people": len(rows),
+        "cosine_learned": round(statistics.fmean(row.cosine_learned for row in rows), 4),
+        "cosine_end": round(statistics.fmean(row.cosine_end for row in rows), 4),
+        "pictures_nearest": round(statistics.fmean(row.pictures_nearest for row in rows), 4),
+        "seconds": round(statistics.fmean(row.seconds for row in rows), 1),
+    }
+
+
+def _sweep_table(arms: Sequence[Mapping[str, Any]]) -> str:
+    names = [name for name, _, _ in GRID]
+    head = [*names, "when learned", "at the end", "lost", "recognised", "pictures", "seconds a person"]
+    return table(
+        head,
+        [
+            [
+                *(f"{arm[name]:g}" for name in names),
+                f"{arm['cosine_learned']:.3f}",
+                f"{arm['cosine_end']:.3f}",
+                f"{arm['cosine_learned'] - arm['cosine_end']:.3f}",
+                f"{arm['recognised']} of {arm['people']}",
+                f"{arm['pictures_nearest']:.0%}",
+                f"{arm['seconds']:.0f}",
+            ]
+            for arm in arms
+        ],
+    )
+
+
+def _prefixed(say: Say, prefix: str) -> Say:
+    return lambda line: say(prefix + line)

@@ -1,0 +1,191 @@
+"""One arm of a benchmark: sample people learned in order in one timeline, drawn, and looked for.
+
+An arm goes on where it was interrupted: concepts that stand in its timeline are not learned again,
+pictures that lie in its folder are not drawn again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from clora_core.concepts import Concept
+from clora_core.disk import write_json
+from clora_core.errors import SettingsError, StudioError
+from clora_core.settings import TrainConfig
+from clora_core.studio import PICTURE_SUFFIXES, Studio
+from clora_core.views import JobView, Sample
+
+FIRST_SEED = 1000
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Person:
+    """One sample person's figures in one arm. Cosines: mean over all pairs with the real pictures."""
+
+    name: str
+    token: str
+    cosine_real: float  # real to real, without each picture with itself: what cannot be beaten
+    cosine_learned: float  # drawn as of the day it was learned
+    cosine_end: float  # drawn at the end of the timeline
+    nearest: str  # whose mean real feature is nearest to the mean of the pictures drawn at the end
+    pictures_nearest: float  # share of the single pictures at the end that are nearest to the right person
+    seconds: float
+
+    @property
+    def recognised(self) -> bool:
+        """Drawn at the end, the person is nearest to itself."""
+        return self.nearest == self.name
+
+
+def run_arm(
+    studio: Studio,
+    say: Say,
+    out: Path,
+    arm: str,
+    samples: Sequence[Sample],
+    config: TrainConfig,
+    references: Mapping[str, Sequence[Path]],
+    draws: int,
+) -> list[Person]:
+    """Learn and draw whatever is missing of one arm, then measure it."""
+    known = {summary.name: summary.id for summary in studio.timelines()}
+    timeline_id = known.get(arm) or studio.new_timeline(arm)
+    if any(card.settings != config.to_json() for card in studio.timeline(timeline_id).cards):
+        raise SettingsError(
+            f"{out} was begun with other settings. Choose another --out folder, or the same settings."
+        )
+    _learn_all(studio, say, timeline_id, samples, config)
+    drawn = {}
+    for number, sample in enumerate(samples, 1):
+        for as_of in dict.fromkeys((number, len(samples))):
+            say(f"drawing {sample.name} as of {as_of} ({number} of {len(samples)})")
+            drawn[sample.name, as_of] = _draw(studio, out / "drawn" / arm, timeline_id, sample, as_of, draws)
+    seconds = {card.token: card.seconds for card in studio.timeline(timeline_id).cards}
+    rows = _measure(samples, drawn, references, seconds)
+    write_json(
+        out / f"{arm}.json", {"arm": arm, "train": config.to_json(), "people": [vars(row) for row in rows]}
+    )
+    return rows
+
+
+def _learn_all(
+    studio: Studio, say: Say, timeline_id: str, samples: Sequence[Sample], config: TrainConfig
+) -> None:
+    known = {card.token for card in studio.timeline(timeline_id).cards}
+    missing = [sample for sample in samples if sample.token not in known]
+    began = time.monotonic()
+    for number, sample in enumerate(missing):
+        minutes = (time.monotonic() - began) / 60 / max(number, 1) * (len(missing) - number)
+        left = f", {minutes:.0f} min for the rest" if number else ""
+        learn_sample(
+            studio,
+            timeline_id,
+            sample,
+            config,
+            telling(say, f"{sample.name} ({number + 1} of {len(missing)}{left})"),
+        )
+
+
+def learn_sample(
+    studio: Studio,
+    timeline_id: str,
+    sample: Sample,
+    config: TrainConfig,
+    on_progress: Callable[[JobView], None],
+) -> JobView:
+    last = studio.job()
+    if last and last.resumable and (last.timeline_id, last.token) == (timeline_id, sample.token):
+        job_id = studio.resume(last.id)
+    else:
+        job_id = studio.learn(timeline_id, Concept(sample.name, sample.token, sample.pictures), config)
+    view = studio.follow(job_id, on_progress)
+    if view.state != "done":
+        raise StudioError(f"{sample.name} was not learned: {view.message}")
+    return view
+
+
+def _draw(
+    studio: Studio, folder: Path, timeline_id: str, sample: Sample, as_of: int, draws: int
+) -> list[Path]:
+    wanted = [
+        folder / f"{sample.token[1:-1]}-as-of-{as_of:02d}-{number}.png" for number in range(1, draws + 1)
+    ]
+    if not all(path.exists() for path in wanted):
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = replace(studio.base.sampling, pictures=draws, seed=FIRST_SEED)
+        found = studio.draw_now(timeline_id, f"a photo of {sample.token}", settings, as_of)
+        for source, target in zip(found, wanted, strict=True):
+            source.replace(target)
+    return wanted
+
+
+def _measure(
+    samples: Sequence[Sample],
+    drawn: Mapping[tuple[str, int], Sequence[Path]],
+    references: Mapping[str, Sequence[Path]],
+    seconds: Mapping[str, float],
+) -> list[Person]:
+    from clora_core import metrics
+
+    network = metrics.FeatureNetwork()
+
+    def features(paths: Sequence[Path]) -> metrics.Array:
+        return network.features([Image.open(path) for path in paths])
+
+    real = {name: features(paths) for name, paths in references.items()}
+    rows = []
+    for number, sample in enumerate(samples, 1):
+        own = real[sample.name]
+        first, end = features(drawn[sample.name, number]), features(drawn[sample.name, len(samples)])
+        count = len(own)  # the diagonal of own @ own.T is 1 and says nothing
+        rows.append(
+            Person(
+                name=sample.name,
+                token=sample.token,
+                cosine_real=(metrics.cosine(own, own) * count - 1.0) / max(count - 1, 1),
+                cosine_learned=metrics.cosine(first, own),
+                cosine_end=metrics.cosine(end, own),
+                nearest=metrics.nearest_person(end, real),
+                pictures_nearest=metrics.nearest_share(end, sample.name, real),
+                seconds=seconds[sample.token],
+            )
+        )
+    return rows
+
+
+def first_samples(studio: Studio, people: int) -> list[Sample]:
+    samples = studio.samples()[:people]
+    if len(samples) < people:
+        raise SettingsError(
+            f"{people} sample people are asked for, but only {len(samples)} ship with the app."
+        )
+    return samples
+
+
+def reference_pictures(samples: Sequence[Sample], folder: Path | None) -> dict[str, tuple[Path, ...]]:
+    """Real pictures by person: from ``folder/<sample folder>``, or the sample's own."""
+    if folder is None:
+        return {sample.name: sample.pictures for sample in samples}
+    found = {}
+    for sample in samples:
+        own = folder / sample.pictures[0].parent.name
+        pictures = sorted(path for path in own.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+        if not pictures:
+            raise SettingsError(f"There are no reference pictures of {sample.name} in {own}.")
+        found[sample.name] = tuple(pictures)
+    return found
+
+
+def telling(say: Say, label: str) -> Callable[[JobView], None]:
+    def tell(view: JobView) -> None:
+        left = f", {view.seconds_left:.0f} s left" if view.seconds_left is not None else ""
+        say(f"{label}: {view.phase} {view.step}/{view.total}{left}")
+
+    return tell

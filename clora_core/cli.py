@@ -1,0 +1,199 @@
+"""The command line: the same ``Studio`` as the page, for scripts and terminals.
+
+Results go to stdout (with ``--json`` as one JSON object), progress and warnings to stderr. A user's
+error is one line on stderr and exit code 2; Ctrl-C is 130; anything else is a bug and its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clora_core import benchmark
+from clora_core.cli_arguments import COMMON, HOME, chosen_settings, make_parser
+from clora_core.concepts import Concept
+from clora_core.errors import PictureError, SettingsError, StudioError
+from clora_core.studio import Studio
+from clora_core.views import JobView, TimelineView, to_plain
+
+NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
+    try:
+        chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})
+        commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "bench": _bench}
+        result = commands[chosen.command](chosen)
+    except StudioError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    if chosen.json:
+        print(json.dumps(to_plain({key: value for key, value in result.items() if key != "text"})))
+    elif result["text"]:
+        print(result["text"])
+    return 0
+
+
+# -------------------------------------------------------------------------------------- commands
+
+
+def _open(chosen: argparse.Namespace) -> Studio:
+    home = chosen.home or Path(os.environ.get("CLORA_HOME") or HOME)
+    return Studio.open(home.expanduser(), chosen.model, chosen.device, chosen.precision)
+
+
+def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
+    if not chosen.resume and not (chosen.pictures and chosen.name):
+        raise SettingsError("learn needs --pictures DIR and --name NAME (or --resume JOB).")
+    studio = _open(chosen)
+    job_id = ""
+    try:
+        if chosen.resume:
+            job_id = studio.resume(chosen.resume)
+        else:
+            concept, timeline_id = _concept(studio, chosen), chosen.timeline or studio.default_timeline()
+            config = studio.base.train.updated(chosen_settings(chosen))
+            job_id = studio.learn(timeline_id, concept, config, chosen.keep_pictures)
+        view = studio.follow(job_id, _progress)
+    except KeyboardInterrupt:
+        print(f"\nGo on later with: python -m clora_core learn --resume {job_id}", file=sys.stderr)
+        raise
+    finally:
+        studio.close()
+    _say("")
+    if view.state not in ("done", "stopped"):
+        raise StudioError(view.message)
+    return {
+        "text": view.message,
+        "job": view.id,
+        "state": view.state,
+        "timeline": view.timeline_id,
+        "concept": view.concept_id,
+        "token": view.token,
+        "seconds": view.seconds,
+        "verdict": view.verdict,
+        "message": view.message,
+    }
+
+
+def _concept(studio: Studio, chosen: argparse.Namespace) -> Concept:
+    if not chosen.pictures.is_dir():
+        raise PictureError(f"{chosen.pictures} is no folder. Give the folder that holds the pictures.")
+    found = sorted(
+        path
+        for path in chosen.pictures.iterdir()
+        if path.is_file() and path.suffix.lower() not in NOT_PICTURES and path.name[0] != "."
+    )
+    for checked in studio.check_pictures(found):
+        if checked.problem or checked.note:
+            print(f"{checked.path.name}: {checked.problem or checked.note}", file=sys.stderr)
+    return Concept(chosen.name, chosen.token or studio.propose_token(chosen.name), tuple(found))
+
+
+def _draw(chosen: argparse.Namespace) -> dict[str, Any]:
+    if chosen.out and chosen.out.suffix.lower() != ".png":
+        raise SettingsError(f"--out {chosen.out} must end in .png: a PNG carries its prompt and settings.")
+    studio = _open(chosen)
+    try:
+        timeline_id = chosen.timeline or studio.default_timeline()
+        settings = studio.base.sampling.updated(chosen_settings(chosen))
+        pictures = studio.draw_now(timeline_id, chosen.prompt, settings, chosen.as_of, _progress)
+    finally:
+        studio.close()
+    _say("")
+    if chosen.out:
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        numbered = [chosen.out.with_stem(f"{chosen.out.stem}-{i}") for i in range(1, len(pictures) + 1)]
+        targets = [chosen.out] if len(pictures) == 1 else numbered
+        pictures = [
+            Path(shutil.copyfile(picture, target)) for picture, target in zip(pictures, targets, strict=True)
+        ]
+    return {
+        "text": "\n".join(str(path) for path in pictures),
+        "pictures": pictures,
+        "prompt": chosen.prompt,
+        "timeline": timeline_id,
+        "as_of": chosen.as_of,
+        "settings": settings.to_json(),
+    }
+
+
+def _timeline(chosen: argparse.Namespace) -> dict[str, Any]:
+    studio = _open(chosen)
+    try:
+        if chosen.all:
+            found = studio.timelines()
+            lines = [
+                f"{entry.id:24} {entry.concepts:3} concepts  {entry.name}"
+                + ("" if entry.usable else "  (another base model)")
+                for entry in found
+            ]
+            return {"text": "\n".join(lines) or "There is no timeline yet.", "timelines": found}
+        timeline_id = chosen.timeline or ("" if chosen.new else studio.default_timeline())
+        if chosen.new:
+            timeline_id = studio.new_timeline(chosen.new)
+        elif chosen.branch:
+            timeline_id = studio.branch(timeline_id, _whole(chosen.branch[0]), chosen.branch[1])
+        elif chosen.undo:
+            studio.undo(timeline_id)
+        elif chosen.redo:
+            studio.redo(timeline_id)
+        view = studio.timeline(timeline_id)
+        return {"text": _words(view), "timeline": view}
+    finally:
+        studio.close()
+
+
+def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The benchmarks work in a folder of their own, never in the user's home folder."""
+
+    def open_studio(folder: Path) -> Studio:
+        return Studio.open(folder, chosen.model, chosen.device, chosen.precision)
+
+    if chosen.bench == "speed":
+        return benchmark.speed(open_studio, _say)
+    common = (open_studio, _say, chosen.out, chosen.references, chosen.people, chosen.draws)
+    if chosen.bench == "sequence":
+        return benchmark.sequence(*common, settings=chosen_settings(chosen))
+    return benchmark.sweep(*common, **{name: getattr(chosen, name) for name, _, _ in benchmark.GRID})
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise SettingsError(f"--branch needs a number of concepts first, got {text!r}.")
+    return int(text)
+
+
+def _words(view: TimelineView) -> str:
+    lines = [f"{view.name} ({view.id}), {view.method}"]
+    lines += [
+        f"{card.index:3}  {card.token:20} {card.name:24} {card.steps} steps, {card.seconds:.0f} s"
+        for card in view.cards
+    ] or ["  no concepts yet"]
+    lines += [f"  undone: {card.token} {card.name}" for card in view.undone]
+    return "\n".join(lines)
+
+
+# -------------------------------------------------------------------------------------- progress
+
+
+def _progress(view: JobView) -> None:
+    left = f", {view.seconds_left:.0f} s left" if view.seconds_left is not None else ""
+    _say(f"{view.phase}: {view.step}/{view.total}{left}" if view.total else view.phase)
+
+
+def _say(line: str) -> None:
+    """Show one changing line on a terminal; nothing elsewhere, so that logs stay readable."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,220 @@
+"""The nouns: what is taught, what was learned, in which order, with which settings.
+
+Data only: frozen dataclasses, no model, no disk. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clora_core.errors import ConceptError
+from clora_core.settings import SamplingConfig as SamplingConfig
+from clora_core.settings import TrainConfig as TrainConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOKEN_PATTERN = re.compile(r"<[a-z0-9]+(?:[-_][a-z0-9]+)*>")
+TOKEN_IN_TEXT = re.compile(r"<[^<>\s]*>")
+MAX_TOKEN_LENGTH = 34  # with its brackets: what still reads well in a prompt
+
+
+# ---------------------------------------------------------------------------------------- tokens
+
+
+def slug(name: str) -> str:
+    """`name` as lower-case ASCII words joined by '-': "Ilva Maron" -> "ilva-maron"; may be empty."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return "-".join(re.findall(r"[a-z0-9]+", plain.lower()))
+
+
+def token_for_name(name: str) -> str:
+    """The token proposed for a name: "Ilva Maron" -> "<ilva-maron>".
+
+    Raises ConceptError when the name holds no letter or digit to build a token from.
+    """
+    words = slug(name)
+    if not words:
+        raise ConceptError(
+            f"No token can be made from the name {name!r}. Type one yourself, for example <rex>."
+        )
+    return f"<{words[: MAX_TOKEN_LENGTH - 2].rstrip('-')}>"
+
+
+def check_token(token: str, taken: Iterable[str] = ()) -> None:
+    """Raise ConceptError when `token` is malformed or, ignoring case, among the `taken` ones.
+
+    The tokenizer lower-cases added tokens, so <Dog> and <dog> would be one and the same.
+    """
+    if not TOKEN_PATTERN.fullmatch(token):
+        raise ConceptError(
+            f"{token!r} cannot be a token. Write lower-case letters and digits in angle brackets, "
+            "words joined by '-' or '_', for example <rex> or <my-mug>."
+        )
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise ConceptError(
+            f"The token {token} is {len(token)} characters long; keep it to {MAX_TOKEN_LENGTH} or fewer."
+        )
+    if token.lower() in {other.lower() for other in taken}:
+        raise ConceptError(f"The token {token} is already taken in this timeline. Choose another one.")
+
+
+def tokens_in(text: str) -> tuple[str, ...]:
+    """Everything in `text` that is written like a token, lower-cased, in order, each once."""
+    return tuple(dict.fromkeys(found.lower() for found in TOKEN_IN_TEXT.findall(text)))
+
+
+# -------------------------------------------------------------------------------------- concepts
+
+
+@dataclass(frozen=True)
+class Concept:
+    """What the user wants taught. `template` is the training prompt, "{}" where the token goes; after the
+    paper it has no word for the object: "a photo of {}", never "a photo of {} person"."""
+
+    name: str
+    token: str
+    pictures: tuple[Path, ...]
+    template: str = "a photo of {}"
+
+    def __post_init__(self) -> None:
+        """Raises ConceptError for an empty name, a malformed token or a template without one "{}"."""
+        if not self.name.strip():
+            raise ConceptError("The concept has no name. Give it one, for example Rex.")
+        check_token(self.token)
+        if self.template.count("{}") != 1:
+            raise ConceptError(
+                f"The template {self.template!r} must hold {{}} once, where the token "
+                "goes: 'a photo of {}'."
+            )
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """What one update measured. `loss` is Eq. 1 alone, `penalty` is lambda * Eq. 3, `grad_norm` the length
+    of the gradient before clipping, `seconds` the time learned so far without what the caller did between."""
+
+    step: int
+    total: int
+    loss: float
+    penalty: float
+    grad_norm: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedConcept:
+    """What learning leaves behind. Compared by identity: it holds tensors.
+
+    factors: U-Net module name -> (A (D1, r), B (r, D2)), fp32 on the CPU; the layer's delta weight is A B.
+    token_embedding: (text_dim,) fp32.  memory: what the method must remember (nothing for C-LoRA).
+    id: position and name, "002-mug".  created: ISO 8601 with time zone.
+    """
+
+    name: str
+    token: str
+    template: str
+    factors: Mapping[str, tuple[Tensor, Tensor]]
+    token_embedding: Tensor
+    memory: Mapping[str, Tensor]
+    curve: tuple[TrainStep, ...]
+    config: TrainConfig
+    picture_count: int
+    created: str
+    seconds: float
+    versions: Mapping[str, str]
+    id: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the tensors, ready for `json.dumps`; the tensors are in `tensors()`."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "token": self.token,
+            "template": self.template,
+            "created": self.created,
+            "seconds": self.seconds,
+            "picture_count": self.picture_count,
+            "config": self.config.to_json(),
+            "versions": dict(self.versions),
+            "curve": [asdict(step) for step in self.curve],
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors under flat names, as safetensors takes them: "factors.<layer>.A", "factors.<layer>.B",
+        "token_embedding", "memory.<name>"."""
+        flat = {"token_embedding": self.token_embedding}
+        for layer, (a, b) in self.factors.items():
+            flat[f"factors.{layer}.A"], flat[f"factors.{layer}.B"] = a, b
+        return flat | {f"memory.{name}": value for name, value in self.memory.items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LearnedConcept:
+        """The inverse of `to_json` and `tensors`; raises ConceptError when a part is missing."""
+        try:
+            plain = {key: values[key] for key in _PLAIN_FIELDS}
+            layers = [name[8:-2] for name in tensors if name.startswith("factors.") and name.endswith(".A")]
+            return cls(
+                **plain,
+                factors={
+                    layer: (tensors[f"factors.{layer}.A"], tensors[f"factors.{layer}.B"]) for layer in layers
+                },
+                token_embedding=tensors["token_embedding"],
+                memory={name[7:]: value for name, value in tensors.items() if name.startswith("memory.")},
+                curve=tuple(TrainStep(**step) for step in values["curve"]),
+                config=TrainConfig.from_dict(values["config"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ConceptError(f"A stored concept is incomplete: {error}. Learn it again.") from error
+
+
+_PLAIN_FIELDS = (
+    "id",
+    "name",
+    "token",
+    "template",
+    "created",
+    "seconds",
+    "picture_count",
+    "versions",
+)
+
+
+def concept_id(position: int, name: str) -> str:
+    """The id of the concept at a 1-based position: (2, "My Mug") -> "002-my-mug"."""
+    return f"{position:03d}-{slug(name)[:40] or 'concept'}"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The learned concepts in order of arrival, of one method on one base model. Never changed in place."""
+
+    id: str
+    name: str
+    base_id: str
+    method: str = "clora"
+    concepts: tuple[LearnedConcept, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The learned tokens, in order of arrival."""
+        return tuple(concept.token for concept in self.concepts)
+
+    def as_of(self, count: int) -> Timeline:
+        """The timeline of its first `count` concepts, 0 = the base model; ConceptError out of range."""
+        if not 0 <= count <= len(self.concepts):
+            raise ConceptError(
+                f"The timeline {self.name!r} has {len(self.concepts)} concepts; "
+                f"there is no point {count} in it."
+            )
+        return replace(self, concepts=self.concepts[:count])
+
+    def then(self, learned: LearnedConcept) -> Timeline:
+        """The timeline with one concept more. Raises ConceptError when its token is taken."""
+        check_token(learned.token, self.tokens)
+        return replace(self, concepts=(*self.concepts, learned))

@@ -1,0 +1,85 @@
+"""Writing so that a crash at any moment leaves either the old file or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from clora_core.errors import StoreError
+
+SAFE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
+
+
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    """Replace ``path`` by a file holding ``text``; ``durable`` also survives a power cut (fsync)."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    temporary.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
+    """``write_text`` of readable JSON. Numbers that are not finite are refused (ValueError)."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises StoreError that names the file when it is missing or broken."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path.name} is missing in {path.parent}. Restore it from a backup.") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error}). Restore it from a backup.") from error
+    if not isinstance(data, dict):
+        raise StoreError(f"{path} holds no JSON object. Restore it from a backup.")
+    return data
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries (new names) to the disk; Windows neither can nor needs to."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file below ``folder``, and the folders, to the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+
+
+def check_id(value: str, what: str) -> str:
+    """Return ``value`` if it can be a folder name of ours, else StoreError (keeps "../" out)."""
+    if not isinstance(value, str) or not SAFE_ID.fullmatch(value):
+        raise StoreError(f"{value!r} is not the id of a {what}.")
+    return value
+
+
+def process_alive(pid: int) -> bool:
+    """False when the process is surely gone. On Windows nothing cheap can tell, so True."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

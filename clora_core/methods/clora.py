@@ -1,0 +1,39 @@
+"""C-LoRA (Smith et al., "Continual Diffusion", TMLR 2024, arXiv 2304.06027).
+
+    W_t = W_init + P + A_t B_t,    P = sum_{t'<t} A_t' B_t'                          (Eq. 2)
+    L   = L_diff + lambda L_forget,    L_forget = || |P| (.) A_t B_t ||_F^2          (Eq. 1, 3)
+
+Trained: A_t, B_t of every cross-attention K and V, and the new token's embedding, random at the start.
+The prompt has no word for the object. P is one dense buffer a matrix, so a step costs the same for the
+second concept and the two-hundredth.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from clora_core.adapters import Installation, sum_of_deltas
+from clora_core.concepts import Concept, Timeline
+from clora_core.losses import forgetting_loss
+from clora_core.methods.base import Method
+
+
+class CLora(Method):
+    """Adds the forgetting loss to plain low-rank learning."""
+
+    name = "clora"
+
+    def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
+        """Also sums the past into P; there is none before the first concept."""
+        matrices = Installation.of(pipe).matrices
+        self.past = sum_of_deltas(timeline.concepts, matrices) if timeline.concepts else {}
+        return super().begin_concept(pipe, concept, timeline)
+
+    def penalty(self) -> Tensor:
+        """lambda L_forget (Eq. 3); 0 for the first concept."""
+        if not self.past:
+            return super().penalty()
+        layers = ((past, *self.pairs.pairs[name]) for name, past in self.past.items())
+        return self.config.penalty_weight * forgetting_loss(layers)

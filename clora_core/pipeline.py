@@ -1,0 +1,238 @@
+"""The base model: finding it, describing it, loading it as diffusers' own pipeline.
+
+Importing this module loads neither torch nor diffusers, so that the page can open before the model does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clora_core.concepts import SamplingConfig, TrainConfig, tokens_in
+from clora_core.errors import ModelError
+
+PRESET_FILE = "clora.json"
+WORDS_FILE = "known_words.txt"
+PRECISIONS = ("fp32", "bf16", "fp16")
+FULL_HASH_BYTES = 200_000_000  # weight files up to this size are hashed whole
+SAMPLE_BYTES = 1 << 20  # of larger ones: this much of the start (the header), the middle and the end
+HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
+SAMPLERS = {
+    "DPMSolverMultistepScheduler": "DPM++ 2M",
+    "DPMSolverSinglestepScheduler": "DPM++ 2S",
+    "DDIMScheduler": "DDIM",
+    "DDPMScheduler": "DDPM",
+    "PNDMScheduler": "PLMS",
+    "LMSDiscreteScheduler": "LMS",
+    "EulerDiscreteScheduler": "Euler",
+    "EulerAncestralDiscreteScheduler": "Euler a",
+    "HeunDiscreteScheduler": "Heun",
+    "UniPCMultistepScheduler": "UniPC",
+}
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """What is known of a base model without loading it.
+
+    name: for people.  path: folder or Hub id, as `load_pipeline` takes it.  id: fingerprint of the weights,
+    kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
+    train, sampling: the model's preset, or the class defaults at its resolution.
+    """
+
+    name: str
+    path: str
+    id: str
+    resolution: int
+    embedded: bool
+    train: TrainConfig
+    sampling: SamplingConfig
+
+
+def read_base(model: str | Path, embedded: bool = False) -> BaseModel:
+    """Describe a model folder or Hub id from its small files; fast, loads and downloads nothing.
+
+    Raises ModelError when `model` is neither a diffusers folder nor looks like a Hub id, or its preset
+    (clora.json) is unreadable; SettingsError when the preset holds a wrong setting.
+    """
+    folder = _folder_of(str(model))
+    if folder is None:
+        plain = TrainConfig()
+        return BaseModel(str(model), str(model), "", plain.resolution, embedded, plain, SamplingConfig())
+    preset = _read_json(folder / PRESET_FILE) if (folder / PRESET_FILE).is_file() else {}
+    side = _native_resolution(folder)
+    train = TrainConfig(resolution=side).updated(preset.get("train", {}))
+    sampling = SamplingConfig(width=side, height=side).updated(preset.get("sampling", {}))
+    name = preset.get("name") or (folder.name if Path(str(model)).is_dir() else str(model))
+    return BaseModel(name, str(model), fingerprint(folder), train.resolution, embedded, train, sampling)
+
+
+def _folder_of(model: str) -> Path | None:
+    """The model's folder on this machine; None for a Hub model that is not here yet."""
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise ModelError(
+                f"{model} is not a diffusers model: it has no model_index.json. Choose its top folder."
+            )
+        return folder
+    if not HUB_ID.fullmatch(model) or folder.suffix in (".safetensors", ".ckpt"):
+        raise ModelError(
+            f"There is no model folder {model}. Give a folder in diffusers layout or a Hub id like "
+            "stable-diffusion-v1-5/stable-diffusion-v1-5."
+        )
+    from huggingface_hub import try_to_load_from_cache
+
+    index = try_to_load_from_cache(model, "model_index.json")
+    return Path(index).parent if isinstance(index, str) else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The model file {path} cannot be read: {error}. Download it again.") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"The model file {path} is not what it should be. Download the model again.")
+    return values
+
+
+def _native_resolution(folder: Path) -> int:
+    unet = _read_json(folder / "unet" / "config.json")
+    vae = _read_json(folder / "vae" / "config.json")
+    factor = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1)
+    return int(unet.get("sample_size") or 64) * int(factor)
+
+
+def fingerprint(folder: Path) -> str:
+    """16 hex digits of sha256 over the U-Net's config and the U-Net's and text encoder's weight files.
+
+    Files over 200 MB count by size, header (start), middle and end. Names do not count, so a copied folder
+    is the same model; of several variants of a file (".fp16.") the plain one counts.
+    """
+    digest = hashlib.sha256()
+    config = _read_json(folder / "unet" / "config.json")
+    digest.update(json.dumps({key: config[key] for key in sorted(config) if key[0] != "_"}).encode())
+    for part in ("unet", "text_encoder"):
+        for suffix in ("safetensors", "bin"):
+            files = sorted((folder / part).glob(f"*.{suffix}"))
+            plain = [file for file in files if file.name.count(".") == 1] or files
+            for file in plain:
+                _add_file(digest, file)
+            if files:
+                break
+    return digest.hexdigest()[:16]
+
+
+def _add_file(digest: Any, path: Path) -> None:
+    size = path.stat().st_size
+    digest.update(str(size).encode())
+    with path.open("rb") as file:
+        if size <= FULL_HASH_BYTES:
+            while block := file.read(SAMPLE_BYTES):
+                digest.update(block)
+            return
+        for start in (0, size // 2, size - SAMPLE_BYTES):
+            file.seek(start)
+            digest.update(file.read(SAMPLE_BYTES))
+
+
+def load_pipeline(model: str | Path, device: str | None = None, precision: str | None = None) -> Any:
+    """The model as diffusers' own text-to-image pipeline, frozen, silent, without safety checker.
+
+    model: folder or Hub id.  device: "cpu", "cuda", "mps", ...; None takes the best there is.
+    precision: of the weights, "fp32", "bf16" or "fp16"; None is fp32 on CPU and mps, else bf16 (fp16 on
+    older GPUs). Raises ModelError when it cannot be found, read or used, with what to do.
+    """
+    import torch
+    from diffusers import AutoPipelineForText2Image
+    from diffusers.utils import logging
+    from safetensors import SafetensorError
+    from transformers.utils import logging as text_logging
+
+    _folder_of(str(model))
+    device = device or _best_device(torch)
+    precision = precision or _precision_for(torch, device)
+    if precision not in PRECISIONS:
+        raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(PRECISIONS)}.")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    try:
+        with _quiet(logging), _quiet(text_logging):
+            pipe: Any = AutoPipelineForText2Image.from_pretrained(  # type: ignore[no-untyped-call]
+                str(model), dtype=dtype, safety_checker=None, requires_safety_checker=False
+            )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"The model {model} could not be loaded: {error} Check the name and the connection, or "
+            "download it again."
+        ) from error
+    if getattr(pipe, "unet", None) is None or getattr(pipe, "text_encoder_2", None) is not None:
+        raise ModelError(
+            f"The model {model} is a {type(pipe).__name__}. Use a Stable Diffusion 1.x or 2.x model, or one "
+            "built alike."
+        )
+    try:
+        pipe.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"The model does not run on {device!r}: {error} Try the device cpu.") from error
+    for part in (pipe.unet, pipe.vae, pipe.text_encoder):
+        part.requires_grad_(False)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@contextmanager
+def _quiet(library: Any) -> Iterator[None]:
+    """Without the library's bars for every part and shard; downloads keep theirs."""
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.enable_progress_bar()
+
+
+def _best_device(torch: Any) -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _precision_for(torch: Any, device: str) -> str:
+    if not device.startswith("cuda"):
+        return "fp32"
+    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp16"
+
+
+def sampler_name(pipe: Any) -> str:
+    """The pipeline's sampler as people call it, e.g. "DPM++ 2M Karras"."""
+    kind = type(pipe.scheduler).__name__
+    name = SAMPLERS.get(kind, kind.removesuffix("Scheduler"))
+    if "sde" in str(pipe.scheduler.config.get("algorithm_type", "")):
+        name += " SDE"
+    return name + (" Karras" if pipe.scheduler.config.get("use_karras_sigmas") else "")
+
+
+def unknown_words(tokenizer: Any, prompt: str) -> list[str]:
+    """Words of the prompt the model was never taught, lower-cased, each once, in order.
+
+    A model says what it knows in known_words.txt in its folder, one word a line; one without that file is
+    taken to know everything. Tokens like <rex> are not words. A joined word ("red-haired") is known when it
+    or all its parts are.
+    """
+    path = Path(str(getattr(tokenizer, "name_or_path", ""))).parent / WORDS_FILE
+    if not path.is_file():
+        return []
+    known = set(path.read_text(encoding="utf-8").lower().split())
+    text = prompt.lower()
+    for token in tokens_in(prompt):
+        text = text.replace(token, " ")
+    words = re.findall(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*", text)
+    return [
+        word for word in dict.fromkeys(words) if word not in known and not known.issuperset(word.split("-"))
+    ]

@@ -1,0 +1,100 @@
+"""One concept's folder in the store (the layout is in ``clora_core.store``): written whole, read in parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from clora_core.concepts import LearnedConcept, Timeline, TrainStep
+from clora_core.disk import check_id, read_json, sync_tree, write_json
+from clora_core.errors import StoreError
+from clora_core.views import Card, Verdict
+
+
+def write_concept(
+    partial: Path,
+    learned: LearnedConcept,
+    before: Timeline,
+    drawn: Mapping[str, Path],
+    verdict: Verdict | None,
+    keep: Iterable[Path],
+) -> None:
+    """Write and flush everything of one concept into the new folder ``partial``. Raises OSError."""
+    from safetensors.torch import save
+
+    (partial / "drawn").mkdir(parents=True)
+    weights = save({name: tensor.contiguous() for name, tensor in learned.tensors().items()})
+    (partial / "weights.safetensors").write_bytes(weights)
+    values = learned.to_json()
+    (partial / "curve.json").write_text(json.dumps({"curve": values.pop("curve")}), encoding="utf-8")
+    for name, picture in drawn.items():
+        shutil.copyfile(picture, partial / "drawn" / f"{name}.png")
+    for picture in keep:
+        (partial / "training").mkdir(exist_ok=True)
+        shutil.copyfile(picture, partial / "training" / picture.name)
+    write_json(
+        partial / "concept.json",
+        {
+            **values,
+            "steps_done": learned.curve[-1].step if learned.curve else 0,
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "base_id": before.base_id,
+            "method": before.method,
+            "learned_after": [concept.id for concept in before.concepts],
+            "verdict": verdict.to_json() if verdict else None,
+        },
+    )
+    sync_tree(partial)
+
+
+def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
+    """The card of concept ``name`` in the timeline folder ``folder`` whose last concept is ``newest``."""
+    values = read_json(folder / check_id(name, "concept") / "concept.json")
+    learned, now = folder / name / "drawn" / f"{name}.png", folder / newest / "drawn" / f"{name}.png"
+    verdict = values.get("verdict")
+    return Card(
+        index=position,
+        id=name,
+        name=values["name"],
+        token=values["token"],
+        created=values["created"],
+        seconds=values["seconds"],
+        steps=values["steps_done"],
+        rank=values["config"]["rank"],
+        picture_count=values["picture_count"],
+        learned_picture=learned if learned.exists() else None,
+        now_picture=now if now.exists() else None,
+        settings=values["config"],
+        prompt=values["template"].format(values["token"]),
+        verdict=Verdict.from_json(verdict) if verdict else None,
+    )
+
+
+def read_concept(folder: Path, name: str) -> LearnedConcept:
+    """The concept ``name`` of the timeline folder ``folder``, tensors checked against their checksum.
+
+    Raises StoreError when a file is missing or damaged.
+    """
+    from safetensors.torch import load
+
+    values = read_json(folder / check_id(name, "concept") / "concept.json")
+    try:
+        data = (folder / name / "weights.safetensors").read_bytes()
+    except OSError as error:
+        raise StoreError(f"The weights of {name} cannot be read: {error}. Undo it, or restore it.") from error
+    if hashlib.sha256(data).hexdigest() != values["weights_sha256"]:
+        raise StoreError(
+            f"The weights of {name} in the timeline {folder.name!r} are damaged (checksum). Restore "
+            f"{name}/weights.safetensors from a backup, or undo back to before it."
+        )
+    curve = read_json(folder / name / "curve.json")["curve"]
+    return LearnedConcept.from_json({**values, "curve": curve}, load(data))
+
+
+def read_curve(folder: Path, name: str) -> tuple[TrainStep, ...]:
+    """The loss curve that concept ``name`` of the timeline folder ``folder`` was learned with."""
+    curve = read_json(folder / check_id(name, "concept") / "curve.json")["curve"]
+    return tuple(TrainStep(**step) for step in curve)

@@ -1,0 +1,343 @@
+"""The door: everything the web page and the command line may ask for.
+
+``Studio`` ties four parts together and adds no model code of its own: the ``ConceptStore`` (timelines
+on disk), the ``JobBoard`` (one worker thread that owns the model, with its truth on disk), the work
+itself (``clora_core.work``), and the checks of what users type and upload. Every method returns at
+once except ``draw_now`` and ``wait``. Errors are ``StudioError``s whose text is for the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from clora_core import pipeline
+from clora_core.concepts import Concept, TrainStep, token_for_name
+from clora_core.concepts import check_token as check_token_form
+from clora_core.disk import read_json
+from clora_core.errors import BusyError, SettingsError, StoreError, StudioError
+from clora_core.job_folder import Job
+from clora_core.jobs import JobBoard
+from clora_core.pictures import CheckedPicture, accepted, minimum_side, open_pictures
+from clora_core.settings import SamplingConfig, TrainConfig
+from clora_core.store import ConceptStore
+from clora_core.views import JobView, Sample, TimelineSummary, TimelineView
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
+FOLLOW_SECONDS = 0.3
+
+
+class Studio:
+    """One open home folder and one base model. Make it with ``Studio.open``, end it with ``close``."""
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        model: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+        assets: Path = ASSETS,
+    ) -> Studio:
+        """Open a home folder (made when missing). Loads no model: call ``warm_up`` or start a job.
+
+        Args:
+            home: where timelines, jobs and pictures live.
+            model: folder or Hub id of a Stable Diffusion model; None = the embedded one.
+            device: "cpu", "cuda", ...; None = the best one there is.
+            precision: "fp32", "bf16" or "fp16" for drawing; None = by device.
+            assets: the shipped files (embedded model, sample pictures, example timelines).
+
+        Raises:
+            ModelError: there is no such model folder. A Hub id is only looked up when it is loaded.
+        """
+
+        path = assets / "base" if model is None else Path(model)
+        embedded = model is None or (path.exists() and path.resolve() == (assets / "base").resolve())
+        return cls(home, pipeline.read_base(model or path, embedded=embedded), device, precision, assets)
+
+    def __init__(
+        self, home: Path, base: pipeline.BaseModel, device: str | None, precision: str | None, assets: Path
+    ) -> None:
+        """Use ``Studio.open``."""
+        self._home, self._base, self._assets = home, base, assets
+        self._device, self._precision = device, precision
+        self._store = ConceptStore(home)
+        self._board = JobBoard(home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw})
+        if not self._store.ids():
+            for shipped in sorted((assets / "timelines").glob("*/timeline.json")):
+                if read_json(shipped)["base_id"] == base.id:
+                    self._store.adopt(shipped.parent)
+
+    # -- the model -------------------------------------------------------------------------------
+
+    @property
+    def base(self) -> pipeline.BaseModel:
+        """Name, path, resolution, and the preset (``train``, ``sampling``) of the open base model."""
+        return self._board.model.base if self.ready else self._base
+
+    @property
+    def device(self) -> str | None:
+        """The device asked for; None = the best there is."""
+        return self._device
+
+    @property
+    def ready(self) -> bool:
+        """The model stands in memory: the next job starts at once."""
+        return self._board.model is not None
+
+    @property
+    def model_problem(self) -> str:
+        """Why the model could not be loaded, as a sentence; empty while there is no problem."""
+        return self._board.model_problem
+
+    def warm_up(self) -> None:
+        """Start loading the model in the worker, if it is not loaded yet. Returns at once."""
+        if not self.ready:
+            self._board.warm_up()
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of ``prompt`` the embedded model was never taught; tokens are no words.
+
+        [] for other models, which know about every word, and until the model is ``ready``.
+        """
+        if not self.ready:
+            return []
+        return pipeline.unknown_words(self._board.model.pipe.tokenizer, prompt)
+
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def samples(self) -> list[Sample]:
+        """The picture sets that ship with the app; [] when there are none."""
+        found = []
+        for path in sorted((self._assets / "concepts").glob("*/concept.json")):
+            values = read_json(path)
+            files = sorted(path.parent.iterdir())
+            pictures = tuple(file for file in files if file.suffix.lower() in PICTURE_SUFFIXES)
+            found.append(Sample(values["name"], values["token"], pictures))
+        return found
+
+    def check_pictures(self, paths: Sequence[Path | str]) -> list[CheckedPicture]:
+        """Open every file and say what is wrong with it (``problem``) or mended (``note``). Never raises."""
+        return open_pictures(paths, minimum_side(self.base.train.resolution))
+
+    def propose_token(self, name: str) -> str:
+        """The token offered for a name: "Ilva Maron" gives "<ilva-maron>". Raises ConceptError."""
+        return token_for_name(name)
+
+    def check_token(self, token: str, timeline_id: str) -> None:
+        """Raise ConceptError when the token is malformed or taken in this timeline (case is ignored)."""
+        cards = self.timeline(timeline_id).cards
+        check_token_form(token, (card.token for card in cards))
+
+    # -- timelines -------------------------------------------------------------------------------
+
+    def timelines(self) -> list[TimelineSummary]:
+        """All timelines in the home folder, last changed first."""
+        return self._store.summaries(self.base.id)
+
+    def default_timeline(self) -> str:
+        """Id of the timeline changed last that fits the base model; a new empty one when there is none."""
+        usable = [summary.id for summary in self.timelines() if summary.usable]
+        return usable[0] if usable else self.new_timeline("My concepts")
+
+    def timeline(self, timeline_id: str) -> TimelineView:
+        """Cards in order and the redo shelf. Raises StoreError when there is no such timeline."""
+        return self._store.view(timeline_id, self.base.id)
+
+    def curve(self, timeline_id: str, concept_id: str) -> tuple[TrainStep, ...]:
+        """The loss curve that a stored concept was learned with."""
+        return self._store.curve(timeline_id, concept_id)
+
+    def new_timeline(self, name: str) -> str:
+        """Make an empty timeline and return its id."""
+        return self._store.create(name, self.base.id, self.base.name, self.base.train.method)
+
+    def undo(self, timeline_id: str) -> TimelineView:
+        """Put the last concept on the redo shelf. Raises StoreError (there is none), BusyError (learning)."""
+        self._refuse_while_learning(timeline_id)
+        self._store.undo(timeline_id)
+        return self.timeline(timeline_id)
+
+    def redo(self, timeline_id: str) -> TimelineView:
+        """Take the concept undone last back. Raises StoreError (nothing to redo), BusyError (learning)."""
+        self._refuse_while_learning(timeline_id)
+        self._store.redo(timeline_id)
+        return self.timeline(timeline_id)
+
+    def branch(self, timeline_id: str, k: int, name: str) -> str:
+        """Copy the first ``k`` concepts into a new timeline and return its id."""
+        return self._store.branch(timeline_id, k, name)
+
+    # -- work ------------------------------------------------------------------------------------
+
+    def learn(
+        self, timeline_id: str, concept: Concept, config: TrainConfig, keep_pictures: bool = False
+    ) -> str:
+        """Queue the learning of ``concept`` at the end of a timeline and return the job's id.
+
+        The pictures are copied into the job folder now and deleted when the job ends, unless
+        ``keep_pictures``: then they are stored with the concept.
+
+        Raises:
+            PictureError, ConceptError, SettingsError: what is asked for cannot work.
+            StoreError: no such timeline, or it belongs to another base model.
+            BusyError: another concept is being learned.
+        """
+        self._refuse_while_learning(None)
+        self._store.check(timeline_id, self.base.id)
+        view = self.timeline(timeline_id)
+        if view.cards and view.method != config.method:
+            raise SettingsError(
+                f"The timeline {view.name!r} is learned with the method {view.method}, not {config.method}. "
+                "Start a new timeline for another method."
+            )
+        self.check_token(concept.token, timeline_id)
+        checked = open_pictures(concept.pictures, minimum_side(config.resolution))
+        accepted(checked)
+        job = self._board.create(
+            "learn",
+            {
+                "timeline_id": timeline_id,
+                "config": config.to_json(),
+                "keep_pictures": keep_pictures,
+                "concept": {
+                    "name": concept.name.strip(),
+                    "token": concept.token,
+                    "template": concept.template,
+                    "pictures": [],
+                },
+            },
+        )
+        try:
+            job.take_pictures([picture.path for picture in checked if picture.image is not None])
+        except OSError as error:
+            self._board.abandon(job)
+            raise StoreError(f"The pictures could not be copied: {error}. Free some space.") from error
+        self._board.submit(job)
+        return job.id
+
+    def resume(self, job_id: str) -> str:
+        """Go on with an interrupted learn job from its last checkpoint; returns the same id."""
+        job = self._board.find(job_id)
+        if job.kind != "learn" or job.record["state"] != "interrupted":
+            raise StoreError(
+                f"Job {job_id} is {job.record['state']}: only an interrupted learning can be resumed."
+            )
+        request = job.request
+        self._refuse_while_learning(None)
+        self._store.check(request["timeline_id"], self.base.id)
+        self.check_token(request["concept"]["token"], request["timeline_id"])
+        self._board.submit(job)
+        return job_id
+
+    def draw(self, timeline_id: str, prompt: str, settings: SamplingConfig, as_of: int | None = None) -> str:
+        """Queue pictures of ``prompt`` and return the job's id.
+
+        Args:
+            as_of: draw with the first ``as_of`` concepts only (0 = base model); None = all.
+
+        While a concept is being learned the job waits; ``JobView.phase`` says so.
+        """
+        if not prompt.strip():
+            raise SettingsError("The prompt is empty. Write what the picture should show.")
+        self._store.check(timeline_id, self.base.id)
+        view = self.timeline(timeline_id)
+        if as_of is not None and not 0 <= as_of <= len(view.cards):
+            raise SettingsError(
+                f"The timeline {view.name!r} has {len(view.cards)} concepts; there is no {as_of}."
+            )
+        job = self._board.create(
+            "draw",
+            {
+                "timeline_id": timeline_id,
+                "prompt": prompt.strip(),
+                "settings": settings.to_json(),
+                "as_of": as_of,
+            },
+        )
+        self._board.submit(job)
+        return job.id
+
+    def draw_now(
+        self,
+        timeline_id: str,
+        prompt: str,
+        settings: SamplingConfig,
+        as_of: int | None = None,
+        on_progress: Callable[[JobView], None] | None = None,
+    ) -> list[Path]:
+        """``draw`` and wait. Raises StudioError with the job's message when it did not end well."""
+        view = self.follow(self.draw(timeline_id, prompt, settings, as_of), on_progress)
+        if view.state != "done":
+            raise StudioError(view.message)
+        return view.pictures
+
+    def job(self, job_id: str | None = None) -> JobView | None:
+        """One job; None = the running or else the latest learn job. None is returned when there is none."""
+        job = self._board.find(job_id) if job_id is not None else self._board.latest("learn")
+        return self._board.view(job) if job else None
+
+    def stop(self, job_id: str, keep: bool = False) -> None:
+        """Stop within one step. ``keep``: a learn job stores what it has learned; a draw job is cancelled.
+
+        An interrupted learn job is given up for good (its pictures and checkpoint are deleted).
+        """
+        self._board.stop(job_id, keep)
+
+    def wait(self, job_id: str, timeout: float | None = None) -> JobView:
+        """Block until the job has ended (or ``timeout`` seconds passed) and return its view."""
+        return self._board.view(self._board.wait(job_id, timeout))
+
+    def follow(self, job_id: str, on_progress: Callable[[JobView], None] | None = None) -> JobView:
+        """``wait`` that calls ``on_progress`` about three times a second meanwhile."""
+        view = self.wait(job_id, 0.0)
+        while not view.finished:
+            if on_progress:
+                on_progress(view)
+            view = self.wait(job_id, FOLLOW_SECONDS)
+        return view
+
+    # -- pictures --------------------------------------------------------------------------------
+
+    def history(self, limit: int = 60) -> list[Path]:
+        """Pictures drawn in this home folder (PNG), newest first."""
+        return sorted((self._home / "pictures").glob("*.png"), reverse=True)[:limit]
+
+    def picture_settings(self, path: Path) -> dict[str, Any]:
+        """The settings written into a PNG (prompt, seed, as_of, timeline, ...); {} when it carries none."""
+        from clora_core.sampling import read_settings
+
+        return read_settings(path)
+
+    def close(self) -> None:
+        """Stop the worker. A learn job that was running can be resumed later."""
+        self._board.close()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _refuse_while_learning(self, timeline_id: str | None) -> None:
+        running = self._board.active("learn")
+        if running and timeline_id in (None, running.request["timeline_id"]):
+            name = running.request["concept"]["name"]
+            raise BusyError(f"{name} is being learned. Wait until it is done, or stop it.")
+
+    def _load(self) -> Any:
+        from clora_core.work import Loaded
+
+        pipe = pipeline.load_pipeline(self._base.path, self._device, self._precision)
+        # a model from the Hub has its fingerprint only now that its files are here
+        base = self._base if self._base.id else pipeline.read_base(self._base.path, self._base.embedded)
+        return Loaded(pipe, base)
+
+    def _do_learn(self, model: Any, job: Job) -> dict[str, Any]:
+        from clora_core.work import learn
+
+        return learn(model, job, self._store, lambda: self._board.serve_waiting("draw"))
+
+    def _do_draw(self, model: Any, job: Job) -> dict[str, Any]:
+        from clora_core.work import draw
+
+        return draw(model, job, self._store, self._home / "pictures")

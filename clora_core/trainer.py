@@ -1,0 +1,323 @@
+"""Learning one concept: the one loop.
+
+    with train_concept(pipe, concept, timeline, config) as training:   # bad input is refused at once
+        for step in training:                                          # one TrainStep after each update
+            generate(pipe, timeline.then(training.snapshot()), ...)    # allowed: learning goes on as before
+            if enough: break
+        learned = training.finish()                                # keep; close() discards
+
+Between steps, after the end, after an error and after `close` the pipeline is a plain one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from math import cos, inf, isfinite, pi
+from types import TracebackType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from diffusers import DDPMScheduler
+from PIL import Image
+from torch import Tensor, nn
+
+from clora_core.concepts import (
+    Concept,
+    LearnedConcept,
+    Timeline,
+    TrainConfig,
+    TrainStep,
+    check_token,
+    concept_id,
+)
+from clora_core.dataset import LatentDataset, encode_views, generator_for, make_views
+from clora_core.errors import SettingsError, TrainingError
+from clora_core.losses import diffusion_loss, diffusion_target
+from clora_core.methods import Method, method_named
+from clora_core.pictures import accepted, minimum_side, open_pictures
+
+ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
+LIBRARIES = ("torch", "diffusers", "transformers", "accelerate")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainState:
+    """All that learning needs to go on after `step`: parameters and optimizer, and the curve so far.
+
+    tensors: flat names -> CPU tensors, as safetensors takes them. `to_json` has the rest.
+    """
+
+    step: int
+    tensors: dict[str, Tensor]
+    curve: tuple[TrainStep, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Step and curve as plain values."""
+        return {"step": self.step, "curve": [asdict(step) for step in self.curve]}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], tensors: dict[str, Tensor]) -> TrainState:
+        """The inverse of `to_json` and `tensors`; raises TrainingError when it is not one."""
+        try:
+            return cls(values["step"], dict(tensors), tuple(TrainStep(**step) for step in values["curve"]))
+        except (KeyError, TypeError) as error:
+            raise TrainingError(f"The checkpoint is incomplete: {error}. Learn from the start.") from error
+
+
+def train_concept(
+    pipe: Any,
+    concept: Concept,
+    timeline: Timeline,
+    config: TrainConfig,
+    resume: TrainState | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Training:
+    """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
+
+    pipe: a Stable Diffusion pipeline (`pipeline.load_pipeline`).  resume: go on from a checkpoint made with
+    the same concept, timeline and config.  clock: seconds since 1970, for the date of the learned concept.
+
+    Raises at once PictureError, ConceptError (token taken), SettingsError (resolution, method, precision);
+    while stepping TrainingError at the first number that is not finite, before it reaches the parameters.
+    """
+    check_token(concept.token, timeline.tokens)
+    if timeline.concepts and config.method != timeline.method:
+        raise SettingsError(
+            f"The timeline {timeline.name!r} is learned with {timeline.method}, not {config.method}. "
+            "One timeline holds one method: start a new timeline for another."
+        )
+    method = method_named(config.method)(config)
+    _check_resolution(pipe, config)
+    images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
+    return Training(pipe, concept, timeline, method, images, resume, clock)
+
+
+def _check_resolution(pipe: Any, config: TrainConfig) -> None:
+    levels = len(pipe.unet.config.block_out_channels) - 1
+    grid = pipe.vae_scale_factor * 2**levels
+    if config.resolution % grid:
+        raise SettingsError(
+            f"The resolution {config.resolution} does not fit this model: use a multiple of {grid}."
+        )
+
+
+class Training(Iterator[TrainStep]):
+    """One concept being learned; made by `train_concept`. A context manager that closes itself."""
+
+    def __init__(
+        self,
+        pipe: Any,
+        concept: Concept,
+        timeline: Timeline,
+        method: Method,
+        images: list[Image.Image],
+        resume: TrainState | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._pipe, self._concept, self._timeline = pipe, concept, timeline
+        self._method, self._config, self._images, self._clock = method, method.config, images, clock
+        self._accelerator = make_accelerator(pipe.device, self._config.precision)
+        for part in (pipe.unet, pipe.vae, pipe.text_encoder):
+            part.requires_grad_(False)
+        self._curve: list[TrainStep] = []
+        self._memory: dict[str, Tensor] = {}
+        self._dataset: LatentDataset | None = None
+        self._loop = self._steps()
+        try:
+            self._install()
+            self._parameters = list(method.begin_concept(pipe, concept, timeline))
+            self._optimizer = self._accelerator.prepare(make_optimizer(self._parameters, method))
+            if resume:
+                self._load(resume)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def __next__(self) -> TrainStep:
+        """Do one update; the first call also encodes the pictures. Raises StopIteration after the last."""
+        return next(self._loop)
+
+    def _steps(self) -> Generator[TrainStep, None, None]:
+        """One update after the other (method.md section 1), each a function of (seed, step) and the state."""
+        config, pipe, accelerator = self._config, self._pipe, self._accelerator
+        try:
+            began, spent = time.perf_counter(), self._curve[-1].seconds if self._curve else 0.0
+            self._dataset = encode_views(pipe, make_views(self._images, self._concept, config))
+            noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
+            for step in range(len(self._curve) + 1, config.steps + 1):
+                self._install()  # a picture may have been drawn since; free when none was
+                with self._method.attached(pipe):
+                    x0, mask, prompts = self._dataset.batch(config.seed, step, config.batch_size)
+                    noise, t = draw_noise(x0, noise_scheduler, config.seed, step)
+                    xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
+                    with accelerator.autocast():
+                        text = pipe.encode_prompt(prompts, pipe.device, 1, False)[0]  # (B, 77, text_dim)
+                        dtype = pipe.unet.dtype
+                        prediction = pipe.unet(xt.to(dtype), t, text.to(dtype)).sample
+                    target = diffusion_target(noise_scheduler, x0, noise, t)
+                    loss = diffusion_loss(prediction, target, mask)  # Eq. 1
+                    penalty = self._method.penalty()  # lambda * L_forget, Eq. 3
+                    values = float(loss.detach()), float(penalty.detach())
+                    self._demand_finite(step, sum(values))
+                    accelerator.backward(loss + penalty)
+                grad_norm = self._update(step)
+                spent += time.perf_counter() - began
+                self._curve.append(TrainStep(step, config.steps, *values, grad_norm, spent))
+                yield self._curve[-1]
+                began = time.perf_counter()  # what the caller did is not learning time
+        finally:
+            self._method.install(pipe, self._timeline.as_of(0), "")
+
+    def _install(self) -> None:
+        self._method.install(self._pipe, self._timeline, "", reserve=self._concept.token)
+
+    def _update(self, step: int) -> float:
+        """Clip, check and apply the gradients; returns their length before clipping."""
+        limit = self._config.gradient_clip or inf
+        grad_norm = float(self._accelerator.clip_grad_norm_(self._parameters, limit))
+        if self._accelerator.scaler is None:  # fp16's scaler skips such a step by itself
+            self._demand_finite(step, grad_norm)
+        scale = learning_rate_scale(self._config, step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * scale
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return grad_norm
+
+    def _demand_finite(self, step: int, value: float) -> None:
+        if not isfinite(value):
+            config = self._config
+            raise TrainingError(
+                f"Learning {self._concept.token} stopped at step {step}: the loss became {value}. Halve the "
+                f"learning rate (now {config.learning_rate:g}), lower the penalty weight (now "
+                f"{config.penalty_weight:g}) or use another precision (now {config.precision})."
+            )
+
+    # -- what has been learned -------------------------------------------------------------------
+
+    def snapshot(self) -> LearnedConcept:
+        """What has been learned so far, to draw with: `timeline.then(training.snapshot())`."""
+        concept, position = self._concept, len(self._timeline.concepts) + 1
+        return LearnedConcept(
+            name=concept.name,
+            token=concept.token,
+            template=concept.template,
+            factors=self._method.pairs.factors(),
+            token_embedding=self._method.token.value(),
+            memory=self._memory,
+            curve=tuple(self._curve),
+            config=self._config,
+            picture_count=len(self._images),
+            created=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds"),
+            seconds=self._curve[-1].seconds if self._curve else 0.0,
+            versions={library: version(library) for library in LIBRARIES},
+            id=concept_id(position, concept.name),
+        )
+
+    def finish(self) -> LearnedConcept:
+        """End here, early or after the last step, and return the learned concept; the pipe is left clean.
+
+        Raises TrainingError when no step has been done.
+        """
+        if self._dataset is None or not self._curve:
+            self.close()
+            raise TrainingError(f"Nothing is learned of {self._concept.token} yet. Let it do one step.")
+        try:
+            self._install()
+            self._memory = self._method.end_concept(self._pipe, self._dataset)
+        finally:
+            self.close()
+        return self.snapshot()
+
+    def close(self) -> None:
+        """End here and leave the pipe clean; what was learned is dropped. Harmless when called again."""
+        self._loop.close()
+        self._method.install(self._pipe, self._timeline.as_of(0), "")
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- checkpoints -----------------------------------------------------------------------------
+
+    def state(self) -> TrainState:
+        """The checkpoint after the last step; going on from it gives the same bits on the CPU."""
+        states = self._optimizer.state_dict()["state"]
+        tensors = {}
+        for number, parameter in enumerate(self._parameters):
+            tensors[f"parameter.{number}"] = parameter.detach()
+            tensors |= {f"{key}.{number}": states[number][key] for key in ADAMW_STATE if number in states}
+        copies = {name: value.to("cpu", copy=True) for name, value in tensors.items()}
+        return TrainState(len(self._curve), copies, tuple(self._curve))
+
+    def _load(self, state: TrainState) -> None:
+        tensors, count = state.tensors, len(self._parameters)
+        try:
+            with torch.no_grad():
+                for number, parameter in enumerate(self._parameters):
+                    parameter.copy_(tensors[f"parameter.{number}"])
+            if state.step:
+                moments = {
+                    number: {key: tensors[f"{key}.{number}"].clone() for key in ADAMW_STATE}
+                    for number in range(count)
+                }
+                groups = self._optimizer.state_dict()["param_groups"]
+                self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        except (KeyError, RuntimeError) as error:
+            raise TrainingError(
+                f"The checkpoint at step {state.step} was made with other settings. Learn from the start."
+            ) from error
+        self._curve = list(state.curve)
+
+
+def draw_noise(x0: Tensor, noise_scheduler: Any, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """Noise like x0 (B, C, h, w) and uniform timesteps (B,): a function of (seed, step), on the CPU."""
+    generator = generator_for(seed, "noise", step)
+    noise = torch.randn(x0.shape, generator=generator)
+    t = torch.randint(noise_scheduler.config.num_train_timesteps, (x0.shape[0],), generator=generator)
+    return noise.to(x0.device), t.to(x0.device)
+
+
+def learning_rate_scale(config: TrainConfig, step: int) -> float:
+    """The factor on both learning rates at a 1-based step: 1, or (1 + cos(pi (step - 1) / steps)) / 2."""
+    if config.learning_rate_schedule == "constant":
+        return 1.0
+    return (1.0 + cos(pi * (step - 1) / config.steps)) / 2.0
+
+
+def make_optimizer(parameters: list[nn.Parameter], method: Method) -> torch.optim.AdamW:
+    """AdamW, with its own learning rate and no weight decay for the token, which stands last in the list."""
+    config, (*pairs, token) = method.config, parameters
+    groups = [
+        {"params": pairs, "initial_lr": config.learning_rate, "weight_decay": config.weight_decay},
+        {"params": [token], "initial_lr": config.token_learning_rate, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
+
+
+def make_accelerator(device: torch.device, precision: str) -> Accelerator:
+    """accelerate on the pipeline's device in the given precision; raises SettingsError where it cannot.
+
+    accelerate keeps device and precision for the whole process, but each concept may be learned in another
+    precision, so its state is made anew.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise SettingsError("The precision fp16 needs a GPU. On this CPU use bf16 or fp32.")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        mixed = "no" if precision == "fp32" else precision
+        return Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
+    except ValueError as error:
+        raise SettingsError(f"The precision {precision} does not work on {device}: {error}") from error

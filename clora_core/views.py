@@ -1,0 +1,207 @@
+"""What the door shows: read-only values handed to the page and to the command line.
+
+Frozen dataclasses without behaviour beyond wording. They carry no tensors and no model, so a page
+may keep them as long as it likes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from clora_core.concepts import TrainStep
+
+JobState = Literal["queued", "running", "done", "stopped", "failed", "interrupted"]
+JobKind = Literal["learn", "draw"]
+
+UNFINISHED: tuple[JobState, ...] = ("queued", "running")
+
+HARDLY = 0.01
+"""Below this share of the full pixel range two pictures of the same seed look the same."""
+PLAINLY = 0.08
+"""From this share on, the change between two pictures of the same seed is plain to the eye."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One ready-made picture set that ships with the app (``assets/concepts/<folder>``)."""
+
+    name: str
+    token: str
+    pictures: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class TimelineSummary:
+    """One line in the list of timelines, newest change first.
+
+    ``usable`` is False when the timeline was learned on another base model than the open one.
+    """
+
+    id: str
+    name: str
+    method: str
+    concepts: int
+    updated: str
+    usable: bool = True
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was checked before a learn job was called done.
+
+    All differences are mean absolute pixel differences between two pictures drawn with the same
+    seed, prompt and settings, as a share of the full range: 0 = equal, 1 = black against white.
+
+    Attributes:
+        differs_from_base: the new concept's picture with its weights against without them.
+        likeness: mean feature cosine to the concept's own pictures; None when no feature network
+            is at hand.
+        older_changed: (token, difference) for every older concept, before against after.
+        finite: every learned number is finite.
+    """
+
+    differs_from_base: float
+    likeness: float | None = None
+    older_changed: tuple[tuple[str, float], ...] = ()
+    finite: bool = True
+
+    def words(self) -> str:
+        """The verdict in one short paragraph, for people."""
+        if not self.finite:
+            return (
+                "The learned weights are not finite, so this concept cannot be used. Lower the learning rate."
+            )
+        learned = f"With it the same seed draws a picture that differs by {self.differs_from_base:.1%}."
+        if self.differs_from_base < HARDLY:
+            learned = (
+                f"The picture hardly differs from before ({self.differs_from_base:.1%}): it may not have "
+                "been learned. Try more steps or a higher learning rate."
+            )
+        if not self.older_changed:
+            return learned
+        token, most = max(self.older_changed, key=lambda pair: pair[1])
+        mean = math.fsum(change for _, change in self.older_changed) / len(self.older_changed)
+        if most < PLAINLY:
+            older = f"Older concepts kept: their pictures changed by {mean:.1%} on average."
+        else:
+            older = (
+                f"Older concepts changed by {mean:.1%} on average, most of all {token} ({most:.1%}): look at "
+                "it in the timeline; undo and learn again with a larger penalty weight if it is lost."
+            )
+        return f"{learned} {older}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        """The inverse of ``to_json``."""
+        older = tuple((str(token), float(change)) for token, change in data["older_changed"])
+        return cls(data["differs_from_base"], data["likeness"], older, data["finite"])
+
+
+@dataclass(frozen=True)
+class Card:
+    """One learned concept as the timeline shows it.
+
+    ``learned_picture`` was drawn when the concept had just been learned, ``now_picture`` with the
+    same seed and settings at the end of the timeline as it stands; for the newest concept they are
+    the same file. ``settings`` holds the TrainConfig it was learned with.
+    """
+
+    index: int  # 1-based: "as of concept index"
+    id: str
+    name: str
+    token: str
+    created: str
+    seconds: float
+    steps: int
+    rank: int
+    picture_count: int
+    learned_picture: Path | None
+    now_picture: Path | None
+    settings: dict[str, Any]
+    prompt: str = ""  # the prompt of both pictures, e.g. "a photo of <rex>"
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class TimelineView:
+    """A timeline for the eye: its cards in order, and the redo shelf (next to come back first)."""
+
+    id: str
+    name: str
+    method: str
+    cards: tuple[Card, ...]
+    undone: tuple[Card, ...]
+    base_id: str = ""
+    usable: bool = True
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One picture drawn while learning. ``step`` 0 = before the first step (older concepts only)."""
+
+    step: int
+    token: str
+    name: str
+    path: Path
+    is_new: bool  # the concept being learned, not an older one
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One piece of model work, as read from its folder.
+
+    Attributes:
+        step, total: training steps (learn) or sampling steps (draw). ``total`` is 0 until known.
+        seconds: working time so far, waiting in the queue not counted.
+        steps_per_second, seconds_left: None until they can be told.
+        phase: what is happening now, in words ("learning", "waiting until Rex is learned").
+        message: empty while it runs; then the verdict or the error, as a sentence.
+        curve: every TrainStep, thinned to 500 at most (first and last kept).
+        pictures: finished pictures of a draw job, or the card picture of a learn job.
+        name, token: the concept of a learn job; empty for a draw job.
+        resumable: an interrupted learn job that ``Studio.resume`` can go on with.
+    """
+
+    id: str
+    kind: JobKind
+    state: JobState
+    step: int
+    total: int
+    seconds: float
+    steps_per_second: float | None
+    seconds_left: float | None
+    phase: str
+    message: str
+    timeline_id: str
+    curve: list[TrainStep] = field(default_factory=list)
+    previews: list[Preview] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
+    name: str = ""
+    token: str = ""
+    prompt: str = ""
+    verdict: Verdict | None = None
+    concept_id: str = ""  # set once the concept stands in the timeline
+    resumable: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """No further change will come by itself."""
+        return self.state not in UNFINISHED
+
+
+def to_plain(value: Any) -> Any:
+    """Views, paths and tuples as values that ``json.dumps`` takes."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: to_plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,338 @@
+"""What the worker thread does with the model: learn a concept, draw pictures, check what was learned.
+
+Nothing here keeps state between jobs. The model comes in as ``Loaded``, progress and wishes go through
+the ``Job``, results through the ``ConceptStore``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
+from clora_core.disk import read_json, write_json
+from clora_core.errors import Cancelled, TrainingError
+from clora_core.job_folder import Interrupted, Job
+from clora_core.pipeline import BaseModel, sampler_name
+from clora_core.sampling import generate, picture_info, save_picture
+from clora_core.settings import SamplingConfig, TrainConfig
+from clora_core.store import ConceptStore
+from clora_core.trainer import Training, TrainState, train_concept
+from clora_core.views import Preview, Verdict
+
+CARD_STEPS = 12  # sampling steps of a card picture: as many as are drawn again after every concept
+PREVIEW_STEPS = 8
+PREVIEW_SHARE = 0.13  # of the time, at most
+FIRST_PREVIEW_SECONDS = 3.0
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The model in memory, with what is known about it."""
+
+    pipe: Any
+    base: BaseModel
+
+
+# ---------------------------------------------------------------------------------------- learning
+
+
+def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]) -> dict[str, Any]:
+    """Learn the concept of ``job``, check it, store it; returns the job's last changes.
+
+    ``serve`` is called between two steps, when the model is free to draw what was asked for meanwhile.
+
+    Raises:
+        Cancelled (discard), Interrupted (the programme ends; a checkpoint is left), StudioError.
+    """
+    request, begun = job.request, time.monotonic()
+    config = TrainConfig.from_dict(request["config"])
+    concept = concept_of(job)
+    timeline = replace(store.load(request["timeline_id"], model.base.id), method=config.method)
+    job.update(phase="preparing the pictures", total=config.steps, step=0)
+    resume = read_checkpoint(job)
+    job.forget_steps_after(resume.step if resume else 0)
+    with train_concept(model.pipe, concept, timeline, config, resume) as training:
+        _Progress(model, job, timeline, config, serve).run(training)
+        if not job.record["step"]:
+            raise Cancelled("Stopped before the first step; there is nothing to keep.")
+        learned = replace(training.finish(), id=store.next_id(timeline.id, concept.name))
+    verdict, drawn = check_learned(model, job, store, timeline, learned)
+    keep = concept.pictures if request["keep_pictures"] else ()
+    stored = store.append(timeline, learned, drawn, verdict, keep)
+    early = job.stop_wish == "keep" and job.record["step"] < config.steps
+    seconds = time.monotonic() - begun
+    opening = (
+        f"Stopped at step {job.record['step']} of {config.steps} and kept."
+        if early
+        else (f"{concept.name} is learned: write {concept.token} in a prompt.")
+    )
+    return {
+        "state": "stopped" if early else "done",
+        "message": f"{opening} {verdict.words()}",
+        "verdict": verdict.to_json(),
+        "concept_id": stored.id,
+        "seconds": seconds,
+        "pictures": [str(store.drawn(timeline.id, stored.id)[stored.id])],
+    }
+
+
+def concept_of(job: Job) -> Concept:
+    """The concept of a learn job, with its pictures where they were copied to."""
+    asked = job.request["concept"]
+    pictures = tuple(job.folder / "pictures" / name for name in asked["pictures"])
+    return Concept(asked["name"], asked["token"], pictures, asked["template"])
+
+
+class _Progress:
+    """The steps of one learn job: what is reported, previewed and saved between them."""
+
+    def __init__(
+        self, model: Loaded, job: Job, timeline: Timeline, config: TrainConfig, serve: Callable[[], int]
+    ) -> None:
+        self._model, self._job, self._timeline, self._config, self._serve = (
+            model,
+            job,
+            timeline,
+            config,
+            serve,
+        )
+        self._settings = card_settings(model.base, PREVIEW_STEPS)
+        self._preview_seconds = 0.0  # what the last preview cost, for one picture
+        self._preview_due = float("inf")
+        self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
+        self._served_seconds = 0.0
+
+    def run(self, training: Training) -> None:
+        """Step until the end or until "stop and keep"; the caller finishes the training."""
+        job, began = self._job, time.monotonic()
+        first = len(job.steps())
+        if self._config.preview_every_seconds > 0:
+            older = [preview for preview in job.previews() if not preview.is_new]
+            cost = 0.0 if older or not self._timeline.concepts else self._preview_older(self._timeline, 0)
+            soon = min(FIRST_PREVIEW_SECONDS, self._config.preview_every_seconds)
+            self._preview_due = time.monotonic() + max(soon, cost / PREVIEW_SHARE)
+        job.update(phase="learning", step=first)
+        for step in training:
+            job.add_step(step)
+            self._report(step, first, time.monotonic() - began)
+            if job.stop_wish == "keep":
+                return
+            self._check_wish(training)
+            self._pause(training, step)
+        save_checkpoint(job, training.state())  # the checks that follow may be interrupted too
+
+    def _report(self, step: TrainStep, first: int, elapsed: float) -> None:
+        done = step.step - first
+        to_check = (len(self._timeline.concepts) + 2) * self._preview_seconds * CARD_STEPS / PREVIEW_STEPS
+        each = (elapsed - self._served_seconds) / done
+        self._job.update(
+            step=step.step,
+            total=step.total,
+            seconds=round(elapsed, 2),
+            phase="learning",
+            steps_per_second=done / max(elapsed - self._served_seconds, 1e-9),
+            seconds_left=round((step.total - step.step) * each + to_check, 1),
+        )
+
+    def _check_wish(self, training: Training) -> None:
+        try:
+            self._job.check()
+        except Interrupted:
+            save_checkpoint(self._job, training.state())
+            raise
+
+    def _pause(self, training: Training, step: TrainStep) -> None:
+        """Between two steps the model is free: pictures asked for, previews, checkpoint."""
+        before = time.monotonic()
+        if self._serve():
+            self._served_seconds += time.monotonic() - before
+        if time.monotonic() >= self._preview_due and step.step < step.total:
+            self._preview(training, step.step)
+        if time.monotonic() >= self._checkpoint_due:
+            save_checkpoint(self._job, training.state())
+            self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
+        self._check_wish(training)
+
+    def _preview(self, training: Training, step: int) -> None:
+        began = time.monotonic()
+        self._job.update(phase="drawing a preview")
+        timeline = self._timeline.then(training.snapshot())
+        try:
+            self._draw(timeline, timeline.concepts[-1], step, is_new=True)
+            if self._timeline.concepts:
+                self._preview_older(timeline, step)
+        except Cancelled:
+            if self._job.stop_wish != "keep":
+                raise
+        cost = time.monotonic() - began
+        self._preview_due = time.monotonic() + max(self._config.preview_every_seconds, cost / PREVIEW_SHARE)
+
+    def _preview_older(self, timeline: Timeline, step: int) -> float:
+        """The oldest concept: it has seen the most since, so it has the most to lose. Returns the seconds."""
+        began = time.monotonic()
+        self._draw(timeline, timeline.concepts[0], step, is_new=False)
+        return time.monotonic() - began
+
+    def _draw(self, timeline: Timeline, concept: LearnedConcept, step: int, is_new: bool) -> None:
+        began = time.monotonic()
+        path = self._job.preview_path(step, is_new)
+        draw_concept(self._model, timeline, concept, self._settings, path, self._keep_going)
+        self._job.add_preview(Preview(step, concept.token, concept.name, path, is_new))
+        self._preview_seconds = time.monotonic() - began
+
+    def _keep_going(self, done: int, total: int) -> None:
+        if self._job.stop_wish:
+            raise Cancelled("Stopped.")
+
+
+# ------------------------------------------------------------------------------------ checkpoints
+
+
+def save_checkpoint(job: Job, state: TrainState) -> None:
+    """Save what ``read_checkpoint`` goes on from; checkpoint.json replaced last is the commit."""
+    folder = job.folder / "checkpoint"
+    folder.mkdir(exist_ok=True)
+    weights = folder / f"state-{state.step:06d}.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, weights)
+    write_json(folder / "checkpoint.json", {**state.to_json(), "weights": weights.name})
+    for old in folder.glob("state-*.safetensors"):
+        if old != weights:
+            old.unlink()
+
+
+def read_checkpoint(job: Job) -> TrainState | None:
+    """The last checkpoint of a job; None when there is none."""
+    folder = job.folder / "checkpoint"
+    if not (folder / "checkpoint.json").exists():
+        return None
+    values = read_json(folder / "checkpoint.json")
+    return TrainState.from_json(values, load_file(folder / values.pop("weights")))
+
+
+# ---------------------------------------------------------------------------------------- checking
+
+
+def check_learned(
+    model: Loaded, job: Job, store: ConceptStore, before: Timeline, learned: LearnedConcept
+) -> tuple[Verdict, dict[str, Path]]:
+    """Draw the card picture of every concept and measure what learning changed.
+
+    Returns: the verdict, and the card pictures by concept id.
+
+    Raises:
+        TrainingError: a learned number is not finite.
+    """
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in learned.tensors().values()):
+        raise TrainingError(
+            f"Learning {learned.name} ended in weights that are not finite, so nothing was stored. "
+            f"Lower the learning rate (it was {learned.config.learning_rate:g})."
+        )
+    after, settings = before.then(learned), card_settings(model.base, CARD_STEPS)
+    (job.folder / "drawn").mkdir(exist_ok=True)
+    drawn: dict[str, Path] = {}
+
+    def draw_card(timeline: Timeline, concept: LearnedConcept, name: str) -> Path:
+        path = job.folder / "drawn" / f"{name}.png"
+        return draw_concept(model, timeline, concept, settings, path, lambda done, total: _check_close(job))
+
+    job.update(phase="checking what was learned")
+    drawn[learned.id] = draw_card(after, learned, learned.id)
+    differs = difference(
+        drawn[learned.id], draw_card(before.then(_without_weights(learned)), learned, "base")
+    )
+    earlier = store.drawn(before.id, before.concepts[-1].id) if before.concepts else {}
+    changed = []
+    for number, concept in enumerate(before.concepts, 1):
+        job.update(phase=f"checking older concepts ({number} of {len(before.concepts)})")
+        drawn[concept.id] = draw_card(after, concept, concept.id)
+        known = earlier.get(concept.id)
+        if known is None or Image.open(known).size != (settings.width, settings.height):
+            known = draw_card(before, concept, "before")
+        changed.append((concept.token, difference(known, drawn[concept.id])))
+    return Verdict(differs, None, tuple(changed)), drawn
+
+
+def _without_weights(learned: LearnedConcept) -> LearnedConcept:
+    """The concept with D = A 0: its token, but none of its weights."""
+    return replace(
+        learned, factors={layer: (a, torch.zeros_like(b)) for layer, (a, b) in learned.factors.items()}
+    )
+
+
+def _check_close(job: Job) -> None:
+    if job.stop_wish != "keep":
+        job.check()
+
+
+def card_settings(base: BaseModel, steps: int) -> SamplingConfig:
+    """The model's own sampling preset, cheaper: one picture, at most ``steps`` steps."""
+    return replace(base.sampling, steps=min(base.sampling.steps, steps), pictures=1)
+
+
+def difference(one: Path, other: Path) -> float:
+    """Mean absolute pixel difference of two pictures of one size, as a share of the full range (0 to 1)."""
+    a, b = (np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) for path in (one, other))
+    return float(np.abs(a - b).mean() / 255.0)
+
+
+# ----------------------------------------------------------------------------------------- drawing
+
+
+def draw_concept(
+    model: Loaded,
+    timeline: Timeline,
+    concept: LearnedConcept,
+    settings: SamplingConfig,
+    path: Path,
+    on_step: Callable[[int, int], None],
+) -> Path:
+    """One picture of ``concept``'s own prompt at the end of ``timeline``, saved as PNG at ``path``."""
+    prompt = concept.template.format(concept.token)
+    image = generate(model.pipe, timeline, prompt, settings, on_step)[0]
+    save_picture(
+        image, path, picture_info(model.base.name, sampler_name(model.pipe), timeline, prompt, settings)
+    )
+    return path
+
+
+def draw(model: Loaded, job: Job, store: ConceptStore, pictures: Path) -> dict[str, Any]:
+    """Draw what ``job`` asks for into the folder ``pictures``; returns the job's last changes."""
+    request, began = job.request, time.monotonic()
+    timeline = store.load(request["timeline_id"], model.base.id)
+    if request["as_of"] is not None:
+        timeline = timeline.as_of(request["as_of"])
+    settings = SamplingConfig.from_dict(request["settings"])
+
+    def on_step(done: int, total: int) -> None:
+        job.check()
+        elapsed = time.monotonic() - began
+        job.update(
+            step=done,
+            total=total,
+            seconds=round(elapsed, 2),
+            steps_per_second=done / max(elapsed, 1e-9),
+            seconds_left=round((total - done) * elapsed / max(done, 1), 1),
+        )
+
+    job.update(phase="drawing")
+    images = generate(model.pipe, timeline, request["prompt"], settings, on_step)
+    pictures.mkdir(parents=True, exist_ok=True)
+    stamp, saved = time.strftime("%Y%m%d-%H%M%S"), []
+    for number, image in enumerate(images):
+        path = pictures / f"{stamp}-{job.id}-{number + 1}.png"
+        info = picture_info(
+            model.base.name, sampler_name(model.pipe), timeline, request["prompt"], settings, number
+        )
+        save_picture(image, path, info)
+        saved.append(str(path))
+    return {"pictures": saved, "total": job.record["step"], "seconds": round(time.monotonic() - began, 2)}

@@ -1,0 +1,100 @@
+"""Shared by the tests: the tiny model, pictures on disk, and a shortcut to learn a concept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_model import RESOLUTION, build_tiny_model
+
+from clora_core.adapters import Installation
+from clora_core.concepts import Concept, LearnedConcept, SamplingConfig, Timeline, TrainConfig, token_for_name
+from clora_core.pipeline import fingerprint, load_pipeline
+from clora_core.trainer import train_concept
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model's folder; not to be written to."""
+    return build_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="session")
+def loaded_pipe(tiny_folder: Path) -> Any:
+    return load_pipeline(tiny_folder, "cpu", "fp32")
+
+
+@pytest.fixture
+def pipe(loaded_pipe: Any) -> Iterator[Any]:
+    """The tiny model, loaded, with nothing installed before or after the test.
+
+    On one thread: its tensors are so small that on a busy machine threads wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield loaded_pipe
+    torch.set_num_threads(threads)
+    Installation.of(loaded_pipe).install(loaded_pipe, ())
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Four PNG pictures of 40 x 48 pixels, all different."""
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    paths = tuple(folder / f"{number}.png" for number in range(4))
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (48, 40, 3), dtype=np.uint8)).save(path)
+    return paths
+
+
+@pytest.fixture
+def config() -> TrainConfig:
+    """A few steps large enough to leave a mark on the tiny model."""
+    return TrainConfig(
+        rank=2, steps=4, resolution=RESOLUTION, learning_rate=1e-2, token_learning_rate=1e-2, augment_copies=2
+    )
+
+
+@pytest.fixture
+def settings() -> SamplingConfig:
+    return SamplingConfig(steps=2, width=RESOLUTION, height=RESOLUTION, guidance_scale=3.0)
+
+
+@pytest.fixture
+def empty(tiny_folder: Path) -> Timeline:
+    return Timeline("test", "Test", fingerprint(tiny_folder))
+
+
+@pytest.fixture
+def learn(pipe: Any, pictures: tuple[Path, ...], config: TrainConfig) -> Callable[..., LearnedConcept]:
+    """learn(name, timeline, **settings) -> LearnedConcept, through `train_concept`."""
+
+    def learn(name: str, timeline: Timeline, **settings: Any) -> LearnedConcept:
+        concept = Concept(name, token_for_name(name), pictures)
+        with train_concept(pipe, concept, timeline, config.updated(settings)) as training:
+            for _ in training:
+                pass
+            return training.finish()
+
+    return learn
+
+
+def digest(*tensors: torch.Tensor) -> str:
+    """sha256 over the bytes of the tensors."""
+    sha = hashlib.sha256()
+    for tensor in tensors:
+        sha.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def base_digest(pipe: Any) -> str:
+    """sha256 over every weight of the pipeline as it is now."""
+    return digest(
+        *(p for part in (pipe.unet, pipe.vae, pipe.text_encoder) for p in part.state_dict().values())
+    )

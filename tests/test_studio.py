@@ -1,0 +1,385 @@
+"""The door on a real (tiny) model in its worker thread: teach, draw, stop, resume, undo."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from clora_core.concepts import Concept
+from clora_core.errors import (
+    BusyError,
+    ConceptError,
+    ModelError,
+    PictureError,
+    SettingsError,
+    StoreError,
+    StudioError,
+)
+from clora_core.settings import SamplingConfig, TrainConfig
+from clora_core.studio import Studio
+from clora_core.views import JobView
+
+SECONDS = 60.0
+LONG = {"steps": 5000, "preview_every_seconds": 0.0}
+
+
+@pytest.fixture
+def open_studio(tiny_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Studio]]:
+    made = []
+
+    def open_studio(home: str = "home", **options: object) -> Studio:
+        made.append(
+            Studio.open(tmp_path / home, str(tiny_folder), "cpu", assets=tmp_path / "assets", **options)
+        )
+        return made[-1]
+
+    yield open_studio
+    for studio in made:
+        studio.close()
+
+
+@pytest.fixture
+def studio(open_studio: Callable[..., Studio]) -> Studio:
+    return open_studio()
+
+
+@pytest.fixture
+def rex(pictures: tuple[Path, ...]) -> Concept:
+    return Concept("Rex", "<rex>", pictures)
+
+
+@pytest.fixture
+def mug(pictures: tuple[Path, ...]) -> Concept:
+    return Concept("Mug", "<mug>", pictures[1:])
+
+
+def teach(studio: Studio, concept: Concept, config: TrainConfig, keep_pictures: bool = False) -> JobView:
+    view = studio.wait(studio.learn(studio.default_timeline(), concept, config, keep_pictures), SECONDS)
+    assert view.state == "done", view.message
+    return view
+
+
+def until(studio: Studio, job_id: str, reached: Callable[[JobView], bool]) -> JobView:
+    while not reached(view := studio.wait(job_id, 0.02)):
+        assert not view.finished, view.message
+    return view
+
+
+def pixels(paths: list[Path]) -> list[bytes]:
+    return [Image.open(path).tobytes() for path in paths]
+
+
+def test_teach_two_draw_both_go_back_and_forth(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig, settings: SamplingConfig
+) -> None:
+    timeline_id = studio.default_timeline()
+    first = teach(studio, rex, config)
+    after_first = pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings))
+    second = teach(studio, mug, config)
+
+    assert (first.step, first.total, len(first.curve)) == (4, 4, 4)
+    assert first.verdict and first.verdict.differs_from_base > 0 and first.verdict.older_changed == ()
+    assert second.verdict and [token for token, _ in second.verdict.older_changed] == ["<rex>"]
+    assert second.message.startswith("Mug is learned: write <mug> in a prompt.")
+    cards = studio.timeline(timeline_id).cards
+    assert [(card.index, card.id, card.token, card.steps) for card in cards] == [
+        (1, "001-rex", "<rex>", 4),
+        (2, "002-mug", "<mug>", 4),
+    ]
+    assert all(card.learned_picture and card.now_picture for card in cards)
+    assert cards[0].learned_picture != cards[0].now_picture
+    assert studio.curve(timeline_id, "002-mug") == tuple(second.curve)
+
+    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings)) != after_first
+    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings, as_of=1)) == after_first
+    view = studio.undo(timeline_id)
+    assert [card.token for card in view.undone] == ["<mug>"]
+    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings)) == after_first
+    assert len(studio.redo(timeline_id).cards) == 2
+    branch = studio.branch(timeline_id, 1, "Another way")
+    assert pixels(studio.draw_now(branch, "a photo of <rex>", settings)) == after_first
+    assert {summary.id for summary in studio.timelines()} == {timeline_id, branch}
+    found = studio.picture_settings(studio.history()[0])
+    assert (found["prompt"], found["timeline"], found["as_of"]) == ("a photo of <rex>", branch, 1)
+
+
+def test_the_same_lesson_is_the_same_bits(
+    open_studio: Callable[..., Studio], rex: Concept, config: TrainConfig, tmp_path: Path
+) -> None:
+    for home in ("one", "two"):
+        studio = open_studio(home)
+        teach(studio, rex, config.updated({"preview_every_seconds": 0.01 if home == "one" else 0.0}))
+    weights = [
+        load_file(tmp_path / home / "timelines/my-concepts/001-rex/weights.safetensors")
+        for home in ("one", "two")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_previews_show_the_new_concept_and_an_older_one(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    teach(studio, rex, config)
+    job_id = studio.learn(
+        studio.default_timeline(), mug, config.updated({"steps": 5000, "preview_every_seconds": 0.05})
+    )
+    view = until(studio, job_id, lambda view: len(view.previews) >= 3)
+    assert [(p.step == 0, p.token, p.is_new) for p in view.previews[:3]] == [
+        (True, "<rex>", False),
+        (False, "<mug>", True),
+        (False, "<rex>", False),
+    ]
+    assert all(Image.open(preview.path).size == (32, 32) for preview in view.previews)
+    assert view.previews[1].step == view.previews[2].step
+    assert (view.state, view.name) == ("running", "Mug")
+    assert view.seconds_left is not None and view.steps_per_second
+
+
+def test_stop_and_keep_and_stop_and_discard(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    timeline_id = studio.default_timeline()
+    job_id = studio.learn(timeline_id, rex, config.updated(LONG))
+    until(studio, job_id, lambda view: view.step >= 2)
+    studio.stop(job_id, keep=True)
+    kept = studio.wait(job_id, SECONDS)
+    assert kept.state == "stopped" and "and kept" in kept.message and kept.verdict
+    (card,) = studio.timeline(timeline_id).cards
+    assert card.steps == kept.step < 5000
+
+    job_id = studio.learn(timeline_id, mug, config.updated(LONG))
+    stopped_at = until(studio, job_id, lambda view: view.step >= 2).step
+    studio.stop(job_id, keep=False)
+    gone = studio.wait(job_id, SECONDS)
+    assert gone.state == "stopped" and gone.message == "Stopped. Nothing was kept."
+    assert gone.step - stopped_at < 100
+    assert len(studio.timeline(timeline_id).cards) == 1
+    assert not gone.resumable
+
+
+def test_uploads_may_vanish_while_learning_and_are_not_kept(
+    studio: Studio, pictures: tuple[Path, ...], config: TrainConfig, tmp_path: Path
+) -> None:
+    upload = tmp_path / "upload"
+    upload.mkdir()
+    paths = tuple(Path(shutil.copy(path, upload)) for path in pictures)
+    job_id = studio.learn(studio.default_timeline(), Concept("Rex", "<rex>", paths), config)
+    shutil.rmtree(upload)
+    assert studio.wait(job_id, SECONDS).state == "done"
+    home = tmp_path / "home"
+    assert not list(home.rglob("pictures/0*.png")) and not list(home.rglob("training"))
+    teach(studio, Concept("Mug", "<mug>", pictures), config, keep_pictures=True)
+    assert len(list(home.glob("timelines/my-concepts/002-mug/training/*.png"))) == 4
+
+
+def test_drawing_while_learning_is_served_between_steps(
+    studio: Studio, rex: Concept, config: TrainConfig, settings: SamplingConfig
+) -> None:
+    timeline_id = studio.default_timeline()
+    learning = studio.learn(timeline_id, rex, config.updated(LONG))
+    until(studio, learning, lambda view: view.step >= 1)
+    drawn = studio.wait(studio.draw(timeline_id, "a photo", replace(settings, pictures=2)), SECONDS)
+    assert drawn.state == "done" and len(drawn.pictures) == 2
+    running = studio.job()
+    assert running and running.id == learning and running.state == "running"
+    drawing = studio.draw(timeline_id, "a photo", replace(settings, steps=1000))
+    until(studio, drawing, lambda view: view.step >= 1)
+    studio.stop(drawing)
+    assert studio.wait(drawing, SECONDS).state == "stopped"
+    assert studio.draw_now(timeline_id, "a photo", settings) == studio.history()[:1]
+
+
+def test_what_cannot_be_learned_is_refused_at_once(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    timeline_id = studio.default_timeline()
+    with pytest.raises(PictureError, match="needs 3 to 30 pictures, got 2"):
+        studio.learn(timeline_id, replace(rex, pictures=rex.pictures[:2]), config)
+    with pytest.raises(StoreError, match="There is no timeline"):
+        studio.learn("nowhere", rex, config)
+    job_id = studio.learn(timeline_id, rex, config)
+    with pytest.raises(BusyError, match="Rex is being learned"):
+        studio.learn(timeline_id, mug, config)
+    with pytest.raises(BusyError, match="Rex is being learned"):
+        studio.undo(timeline_id)
+    assert studio.wait(job_id, SECONDS).state == "done"
+    with pytest.raises(ConceptError, match="already taken"):
+        studio.learn(timeline_id, replace(mug, token="<rex>"), config)
+    with pytest.raises(SettingsError, match="method"):
+        studio.learn(timeline_id, mug, replace(config, method="other"))
+
+
+def test_a_resolution_that_does_not_fit_fails_with_the_reason(
+    studio: Studio, rex: Concept, config: TrainConfig
+) -> None:
+    view = studio.wait(studio.learn(studio.default_timeline(), rex, replace(config, resolution=33)), SECONDS)
+    assert view.state == "failed" and "multiple of" in view.message
+    assert studio.timeline(studio.default_timeline()).cards == ()
+
+
+def test_what_cannot_be_drawn_is_said(studio: Studio, settings: SamplingConfig) -> None:
+    timeline_id = studio.default_timeline()
+    with pytest.raises(SettingsError, match="prompt is empty"):
+        studio.draw(timeline_id, "  ", settings)
+    with pytest.raises(SettingsError, match="there is no 1"):
+        studio.draw(timeline_id, "a photo", settings, as_of=1)
+    with pytest.raises(StudioError, match="<rex>"):
+        studio.draw_now(timeline_id, "a photo of <rex>", settings)
+
+
+def test_an_interrupted_lesson_is_resumed_bit_for_bit(
+    open_studio: Callable[..., Studio], rex: Concept, config: TrainConfig, tmp_path: Path
+) -> None:
+    config = config.updated({"steps": 150, "preview_every_seconds": 0.0})
+    teach(open_studio("straight"), rex, config)
+    studio = open_studio("home")
+    job_id = studio.learn(studio.default_timeline(), rex, config)
+    until(studio, job_id, lambda view: view.step >= 3)
+    studio.close()
+    again = open_studio("home")
+    view = again.job()
+    assert view and (view.id, view.state, view.resumable) == (job_id, "interrupted", True)
+    assert 3 <= view.step < 150
+    assert again.resume(job_id) == job_id
+    done = again.wait(job_id, SECONDS)
+    assert done.state == "done", done.message
+    assert [step.step for step in done.curve] == list(range(1, 151))
+    ours, straight = (
+        load_file(tmp_path / home / "timelines/my-concepts/001-rex/weights.safetensors")
+        for home in ("home", "straight")
+    )
+    assert all(torch.equal(ours[name], straight[name]) for name in straight)
+    with pytest.raises(StoreError, match="only an interrupted"):
+        again.resume(job_id)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from clora_core.concepts import Concept
+from clora_core.settings import TrainConfig
+from clora_core.studio import Studio
+home, model, *pictures = sys.argv[1:]
+studio = Studio.open(Path(home), model, "cpu", assets=Path(home))
+config = TrainConfig(rank=2, steps=100_000, resolution=32, preview_every_seconds=0.0)
+job = studio.learn(studio.default_timeline(), Concept("Rex", "<rex>", tuple(map(Path, pictures))), config)
+while studio.wait(job, 0.05).step < 3:
+    pass
+print(job, flush=True)
+studio.wait(job)
+"""
+
+
+def test_after_kill_9_the_job_is_interrupted_and_the_timeline_whole(
+    open_studio: Callable[..., Studio], tiny_folder: Path, rex: Concept, tmp_path: Path
+) -> None:
+    arguments = [str(tmp_path / "home"), str(tiny_folder), *map(str, rex.pictures)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parent.parent,
+        env={**os.environ, "TRANSFORMERS_VERBOSITY": "error"},
+    )
+    assert process.stdout
+    job_id = process.stdout.readline().strip()
+    studio = open_studio("home")
+    watched = studio.job()
+    assert watched and watched.id == job_id and watched.state == "running"  # seen from another programme
+    process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+    process.wait(SECONDS)
+    process.stdout.close()
+    view = studio.job(job_id)
+    assert view and view.state == "interrupted" and "Resume it or discard it" in view.message
+    assert studio.timeline(studio.default_timeline()).cards == ()
+    assert list((tmp_path / "home/jobs" / job_id / "pictures").iterdir())
+    studio.stop(job_id)
+    assert not (tmp_path / "home/jobs" / job_id / "pictures").exists()
+
+
+def test_first_start_brings_samples_and_the_example_timeline(
+    open_studio: Callable[..., Studio],
+    rex: Concept,
+    config: TrainConfig,
+    settings: SamplingConfig,
+    tmp_path: Path,
+) -> None:
+    maker = open_studio("maker")
+    teach(maker, rex, config)
+    sample = tmp_path / "assets/concepts/01-ilva"
+    sample.mkdir(parents=True)
+    (sample / "concept.json").write_text(json.dumps({"name": "Ilva", "token": "<ilva>"}))
+    for path in rex.pictures:
+        shutil.copy(path, sample)
+    shutil.copytree(tmp_path / "maker/timelines/my-concepts", tmp_path / "assets/timelines/my-concepts")
+    other = tmp_path / "assets/timelines/of-another-model"
+    shutil.copytree(tmp_path / "maker/timelines/my-concepts", other)
+    index = json.loads((other / "timeline.json").read_text())
+    (other / "timeline.json").write_text(json.dumps({**index, "id": other.name, "base_id": "ffff"}))
+
+    studio = open_studio("home")
+    assert [(found.name, found.token, len(found.pictures)) for found in studio.samples()] == [
+        ("Ilva", "<ilva>", 4)
+    ]
+    assert [summary.id for summary in studio.timelines()] == ["my-concepts"]
+    assert len(studio.draw_now(studio.default_timeline(), "a photo of <rex>", settings)) == 1
+    studio.undo("my-concepts")
+    assert (tmp_path / "assets/timelines/my-concepts/timeline.json").read_text() != (
+        tmp_path / "home/timelines/my-concepts/timeline.json"
+    ).read_text()
+    studio.close()
+    assert len(open_studio("home").timelines()) == 1
+
+
+def test_a_home_of_another_model_is_listed_but_not_used(
+    open_studio: Callable[..., Studio], tiny_folder: Path, rex: Concept, config: TrainConfig, tmp_path: Path
+) -> None:
+    first = open_studio("home")
+    teach(first, rex, config)
+    first.close()
+    copied = tmp_path / "model"
+    shutil.copytree(tiny_folder, copied)
+    unet = json.loads((copied / "unet/config.json").read_text())
+    (copied / "unet/config.json").write_text(json.dumps({**unet, "dropout": 0.125}))
+    other = Studio.open(tmp_path / "home", str(copied), "cpu", assets=tmp_path)
+    assert [summary.usable for summary in other.timelines()] == [False]
+    assert not other.timeline("my-concepts").usable
+    with pytest.raises(StoreError, match="belongs to the base model"):
+        other.learn("my-concepts", replace(rex, token="<max>"), config)
+    assert other.default_timeline() == "my-concepts-2"
+    other.close()
+
+
+def test_opening_is_quick_and_needs_no_torch(tiny_folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from clora_core.studio import Studio\n"
+        f"studio = Studio.open(Path({str(tmp_path / 'home')!r}), {str(tiny_folder)!r})\n"
+        "assert studio.timeline(studio.default_timeline()).cards == () and studio.job() is None\n"
+        "assert not studio.ready and studio.unknown_words('a photo') == []\n"
+        "assert 'torch' not in sys.modules and 'diffusers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parent.parent)
+    with pytest.raises(ModelError, match="no model folder"):
+        Studio.open(tmp_path, str(tmp_path / "nothing here"))
+
+
+def test_warm_up_makes_it_ready(studio: Studio, settings: SamplingConfig) -> None:
+    studio.warm_up()
+    studio.draw_now(studio.default_timeline(), "a photo", settings)
+    assert studio.ready and studio.model_problem == "" and studio.base.resolution == 32
+    assert studio.propose_token("Ilva Maron") == "<ilva-maron>"
+    with pytest.raises(ConceptError):
+        studio.check_token("Rex", studio.default_timeline())
+    assert studio.check_pictures([Path("missing.png")])[0].problem
