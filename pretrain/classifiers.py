@@ -42,7 +42,11 @@ def labels(scene: Scene) -> dict[str, str]:
     found = {"people": "1"}
     if words["style"] == "":
         found |= {"skin": words["skin"], "background": words["background"], "clothes": words["clothes"]}
-        found |= {"glasses": words["glasses"], "beard": words["facial_hair"], "hair colour": words["hair_colour"]}
+        found |= {
+            "glasses": words["glasses"],
+            "beard": words["facial_hair"],
+            "hair colour": words["hair_colour"],
+        }
     if words["hat"]:
         found.pop("hair colour", None)  # the hat hides it
     return {key: value for key, value in found.items() if value in CLASSES[key]}
@@ -64,7 +68,9 @@ class Classifier(nn.Module):
         widths, layers = (3, 32, 48, 96, 160, 224), []
         for before, width in zip(widths, widths[1:], strict=False):
             layers += [nn.Conv2d(before, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU()]
-            layers += [nn.Conv2d(width, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU()] if before > 3 else []
+            layers += (
+                [nn.Conv2d(width, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU()] if before > 3 else []
+            )
         self.body = nn.Sequential(*layers, nn.Flatten())  # (B, 224 * 4 * 4)
         self.heads = nn.ModuleList(nn.Linear(224 * 16, len(names)) for names in CLASSES.values())
 
@@ -122,12 +128,19 @@ def train(pictures: np.ndarray, scenes: Sequence[Scene], epochs: int, seed: int 
             with torch.autocast("cpu", torch.bfloat16):
                 outputs = network(x)
             truth = wanted[chosen.sort().values]
-            loss = sum(F.cross_entropy(o.float(), truth[:, i]) for i, o in enumerate(outputs) if (truth[:, i] >= 0).any())
+            loss = sum(
+                F.cross_entropy(o.float(), truth[:, i])
+                for i, o in enumerate(outputs)
+                if (truth[:, i] >= 0).any()
+            )
             loss.backward()  # type: ignore[union-attr]
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             if step % 50 == 0:
-                print(f"classifier {step}/{total} loss {float(loss):.3f} {time.time() - began:.0f} s", flush=True)
+                print(
+                    f"classifier {step}/{total} loss {float(loss):.3f} {time.time() - began:.0f} s",
+                    flush=True,
+                )
     return network.eval()
 
 

@@ -30,7 +30,28 @@ FACES = Path(__file__).parent / "faces"
 def names(count: int = NAMED_PEOPLE) -> list[str]:
     """``count`` invented one-word names, always the same ones."""
     rng = random.Random("names")
-    starts = ["b", "br", "d", "dr", "f", "g", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "t", "tr", "v", "w", "z"]
+    starts = [
+        "b",
+        "br",
+        "d",
+        "dr",
+        "f",
+        "g",
+        "j",
+        "k",
+        "kl",
+        "l",
+        "m",
+        "n",
+        "p",
+        "r",
+        "s",
+        "t",
+        "tr",
+        "v",
+        "w",
+        "z",
+    ]
     found: dict[str, None] = {}
     while len(found) < count:
         syllables = [rng.choice(starts) + rng.choice("aeiou") for _ in range(rng.choice([2, 2, 3]))]
@@ -71,7 +92,9 @@ def render(scenes: Iterator[Scene], size: int = SIZE) -> Iterator[Image.Image]:
         RuntimeError: Node or its packages are missing; the message says what to run.
     """
     if not (FACES / "node_modules").exists():
-        raise RuntimeError(f"the renderer's packages are missing: run `npm install --prefix {FACES}` (Node 18 or newer)")
+        raise RuntimeError(
+            f"the renderer's packages are missing: run `npm install --prefix {FACES}` (Node 18 or newer)"
+        )
     waiting: list[str] = []  # styles of the scenes sent and not yet read, in order
     process = subprocess.Popen(
         ["node", str(FACES / "render.mjs"), str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -98,14 +121,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write pictures.npy into")
     parser.add_argument("--pictures", type=int, default=60_000)
     parser.add_argument("--split", choices=["train", "held-out"], default="train")
-    parser.add_argument("--start", type=int, default=0, help="index of the first picture, to render in several parts")
+    parser.add_argument(
+        "--start", type=int, default=0, help="index of the first picture, to render in several parts"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     corpus = Corpus(args.split)
     scenes = (corpus[index] for index in range(args.start, args.start + args.pictures))
     partial = args.out / "pictures.partial.npy"
     pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (args.pictures, SIZE, SIZE, 3))
-    for index, picture in enumerate(tqdm(render(scenes), total=args.pictures, unit="picture", file=sys.stderr)):
+    for index, picture in enumerate(
+        tqdm(render(scenes), total=args.pictures, unit="picture", file=sys.stderr)
+    ):
         pictures[index] = np.asarray(picture)
     pictures.flush()
     partial.rename(args.out / "pictures.npy")

@@ -38,7 +38,11 @@ def vae_figures(pipe: Any, held_out: np.ndarray, features: FeatureNetwork, out: 
     pictures = held_out[single]
     decoded = _reconstruct(pipe, pictures)
     errors = ((decoded.astype(float) - pictures) ** 2).mean(axis=(1, 2, 3))
-    save_grid([Image.fromarray(p) for pair in zip(pictures[:16], decoded[:16], strict=True) for p in pair], 8, out / "vae.png")
+    save_grid(
+        [Image.fromarray(p) for pair in zip(pictures[:16], decoded[:16], strict=True) for p in pair],
+        8,
+        out / "vae.png",
+    )
     between, real = [], []
     for number in range(12):
         person = draw_person(random.Random(f"vae/{number}"), unseen=True)
@@ -49,7 +53,11 @@ def vae_figures(pipe: Any, held_out: np.ndarray, features: FeatureNetwork, out: 
         between.append((b @ a.T)[apart].mean())
         real.append((a @ a.T)[apart].mean())
     psnr = float(np.mean(10 * np.log10(255**2 / errors)))
-    return {"psnr_db": psnr, "cosine_reconstructed_real": float(np.mean(between)), "cosine_real_real": float(np.mean(real))}
+    return {
+        "psnr_db": psnr,
+        "cosine_reconstructed_real": float(np.mean(between)),
+        "cosine_real_real": float(np.mean(real)),
+    }
 
 
 @torch.no_grad()
@@ -75,7 +83,11 @@ def prompt_figures(
     save_grid(drawn[:48], 12, out / "prompts.png")
     found, right = classify(network, drawn), {}
     for key in [key for key in CLASSES if key != "people"]:
-        pairs = [(guess[key], labels(scene)[key]) for guess, scene in zip(found, scenes, strict=True) if key in labels(scene)]
+        pairs = [
+            (guess[key], labels(scene)[key])
+            for guess, scene in zip(found, scenes, strict=True)
+            if key in labels(scene)
+        ]
         right[key] = sum(a == b for a, b in pairs) / len(pairs)
         if key == "glasses":  # prompts say "glasses" without naming the frame
             right[key] = sum((a == "none") == (b == "none") for a, b in pairs) / len(pairs)
@@ -92,6 +104,7 @@ def prompt_figures(
 
 def kid(x: np.ndarray, y: np.ndarray) -> float:
     """Unbiased MMD^2 with the cubic kernel (x . y / d * d + 1)^3 on unit vectors, as KID; x: (N, D), y: (M, D)."""
+
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.asarray((a.astype(float) @ b.astype(float).T + 1) ** 3)
 
@@ -102,7 +115,9 @@ def kid(x: np.ndarray, y: np.ndarray) -> float:
     return inner(x) + inner(y) - 2 * float(kernel(x, y).mean())
 
 
-def pair_figures(pipe: Any, settings: SamplingConfig, network: Any, count: int, out: Path) -> dict[str, float]:
+def pair_figures(
+    pipe: Any, settings: SamplingConfig, network: Any, count: int, out: Path
+) -> dict[str, float]:
     """Share of prompts for two people that are drawn as two."""
     prompts = []
     for index in range(count):
@@ -111,7 +126,10 @@ def pair_figures(pipe: Any, settings: SamplingConfig, network: Any, count: int, 
         prompts.append(plain_caption(draw_scene(rng, sitters, plain=True)))
     drawn = [_draw(pipe, prompt, settings, seed) for seed, prompt in enumerate(prompts)]
     save_grid(drawn, 8, out / "pairs.png")
-    return {"drawn_as_two": sum(guess["people"] == "2" for guess in classify(network, drawn)) / count, "pictures": count}
+    return {
+        "drawn_as_two": sum(guess["people"] == "2" for guess in classify(network, drawn)) / count,
+        "pictures": count,
+    }
 
 
 def plasticity_figures(
@@ -142,14 +160,18 @@ def plasticity_figures(
     return {
         "cosine": {name: cosine(drawn[name], real[name]) for name in drawn},
         "mean_cosine": float(np.mean([cosine(drawn[name], real[name]) for name in drawn])),
-        "mean_feature_cosine": float(np.mean([unit(drawn[n].mean(0)) @ unit(real[n].mean(0)) for n in drawn])),
+        "mean_feature_cosine": float(
+            np.mean([unit(drawn[n].mean(0)) @ unit(real[n].mean(0)) for n in drawn])
+        ),
         "real_to_real": float(np.mean([cosine(real[name][:8], real[name][8:]) for name in real])),
         "pictures_nearest_of_8": mine,
         "mean_seconds": float(np.mean(seconds)),
     }
 
 
-def _draw(pipe: Any, prompt: str, settings: SamplingConfig, seed: int, timeline: Timeline = EMPTY) -> Image.Image:
+def _draw(
+    pipe: Any, prompt: str, settings: SamplingConfig, seed: int, timeline: Timeline = EMPTY
+) -> Image.Image:
     return generate(pipe, timeline, prompt, settings.updated({"seed": seed, "pictures": 1}))[0]
 
 
@@ -174,7 +196,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--people", type=int, default=10)
     parser.add_argument("--train", type=json.loads, default={}, help="settings over the model's own, as JSON")
-    parser.add_argument("--sampling", type=json.loads, default={}, help="settings over the model's own, as JSON")
+    parser.add_argument(
+        "--sampling", type=json.loads, default={}, help="settings over the model's own, as JSON"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     base, features = read_base(args.base), FeatureNetwork()

@@ -53,7 +53,7 @@ def build_unet() -> UNet2DConditionModel:
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         block_out_channels=(64, 192, 320),
         layers_per_block=1,
-        attention_head_dim=32,
+        attention_head_dim=(1, 3, 5),  # diffusers means the number of heads: 64 channels each
         cross_attention_dim=TEXT_WIDTH,
         norm_num_groups=16,
         use_linear_projection=True,

@@ -12,10 +12,27 @@ from dataclasses import dataclass
 from typing import Any
 
 HEADS = {
-    "female1": "pointed", "female2": "jowly", "female3": "tapered", "head1": "oval", "head10": "cleft",
-    "head11": "hexagonal", "head12": "broad", "head13": "round", "head14": "plain", "head15": "blocky",
-    "head16": "square", "head17": "boxy", "head18": "rugged", "head2": "slim", "head3": "angular",
-    "head4": "narrow", "head5": "wide", "head6": "long", "head7": "chiselled", "head8": "dimpled", "head9": "egg-shaped",
+    "female1": "pointed",
+    "female2": "jowly",
+    "female3": "tapered",
+    "head1": "oval",
+    "head10": "cleft",
+    "head11": "hexagonal",
+    "head12": "broad",
+    "head13": "round",
+    "head14": "plain",
+    "head15": "blocky",
+    "head16": "square",
+    "head17": "boxy",
+    "head18": "rugged",
+    "head2": "slim",
+    "head3": "angular",
+    "head4": "narrow",
+    "head5": "wide",
+    "head6": "long",
+    "head7": "chiselled",
+    "head8": "dimpled",
+    "head9": "egg-shaped",
 }
 EYES = {
     "eye1": "dome", "eye10": "small", "eye11": "half-moon", "eye12": "heavy", "eye13": "dreamy", "eye14": "sultry",
@@ -58,8 +75,12 @@ BACK_HAIR = {"none": "", "female1": "curls", "female2": "long back hair", "femal
              "female5": "rolling locks", "longHair": "a mane"}  # fmt: skip
 FACIAL_HAIR = {
     "none": "none",
-    **dict.fromkeys(["beard-point", "beard1", "beard2", "beard3", "honest-abe-stache", "loganGoatee2Stache"], "beard"),
-    **dict.fromkeys(["fullgoatee", "fullgoatee3", "fullgoatee4", "goatee1-stache", "goatee6", "wilt"], "goatee"),
+    **dict.fromkeys(
+        ["beard-point", "beard1", "beard2", "beard3", "honest-abe-stache", "loganGoatee2Stache"], "beard"
+    ),
+    **dict.fromkeys(
+        ["fullgoatee", "fullgoatee3", "fullgoatee4", "goatee1-stache", "goatee6", "wilt"], "goatee"
+    ),
     **dict.fromkeys(["mustache1", "harley1"], "moustache"),
     **dict.fromkeys(["mutton", "muttonStache", "logan"], "sideburns"),
 }
@@ -93,9 +114,17 @@ def held_out(face: dict[str, Any]) -> bool:
 def _draw(rng: random.Random, sex: str) -> Person:
     man = sex == "man"
     other = "female" if man else "eye1"  # parts named female* go to women
-    eyes = [eye for eye in EYES if not eye.startswith("female")] if man else [e for e in EYES if e.startswith("female")]
+    eyes = (
+        [eye for eye in EYES if not eye.startswith("female")]
+        if man
+        else [e for e in EYES if e.startswith("female")]
+    )
     brows = [b for b in EYEBROWS if b.startswith("female") != man]
-    heads = [h for h in HEADS if not h.startswith(other)] if man else [*HEADS][:3] + ["head1", "head2", "head5", "head14"]
+    heads = (
+        [h for h in HEADS if not h.startswith(other)]
+        if man
+        else [*HEADS][:3] + ["head1", "head2", "head5", "head14"]
+    )
     hairs = HAIR_MEN if man else HAIR_WOMEN
     hair, head, eye, brow = rng.choice([*hairs]), rng.choice(heads), rng.choice(eyes), rng.choice(brows)
     nose, ear = rng.choice([*NOSES]), rng.choice([*EARS])

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -50,7 +51,9 @@ def learning_rate(step: int, total: int, peak: float, warm_up: int = 150) -> flo
 class Checkpoint:
     """Model, EMA and optimiser of one stage on disk: ``<stage>.safetensors`` and ``<stage>.json``, written atomically."""
 
-    def __init__(self, folder: Path, stage: str, model: nn.Module, optimiser: torch.optim.Optimizer, ema: EMAModel):
+    def __init__(
+        self, folder: Path, stage: str, model: nn.Module, optimiser: torch.optim.Optimizer, ema: EMAModel
+    ):
         self.path = folder / f"{stage}.safetensors"
         self.model, self.optimiser, self.ema = model, optimiser, ema
         self.parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
@@ -110,7 +113,9 @@ def train_vae(args: argparse.Namespace) -> None:
     seconds, losses = time.time(), []
     for step in range(start + 1, total + 1):
         optimiser.param_groups[0]["lr"] = learning_rate(step, total, args.rate)
-        x = to_tensor(pictures[np.sort(batch_indices(args.seed, step, args.batch, len(pictures)))], args.device)
+        x = to_tensor(
+            pictures[np.sort(batch_indices(args.seed, step, args.batch, len(pictures)))], args.device
+        )
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
             posterior = vae.encode(x).latent_dist
             decoded = vae.decode(posterior.sample()).sample
@@ -170,7 +175,9 @@ def train_unet(args: argparse.Namespace) -> None:
     vae.register_to_config(scaling_factor=float(1 / latents[:2000].astype(np.float32).std()))
     tokenizer = save_tokenizer(args.work / "tokenizer")
     model = nn.ModuleDict({"text_encoder": build_text_encoder(tokenizer), "unet": build_unet()})
-    model.to(args.device, memory_format=torch.channels_last).train()
+    model.to(args.device).train()
+    if args.device == "cpu":
+        model["unet"].set_attn_processor(AttnProcessor())  # flash attention's backward is slower on a CPU
     optimiser = torch.optim.AdamW(model.parameters(), args.rate, (0.9, 0.98), weight_decay=0.01, fused=True)
     ema = EMAModel(model.parameters(), decay=0.994, use_ema_warmup=True, power=0.75)  # stepped every 4th step
     checkpoint = Checkpoint(args.work, "unet", model, optimiser, ema)
@@ -182,10 +189,12 @@ def train_unet(args: argparse.Namespace) -> None:
         optimiser.param_groups[0]["lr"] = learning_rate(step, total, args.rate)
         chosen, rng = batch_indices(args.seed + 1, step, args.batch, len(latents)), random.Random(step)
         texts = ["" if rng.random() < 0.1 else caption(corpus[int(index)], rng) for index in chosen]
-        ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(args.device)
+        ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(
+            args.device
+        )
         x = torch.from_numpy(latents[chosen]).to(args.device).float() * vae.config.scaling_factor
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
-            loss = unet_loss(model, scheduler, x.contiguous(memory_format=torch.channels_last), ids)
+            loss = unet_loss(model, scheduler, x, ids)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -225,10 +234,14 @@ def save_pipeline(
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the embedded model.")
     parser.add_argument("stage", choices=["vae", "unet", "decoder"])
-    parser.add_argument("--corpus", type=Path, required=True, help="folder with pictures.npy of pretrain.corpus")
+    parser.add_argument(
+        "--corpus", type=Path, required=True, help="folder with pictures.npy of pretrain.corpus"
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and results")
     parser.add_argument("--samples", type=int, help="pictures to see in all")
-    parser.add_argument("--pictures", type=int, default=60_000, help="how many pictures of the corpus the U-Net uses")
+    parser.add_argument(
+        "--pictures", type=int, default=60_000, help="how many pictures of the corpus the U-Net uses"
+    )
     parser.add_argument("--batch", type=int)
     parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -237,7 +250,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    defaults = {"vae": (26_000, 8, 2e-3), "decoder": (16_000, 8, 1e-3), "unet": (160_000, 32, 8e-4)}[args.stage]
+    defaults = {"vae": (26_000, 8, 2e-3), "decoder": (16_000, 8, 1e-3), "unet": (160_000, 32, 8e-4)}[
+        args.stage
+    ]
     args.samples, args.batch, args.rate = (
         given if given is not None else default
         for given, default in zip((args.samples, args.batch, args.rate), defaults, strict=True)

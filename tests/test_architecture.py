@@ -54,7 +54,9 @@ def test_the_core_imports_only_downwards_and_never_the_page(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGE, ids=lambda path: path.stem)
 def test_the_page_knows_only_the_door_and_no_torch(path: Path) -> None:
     names = imported(path)
-    assert not {name for name in names if name.split(".")[0] in ("torch", "diffusers", "transformers", "peft")}
+    assert not {
+        name for name in names if name.split(".")[0] in ("torch", "diffusers", "transformers", "peft")
+    }
     ours = {name.split(".")[1] for name in names if name.startswith("clora_core.")}
     assert ours <= {"studio", "errors", "concepts", "settings", "views", "pictures"}
 
@@ -66,7 +68,9 @@ def test_no_hidden_state_and_no_pickle(path: Path) -> None:
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type is None]
     assert "pickle" not in imported(path)
     assert not [
-        node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.save"
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.save"
     ]
 
 

@@ -1,0 +1,85 @@
+"""What ships in assets/: the embedded model, the sample people, the example timeline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from clora_core.concepts import Timeline
+from clora_core.metrics import FeatureNetwork, cosine
+from clora_core.pipeline import load_pipeline, read_base, unknown_words
+from clora_core.sampling import generate
+
+ROOT = Path(__file__).parent.parent
+BASE = ROOT / "assets" / "base"
+PEOPLE = sorted((ROOT / "assets" / "concepts").iterdir())
+HELD_OUT = ROOT / "tests" / "held_out"
+
+
+def test_the_embedded_model_is_small_and_safe() -> None:
+    files = [path for path in BASE.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 80e6
+    assert {path.suffix for path in files} <= {".json", ".txt", ".md", ".safetensors", ".png"}
+
+
+def test_the_embedded_model_loads_as_any_stable_diffusion_pipeline() -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(str(BASE))
+    assert pipe.tokenizer("a photo of a man").input_ids[-1] == pipe.tokenizer.eos_token_id
+    assert unknown_words(pipe.tokenizer, "a photo of a man riding a zebra") == ["riding", "zebra"]
+
+
+def test_the_preset_is_found() -> None:
+    base = read_base(BASE, embedded=True)
+    assert (base.train.resolution, base.sampling.width, base.sampling.height) == (128, 128, 128)
+
+
+def test_the_embedded_model_draws_a_picture_and_follows_the_background() -> None:
+    pipe = load_pipeline(BASE, "cpu")
+    empty = Timeline("none", "none", "", "clora", ())
+    settings = read_base(BASE).sampling.updated({"seed": 3, "steps": 12})
+    means = {}
+    for colour in ("red", "green"):
+        picture = generate(pipe, empty, f"a portrait of a man, {colour} background", settings)[0]
+        means[colour] = (
+            np.asarray(picture)[:16, :16].reshape(-1, 3).mean(0)
+        )  # the corner shows the background
+    assert means["red"][0] > means["red"][1] + 40
+    assert means["green"][1] > means["green"][0] + 20
+
+
+@pytest.mark.parametrize("folder", PEOPLE, ids=lambda path: path.name)
+def test_a_sample_person_has_eight_pictures_a_name_and_a_token(folder: Path) -> None:
+    concept = json.loads((folder / "concept.json").read_text())
+    assert concept["token"] == f"<{concept['name'].lower()}>"
+    pictures = sorted(folder.glob("*.png"))
+    assert len(pictures) == 8 and len(list((HELD_OUT / folder.name).glob("*.png"))) == 8
+    assert {Image.open(path).size for path in pictures} == {(128, 128)}
+
+
+def test_the_features_tell_the_sample_people_apart() -> None:
+    network = FeatureNetwork()
+    taught, unseen = (
+        {
+            f.name: network.features([Image.open(p) for p in sorted((root / f.name).glob("*.png"))])
+            for f in PEOPLE
+        }
+        for root in (ROOT / "assets" / "concepts", HELD_OUT)
+    )
+    for name, rows in unseen.items():
+        assert max(taught, key=lambda other: cosine(rows, taught[other])) == name
+
+
+def test_the_example_timeline_belongs_to_the_embedded_model() -> None:
+    examples = sorted((ROOT / "assets" / "timelines").iterdir())
+    assert examples
+    base = read_base(BASE, embedded=True)
+    for example in examples:
+        record = json.loads((example / "timeline.json").read_text())
+        assert record["base_id"] == base.id
+        size = sum(path.stat().st_size for path in example.rglob("*") if path.is_file())
+        assert size < 900_000 * len(record["concepts"])

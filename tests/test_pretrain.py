@@ -1,0 +1,105 @@
+"""The recipe of the embedded model: deterministic, and never showing a benchmark person in pretraining."""
+
+from __future__ import annotations
+
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from pretrain.captions import caption, plain_caption
+from pretrain.classifiers import CLASSES, Classifier, labels, targets
+from pretrain.corpus import FACES, Corpus, named_person, names, render
+from pretrain.evaluate import kid
+from pretrain.people import held_out
+from pretrain.sample_people import PAIRS, portraits, sample_people
+from pretrain.tokenizer import build_tokenizer, known_words
+
+
+def test_a_scene_and_its_caption_are_functions_of_seed_and_index() -> None:
+    one, other = Corpus("train")[17], Corpus("train")[17]
+    assert one == other
+    assert caption(one, random.Random(3)) == caption(other, random.Random(3))
+    assert Corpus("train", seed=1)[17] != one
+    assert len({caption(one, random.Random(seed)) for seed in range(20)}) > 5
+
+
+def test_pretraining_never_sees_a_held_out_face() -> None:
+    corpus = Corpus("train")
+    assert not any(held_out(sitter.person.face) for index in range(300) for sitter in corpus[index].sitters)
+    assert not any(held_out(named_person(name).face) for name in names()[:200])
+    assert all(held_out(person.face) for person in sample_people().values())
+    assert all(held_out(s.person.face) for index in range(50) for s in Corpus("held-out")[index].sitters)
+
+
+def test_sample_people_come_in_look_alike_pairs_and_share_no_name_with_pretraining() -> None:
+    people = sample_people()
+    for first, second in PAIRS:
+        one, other = people[first], people[second]
+        assert one.sex == other.sex
+        assert (
+            one.words["skin"] == other.words["skin"]
+            and one.words["hair_colour"] == other.words["hair_colour"]
+        )
+        assert one.face["eye"] != other.face["eye"]
+    assert not {name.lower() for name in people} & set(names())
+
+
+def test_a_full_caption_names_what_the_classifiers_look_for() -> None:
+    for scene in portraits(sample_people()["Hugo"], "caption", 5):
+        text, seen = plain_caption(scene), labels(scene)
+        for key in ("hair colour", "skin", "background", "clothes"):
+            assert seen[key] in text
+        assert "goatee" in text
+
+
+def test_the_tokenizer_has_pieces_for_any_word_and_keeps_names_whole() -> None:
+    corpus = Corpus("train")
+    texts = [caption(corpus[index], random.Random(index)) for index in range(3000)]
+    tokenizer = build_tokenizer(texts)
+    end = tokenizer.eos_token_id
+    for text in ("a photo of a man", "Übermensch 42 漢字", "quixotic!"):
+        ids = tokenizer(text).input_ids
+        assert ids[0] == tokenizer.bos_token_id and ids[-1] == end and end not in ids[1:-1]
+    assert tokenizer.decode(tokenizer("red hair").input_ids, skip_special_tokens=True).split() == [
+        "red",
+        "hair",
+    ]
+    assert {"portrait", "wearing", "red"} <= set(known_words(texts))
+
+
+def test_targets_leave_out_what_cannot_be_seen() -> None:
+    scenes = [Corpus("train")[index] for index in range(60)]
+    numbers = targets(scenes)
+    for scene, row in zip(scenes, numbers, strict=True):
+        if len(scene.sitters) == 2:
+            assert row.tolist() == [-100] * (len(CLASSES) - 1) + [1]
+        elif scene.words["style"] == "":
+            assert [*CLASSES["clothes"]][row[3]] == scene.sitters[0].words["clothes"]
+    assert [tuple(logits.shape) for logits in Classifier().eval()(torch.zeros(2, 3, 128, 128))] == [
+        (2, len(found)) for found in CLASSES.values()
+    ]
+
+
+def test_kid_is_zero_between_halves_of_one_set_and_grows_with_distance() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 8))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    y = x.copy()
+    y[:, 0] = np.abs(y[:, 0])
+    assert abs(kid(x[:200], x[200:])) < 0.05
+    assert kid(x[:200], y[200:]) > 0.1
+
+
+@pytest.mark.skipif(
+    not (FACES / "node_modules").exists() or shutil.which("node") is None,
+    reason="the renderer is not installed: npm install --prefix pretrain/faces",
+)
+def test_the_renderer_draws_the_same_pixels_again() -> None:
+    corpus = Corpus("train")
+    one, other = ([np.asarray(p) for p in render(corpus[index] for index in range(6))] for _ in range(2))
+    assert len(one) == 6 and one[0].shape == (128, 128, 3)
+    assert all((a == b).all() for a, b in zip(one, other, strict=True))
+    assert any((a != one[0]).any() for a in one[1:])
