@@ -57,7 +57,8 @@ def run_arm(
     """Learn and draw whatever is missing of one arm, then measure it."""
     known = {summary.name: summary.id for summary in studio.timelines()}
     timeline_id = known.get(arm) or studio.new_timeline(arm)
-    if any(card.settings != config.to_json() for card in studio.timeline(timeline_id).cards):
+    wanted = {key: value for key, value in config.to_json().items() if value != "auto"}
+    if any({**card.settings, **wanted} != card.settings for card in studio.timeline(timeline_id).cards):
         raise SettingsError(
             f"{out} was begun with other settings. Choose another --out folder, or the same settings."
         )

@@ -126,10 +126,11 @@ class TrainConfig(Settings):
         512, "Resolution", "Side in pixels at which the pictures are learned.", minimum=32, maximum=2048
     )
     precision: str = _setting(
-        "fp32",
+        "auto",
         "Precision",
-        "Number format of the arithmetic. bf16 is faster on recent CPUs and GPUs; fp16 needs a GPU.",
-        choices=("fp32", "bf16", "fp16"),
+        "Number format of the arithmetic. auto takes bf16 where the hardware computes in it, else fp32; "
+        "fp16 needs a GPU.",
+        choices=("auto", "fp32", "bf16", "fp16"),
     )
     gradient_clip: float = _setting(
         1.0,

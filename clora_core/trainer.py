@@ -92,6 +92,7 @@ def train_concept(
             f"The timeline {timeline.name!r} is learned with {timeline.method}, not {config.method}. "
             "One timeline holds one method: start a new timeline for another."
         )
+    config = config.updated({"precision": resolved_precision(config.precision, pipe.device)})
     method = method_named(config.method)(config)
     _check_resolution(pipe, config)
     images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
@@ -305,6 +306,16 @@ def make_optimizer(parameters: list[nn.Parameter], method: Method) -> torch.opti
         {"params": [token], "initial_lr": config.token_learning_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
+
+
+def resolved_precision(precision: str, device: torch.device) -> str:
+    """What "auto" means on this device: bf16 where it is computed in hardware (AMX on a CPU), else fp32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    fast = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return "bf16" if fast else "fp32"
 
 
 def make_accelerator(device: torch.device, precision: str) -> Accelerator:

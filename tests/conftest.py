@@ -57,7 +57,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 def config() -> TrainConfig:
     """A few steps large enough to leave a mark on the tiny model."""
     return TrainConfig(
-        rank=2, steps=4, resolution=RESOLUTION, learning_rate=1e-2, token_learning_rate=1e-2, augment_copies=2
+        rank=2,
+        steps=4,
+        resolution=RESOLUTION,
+        learning_rate=1e-2,
+        token_learning_rate=1e-2,
+        augment_copies=2,
+        precision="fp32",
     )
 
 

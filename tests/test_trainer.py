@@ -15,7 +15,7 @@ from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainConfig
 from clora_core.errors import ConceptError, PictureError, SettingsError, TrainingError
 from clora_core.pipeline import load_pipeline
 from clora_core.sampling import generate
-from clora_core.trainer import TrainState, learning_rate_scale, train_concept
+from clora_core.trainer import TrainState, learning_rate_scale, resolved_precision, train_concept
 
 
 @pytest.fixture
@@ -296,3 +296,13 @@ def test_a_timeline_of_another_base_model_is_refused(pipe, rex, mug, config, lea
     with pytest.raises(ConceptError, match="99 numbers"):
         train_concept(pipe, rex, Timeline("t", "T", "other", concepts=(foreign,)), config)
     assert pipe.tokenizer is tokenizer
+
+
+def test_auto_precision_is_resolved_before_it_is_recorded(tiny_folder, rex, config, empty) -> None:
+    pipe = load_pipeline(tiny_folder, "cpu")
+    with train_concept(pipe, rex, empty, config.updated({"precision": "auto"})) as training:
+        next(training)
+        recorded = training.snapshot().config.precision
+    amx = torch.cpu.get_capabilities().get("amx_bf16", False)
+    assert recorded == ("bf16" if amx else "fp32")
+    assert resolved_precision("fp16", torch.device("cuda")) == "fp16"
