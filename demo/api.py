@@ -1,0 +1,108 @@
+"""The same things as the page, for programmes: named endpoints that take and give plain JSON.
+
+    from gradio_client import Client, handle_file
+    client = Client("http://127.0.0.1:7860")
+    client.predict(prompt="a photo of <rex>", api_name="/draw")
+
+Handlers of the page itself are private; these are the public ones, each a few lines over ``Studio``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio import FileData
+
+from clora_core.concepts import Concept
+from clora_core.errors import PictureError, StoreError, StudioError
+from clora_core.views import to_plain
+from demo.add_tab import uploaded
+from demo.errors import told
+
+if TYPE_CHECKING:
+    from clora_core.studio import Studio
+    from clora_core.views import JobView
+
+
+class Api:
+    """The endpoints. Empty ``timeline_id`` = the default timeline, everywhere."""
+
+    def __init__(self, studio: Studio, may_undo: bool) -> None:
+        self._studio, self._may_undo = studio, may_undo
+
+    def publish(self) -> None:
+        """Register every endpoint in the ``gr.Blocks`` that is open."""
+        endpoints: list[Callable[..., Any]] = [
+            self.timelines, self.timeline, self.new_timeline, self.branch, self.undo, self.redo,
+            self.learn, self.job, self.stop, self.draw,
+        ]
+        for endpoint in endpoints:
+            gr.api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+
+    def _chosen(self, timeline_id: str) -> str:
+        return timeline_id or self._studio.default_timeline()
+
+    def timelines(self) -> list[dict[str, Any]]:
+        """All timelines, last changed first."""
+        return to_plain(self._studio.timelines())  # type: ignore[no-any-return]
+
+    def timeline(self, timeline_id: str = "") -> dict[str, Any]:
+        """Its learned concepts in order, and the redo shelf."""
+        return to_plain(self._studio.timeline(self._chosen(timeline_id)))  # type: ignore[no-any-return]
+
+    def new_timeline(self, name: str) -> str:
+        """Make an empty timeline; returns its id."""
+        return self._studio.new_timeline(name)
+
+    def branch(self, timeline_id: str, k: int, name: str) -> str:
+        """Copy the first k concepts into a new timeline; returns its id."""
+        return self._studio.branch(self._chosen(timeline_id), k, name)
+
+    def _refuse_shared(self) -> None:
+        if not self._may_undo:
+            raise StoreError("This page is shared without a password, so nothing can be taken back here.")
+
+    def undo(self, timeline_id: str = "") -> dict[str, Any]:
+        """Put the last concept on the redo shelf; returns the timeline."""
+        self._refuse_shared()
+        return to_plain(self._studio.undo(self._chosen(timeline_id)))  # type: ignore[no-any-return]
+
+    def redo(self, timeline_id: str = "") -> dict[str, Any]:
+        """Take the concept undone last back; returns the timeline."""
+        self._refuse_shared()
+        return to_plain(self._studio.redo(self._chosen(timeline_id)))  # type: ignore[no-any-return]
+
+    def learn(
+        self, pictures: list[FileData], name: str, token: str = "", timeline_id: str = "",
+        settings: dict[str, Any] | None = None, keep_pictures: bool = False,
+    ) -> str:
+        """Start to learn a concept from 3 to 30 uploaded pictures; returns the job's id, at once."""
+        paths = uploaded([picture["path"] if isinstance(picture, dict) else picture.path for picture in pictures])
+        if len(paths) < len(pictures):
+            raise PictureError("Some pictures were not uploaded through this page. Send them with handle_file(path).")
+        config = self._studio.base.train.updated(settings or {})
+        concept = Concept(name.strip(), token.strip() or self._studio.propose_token(name), tuple(map(Path, paths)))
+        return self._studio.learn(self._chosen(timeline_id), concept, config, keep_pictures)
+
+    def job(self, job_id: str = "") -> dict[str, Any]:
+        """How a job stands; empty id = the running or else the latest learn job; {} when there is none."""
+        job: JobView | None = self._studio.job(job_id or None)
+        return to_plain(job) if job else {}
+
+    def stop(self, job_id: str, keep: bool = False) -> dict[str, Any]:
+        """Stop a job within one step; keep = store what a learn job has learned so far. Returns the job."""
+        self._studio.stop(job_id, keep)
+        return to_plain(self._studio.wait(job_id))  # type: ignore[no-any-return]
+
+    def draw(
+        self, prompt: str, timeline_id: str = "", as_of: int | None = None, settings: dict[str, Any] | None = None
+    ) -> list[FileData]:
+        """Draw pictures and return them (PNG with their settings inside); waits until they are there."""
+        chosen = self._studio.base.sampling.updated(settings or {})
+        job = self._studio.wait(self._studio.draw(self._chosen(timeline_id), prompt, chosen, as_of))
+        if job.state != "done":
+            raise StudioError(job.message)
+        return [FileData(path=str(path)) for path in job.pictures]

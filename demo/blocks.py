@@ -1,0 +1,171 @@
+"""The page: header, tabs, and what ties the tabs together."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from demo import add_tab, playground_tab, timeline_tab, views
+from demo.api import Api
+from demo.clicks import QUIET, picked
+from demo.errors import told
+
+if TYPE_CHECKING:
+    from clora_core.studio import Studio
+
+LOGO = Path(__file__).resolve().parent.parent / "assets" / "logo.svg"
+PROMISE = "Teach a picture model new people and things, one after the other, without losing the first."
+UPLOADS_SECONDS = (3600, 86_400)  # look every hour, delete uploads older than a day
+POLL_SECONDS = 1.0
+BROWSER_KEY, BROWSER_SALT = "clora-studio", "not secret: keeps the entry readable after a restart"
+NOTHING_KEPT: dict[str, Any] = {"prompt": "", "seed": 0, "locked": False, "timeline": "", "watched": ""}
+
+
+def header(studio: Studio) -> str:
+    """Logo, name, promise."""
+    logo = base64.b64encode(LOGO.read_bytes()).decode()
+    return (
+        '<header class="cl-header"><img alt="" width="44" height="44" '
+        f'src="data:image/svg+xml;base64,{logo}"><div><h1>C-LoRA Studio</h1><p>{PROMISE}</p></div></header>'
+    )
+
+
+def build_demo(studio: Studio, may_undo: bool = True) -> gr.Blocks:
+    """The whole page for an open studio. Theme and style sheet are given to ``launch``.
+
+    Args:
+        may_undo: False where strangers may come by (shared without a password): undo and redo refuse.
+    """
+    with gr.Blocks(title="C-LoRA Studio", analytics_enabled=False, delete_cache=UPLOADS_SECONDS) as demo:
+        chosen = studio.default_timeline()  # makes one when there is none
+        timeline = gr.Dropdown(
+            timeline_tab.choices(studio), value=chosen, label="Timeline", elem_id="timeline",
+            filterable=False, render=False,
+        )
+        kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
+        with gr.Row(elem_classes="cl-top"):
+            gr.HTML(header(studio), elem_id="header")
+            model = gr.HTML(views.model_state(studio.base.name, studio.ready, ""), elem_id="model")
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
+            with gr.Tab("Playground", id="playground"):
+                playground = playground_tab.build(studio, timeline)
+            with gr.Tab("Add concept", id="add") as add_page:
+                add = add_tab.build(studio, timeline)
+            with gr.Tab("Timeline", id="timeline"):
+                history = timeline_tab.build(studio, timeline, may_undo)
+        Api(studio, may_undo).publish()
+        page = Page(studio, timeline, kept, tabs, playground, add, history, model)
+        page.wire(demo, add_page)
+    return demo
+
+
+class Page:
+    """What ties the tabs together: one timeline for all, one clock, and the ways from tab to tab."""
+
+    def __init__(
+        self, studio: Studio, timeline: gr.Dropdown, kept: gr.BrowserState, tabs: gr.Tabs,
+        playground: playground_tab.Playground, add: add_tab.AddTab, history: timeline_tab.TimelineTab, model: gr.HTML,
+    ) -> None:
+        self.studio, self.timeline, self.kept, self.tabs = studio, timeline, kept, tabs
+        self.playground, self.add, self.history = playground, add, history
+        self.timer = gr.Timer(POLL_SECONDS, active=False)
+        self.model_seen = gr.State("")
+        self.everywhere = [timeline, *playground.followers, *add.followers, *history.followers]
+        self.clock_in = [add.seen, self.model_seen, kept, add.landed, timeline, playground.prompt]
+        self.clock = [*add.job_parts, self.timer, model, self.model_seen, kept]
+
+    # -- handlers ----------------------------------------------------------------------------------
+
+    def follow(self, timeline_id: str, prompt: str, keep_prompt: bool = True) -> list[Any]:
+        """Values of ``everywhere`` for a timeline."""
+        return [
+            gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
+            *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt),
+            *add_tab.follow(self.studio, timeline_id), *timeline_tab.follow(self.studio, timeline_id),
+        ]
+
+    def look(self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None) -> list[Any]:
+        """Values of ``clock``; the timer rests when nothing runs and the model stands."""
+        studio = self.studio
+        job = studio.job()
+        kept, remembered = NOTHING_KEPT | (kept or {}), gr.skip()
+        running = job is not None and not job.finished
+        if job is not None and running and job.id != kept["watched"]:
+            kept = remembered = kept | {"watched": job.id}
+        state = views.model_state(studio.base.name, studio.ready, studio.model_problem)
+        return [
+            *add_tab.watch(studio, tuple(seen), kept["watched"]),
+            gr.Timer(active=running or not (studio.ready or studio.model_problem)),
+            state if state != model_seen else gr.skip(), state, remembered,
+        ]
+
+    def tick(
+        self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None, landed: list[str],
+        timeline_id: str, prompt: str,
+    ) -> list[Any]:
+        """Values of ``clock`` and, when a concept has just landed in a timeline, of ``everywhere``."""
+        clock = self.look(seen, model_seen, kept)
+        now = clock[self.clock.index(self.add.landed)]
+        fresh = isinstance(now, list) and now and now != landed
+        return [*clock, *(self.follow(timeline_id, prompt) if fresh else [gr.skip()] * len(self.everywhere))]
+
+    def load(self, kept: dict[str, Any] | None) -> list[Any]:
+        """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
+        kept = NOTHING_KEPT | (kept or {})
+        chosen = self.studio.default_timeline()
+        if kept["timeline"] in [summary.id for summary in self.studio.timelines()]:
+            chosen = kept["timeline"]
+        page, gallery = self.follow(chosen, kept["prompt"]), self.playground.gallery
+        newest, prompt = gallery.newest(), page[self.everywhere.index(self.playground.prompt)]
+        return [
+            *page, kept["seed"], kept["locked"], newest, gallery.front(newest, chosen, prompt), gallery.wall(newest),
+            *self.look((), "", kept),
+        ]
+
+    def to_playground(self, token: str) -> list[Any]:
+        """A prompt with this token, and the Playground in front."""
+        return [playground_tab.FIRST_PROMPT.format(token), gr.Tabs(selected="playground")]
+
+    # -- wiring ------------------------------------------------------------------------------------
+
+    def wire(self, demo: gr.Blocks, add_page: gr.Tab) -> None:
+        """Connect the handlers."""
+        prompt, seed, locked = self.playground.kept
+        front = [self.playground.shown, self.playground.stage, self.playground.history]
+        demo.load(told(self.load), self.kept, [*self.everywhere, seed, locked, *front, *self.clock], **QUIET)
+        for event in (self.timer.tick, add_page.select, *(change.success for change in self.add.changes)):
+            event(told(self.tick), self.clock_in, [*self.clock, *self.everywhere], **QUIET)
+        self.timeline.input(
+            told(lambda t, p: self.follow(t, p, keep_prompt=False)), [self.timeline, prompt], self.everywhere, **QUIET
+        )
+        for change in self.history.changes:
+            change.success(told(self.follow), [self.timeline, prompt], self.everywhere, **QUIET)
+        self._wire_ways(prompt)
+        gr.on(
+            [prompt.blur, prompt.submit, seed.change, locked.change, self.timeline.change],
+            lambda kept, p, s, k, t: NOTHING_KEPT | (kept or {}) | {"prompt": p, "seed": s, "locked": k, "timeline": t},
+            [self.kept, prompt, seed, locked, self.timeline], self.kept, **QUIET,
+        )
+
+    def _wire_ways(self, prompt: gr.Textbox) -> None:
+        """Verdict -> Playground, card -> Playground, verdict -> form."""
+
+        def used(event: gr.EventData) -> list[Any]:
+            act, token = picked(event)
+            return self.to_playground(token) if act == "use" else [gr.skip(), gr.skip()]
+
+        def dismissed(kept: dict[str, Any] | None) -> dict[str, Any]:
+            return NOTHING_KEPT | (kept or {}) | {"watched": ""}
+
+        def tried(landed: list[str]) -> list[Any]:
+            return self.to_playground(landed[1]) if landed else [gr.skip(), gr.skip()]
+
+        self.history.cards.click(told(used), None, [prompt, self.tabs], **QUIET)
+        self.add.try_it.click(told(tried), self.add.landed, [prompt, self.tabs], **QUIET)
+        for button in (self.add.try_it, self.add.another):
+            button.click(told(dismissed), self.kept, self.kept, **QUIET).then(
+                told(self.tick), self.clock_in, [*self.clock, *self.everywhere], **QUIET
+            )

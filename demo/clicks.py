@@ -1,0 +1,59 @@
+"""What a click inside our own HTML does.
+
+Learned concepts, samples, pictures and cards are drawn as plain HTML buttons that carry ``data-act`` and
+``data-value``; one listener per ``gr.HTML`` hands them to Python as event data. Token chips need no
+server: they write into the prompt where the cursor stands.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import gradio as gr
+
+QUIET: MappingProxyType[str, Any] = MappingProxyType(
+    {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+)
+"""For handlers that only read or answer at once: no queue, no spinner, not in the API."""
+
+SEND = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('[data-act]');
+  if (button) trigger('click', {act: button.dataset.act, value: button.dataset.value || ''});
+});
+"""
+
+INSERT = """
+element.addEventListener('click', event => {
+  const chip = event.target.closest('[data-insert]');
+  const idea = event.target.closest('[data-prompt]');
+  const box = document.querySelector('#prompt textarea, #prompt input');
+  if (!box || !(chip || idea)) return;
+  if (idea) {
+    box.value = idea.dataset.prompt;
+  } else {
+    const token = chip.dataset.insert;
+    const start = box.selectionStart, end = box.selectionEnd;
+    const before = start > 0 && !/\\s/.test(box.value[start - 1]) ? ' ' : '';
+    const after = end < box.value.length && !/[\\s,.]/.test(box.value[end]) ? ' ' : '';
+    box.setRangeText(before + token + after, start, end, 'end');
+  }
+  box.dispatchEvent(new Event('input', {bubbles: true}));
+  box.focus();
+});
+"""
+
+
+def picked(event: gr.EventData) -> tuple[str, str]:
+    """(act, value) of the button that was clicked; ("", "") for anything else."""
+    data = event._data if isinstance(event._data, dict) else {}
+    return str(data.get("act", "")), str(data.get("value", ""))
+
+
+def scroll_to(element_id: str) -> str:
+    """JavaScript that brings an element into view; it changes no value."""
+    return (
+        f"() => setTimeout(() => document.getElementById('{element_id}')"
+        "?.scrollIntoView({block: 'nearest', behavior: 'smooth'}), 60)"
+    )

@@ -1,0 +1,223 @@
+"""The page's pure parts: words, escaping, what is said about pictures, prompts and jobs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+import app
+from clora_core.concepts import TrainStep
+from clora_core.errors import PictureError, SettingsError
+from clora_core.pictures import CheckedPicture
+from clora_core.settings import SamplingConfig, TrainConfig
+from clora_core.views import Card, JobView, Preview, Sample, TimelineView
+from demo import curves, fields, job_views, picture_views, views
+from demo.add_tab import uploaded, watch
+from demo.errors import told
+
+EVIL = '<img src=x onerror="alert(1)">&${1}{{2}}'
+
+
+def card(index: int, name: str = "Rex") -> Card:
+    token = f"<{name.lower()}>"
+    return Card(index, f"{index:03d}-x", name, token, "2025-01-02T03:04:05+00:00", 75.0, 100, 16, 8, None, None, {})
+
+
+def timeline(*names: str, undone: tuple[Card, ...] = ()) -> TimelineView:
+    return TimelineView("t", "First", "clora", tuple(card(i, name) for i, name in enumerate(names, 1)), undone)
+
+
+def job(**changes: object) -> JobView:
+    plain = JobView("0001-learn", "learn", "running", 3, 10, 1.5, 2.0, 3.5, "learning", "", "t", name="Rex", token="<rex>")
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (9.4, "9 s"), (59.7, "1 min"), (75, "1 min 15 s"), (4000, "1 h 6 min")]
+)
+def test_duration(seconds: float, words: str) -> None:
+    assert views.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("created", "words"),
+    [
+        ("2025-06-10T11:59:30+00:00", "just now"), ("2025-06-10T11:30:00+00:00", "30 min ago"),
+        ("2025-06-10T02:00:00+00:00", "10 h ago"), ("2025-06-09T02:00:00+00:00", "yesterday"),
+        ("2025-06-01T02:00:00+00:00", "1 Jun 2025"), ("once", "once"),
+    ],
+)
+def test_ago(created: str, words: str) -> None:
+    assert views.ago(created, datetime(2025, 6, 10, 12, tzinfo=UTC)) == words
+
+
+def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
+    evil = replace(card(1), name=EVIL, token=EVIL)
+    view = TimelineView("t", EVIL, "clora", (evil,), (evil,))
+    broken = CheckedPicture(tmp_path / EVIL.replace("/", ""), None, EVIL)
+    pages = [
+        views.cards(view), views.coming(view), views.undo_question(EVIL, 1), views.branch_title(view, 1),
+        views.samples([Sample(EVIL, EVIL, ())]), views.checked_pictures([broken], 3, 30), views.model_state(EVIL, True, ""),
+        picture_views.chips(view, 1), picture_views.point(view, 1), picture_views.prompt_notes(EVIL, view, 1, [EVIL]),
+        picture_views.stage([tmp_path / "a.png"], {"prompt": EVIL, "negative_prompt": EVIL, "model": EVIL}, 256),
+        picture_views.history([(tmp_path / "a.png", {"prompt": EVIL})]), picture_views.ideas([EVIL]),
+        picture_views.waiting_stage(view, EVIL), job_views.job_head(job(name=EVIL, token=EVIL, message=EVIL, phase=EVIL)),
+        job_views.job_pictures(job(previews=[Preview(1, EVIL, EVIL, tmp_path / "a.png", True)])),
+    ]
+    for page in pages:
+        assert "onerror=&quot;" in page or EVIL.split(">")[0] not in page
+        assert "<img src=x" not in page
+
+
+def test_checked_pictures_say_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+    fine = CheckedPicture(tmp_path / "a.jpg", Image.new("RGB", (40, 40)), None, "rotated upright (EXIF)")
+    bad = CheckedPicture(tmp_path / "b.heic", None, "HEIC cannot be read; export it as JPEG")
+    page = views.checked_pictures([fine, bad], 3, 30)
+    assert "1 usable picture: add at least 2 more. 1 left out." in page
+    assert "rotated upright (EXIF)" in page and "export it as JPEG" in page
+    assert "3 pictures ready." in views.checked_pictures([fine] * 3, 3, 30)
+    assert "take out 1" in views.checked_pictures([fine] * 31, 3, 30)
+    assert views.checked_pictures([], 3, 30) == ""
+
+
+def test_prompt_notes() -> None:
+    view = timeline("Ann", "Bob")
+    assert picture_views.prompt_notes("a photo of <ann>", view, 2, []) == ""
+    assert "move “As of” to 2" in picture_views.prompt_notes("a photo of <BOB>", view, 1, [])
+    assert "&lt;eve&gt; is not a token" in picture_views.prompt_notes("<eve>", view, 2, [])
+    assert "never taught “zeppelin”: it" in picture_views.prompt_notes("a zeppelin", view, 2, ["zeppelin"])
+
+
+def test_later_concepts_are_dimmed_in_the_chips() -> None:
+    page = picture_views.chips(timeline("Ann", "Bob"), 1)
+    assert page.count("cl-later") == 1 and page.index("&lt;ann&gt;") < page.index("cl-later")
+
+
+def test_empty_states_say_what_to_do() -> None:
+    assert "Add concept" in views.cards(timeline())
+    assert "teach someone" in picture_views.chips(timeline(), 0)
+    assert "Press Enter" in picture_views.waiting_stage(timeline("Ann"), "a photo of <ann>")
+    assert picture_views.history([]) == ""
+
+
+def test_undone_concepts_wait_on_the_shelf() -> None:
+    page = views.cards(timeline("Ann", undone=(card(2, "Bob"),)))
+    assert page.index("Ann") < page.index("Undone") < page.index("Bob")
+
+
+def test_job_head_tells_progress_then_the_verdict() -> None:
+    page = job_views.job_head(job())
+    assert 'aria-valuenow="30"' in page and "4 s" in page and "2.0" in page
+    page = job_views.job_head(job(state="done", message="All older concepts kept.", step=10))
+    assert "All older concepts kept." in page and "progressbar" not in page
+    assert "Stopped early, kept" in job_views.job_head(job(state="stopped", concept_id="001-rex"))
+
+
+def test_job_pictures_show_the_new_and_an_older_one_before_and_now(tmp_path: Path) -> None:
+    previews = [
+        Preview(0, "<ann>", "Ann", tmp_path / "0.png", False), Preview(5, "<rex>", "Rex", tmp_path / "1.png", True),
+        Preview(5, "<ann>", "Ann", tmp_path / "2.png", False),
+    ]
+    page = job_views.job_pictures(job(previews=previews))
+    assert page.index("Rex") < page.index("Ann") and "before" in page and "step 5" in page
+
+
+def test_curves_have_an_axis_and_survive_odd_values() -> None:
+    steps = [TrainStep(i, 10, 0.5 / i, 0.0, 1.0, i * 0.1) for i in range(1, 8)]
+    page = job_views.job_curves(job(curve=steps))
+    assert page.count("<polyline") == 2 and "no penalty" in page
+    assert "nan" not in curves.curve("Loss", "", [1, 2, 3], [0.5, float("nan"), 0.4], 10, "new")
+    assert "on their way" in curves.curve("Loss", "", [], [], 10, "new")
+    assert curves.ticks(0.0, 0.37) == pytest.approx([0.0, 0.2]) and curves.ticks(0, 0) == [0]
+    assert curves.running_mean([1, 3, 5, 7], 2) == [1, 2, 4, 6]
+
+
+def test_picture_urls_change_with_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a b#1.png"
+    path.write_bytes(b"1")
+    url = views.picture_url(path)
+    assert url.startswith("gradio_api/file=/") and "%20" in url and "%23" in url and "?v=" in url
+    assert views.picture_url(tmp_path / "gone.png").endswith("?v=0")
+
+
+def test_settings_inputs_come_from_the_dataclass_and_go_back() -> None:
+    preset = TrainConfig(steps=77, flip=True)
+    inputs = fields.setting_inputs(preset, skip=("seed",))
+    assert "seed" not in inputs and inputs["steps"].value == 77 and inputs["flip"].value is True
+    assert inputs["rank"].info and isinstance(inputs["precision"], gr.Dropdown)
+    values = [component.value for component in inputs.values()]
+    assert fields.from_inputs(preset, list(inputs), values) == preset
+    assert fields.from_inputs(preset, ["steps"], [None]).steps == 77  # emptied: the preset
+    assert fields.from_inputs(SamplingConfig(), ["guidance_scale"], [4]).guidance_scale == 4.0
+    with pytest.raises(SettingsError, match="rank"):
+        fields.from_inputs(preset, ["rank"], [0])
+
+
+def test_our_errors_become_notices_and_bugs_stay_bugs() -> None:
+    def wrong() -> None:
+        raise PictureError("Too few.")
+
+    def generator() -> object:
+        yield 1
+        raise PictureError("Too few.")
+
+    def bug() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(gr.Error, match=r"Too few.") as caught:
+        told(wrong)()
+    assert caught.value.title == "Pictures" and caught.value.print_exception is False
+    with pytest.raises(gr.Error, match=r"Too few."):
+        list(told(generator)())
+    with pytest.raises(KeyError):
+        told(bug)()
+
+
+def test_the_app_says_in_one_line_that_there_is_no_such_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        app.main(["--home", str(tmp_path / "home"), "--model", str(tmp_path / "nowhere")])
+    assert left.value.code == 2 and "nowhere" in capsys.readouterr().err
+
+
+def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
+    from gradio.utils import get_upload_folder
+
+    inside = Path(get_upload_folder()).resolve() / "abc" / "a.png"
+    assert uploaded([str(inside), str(tmp_path / "secret.png"), f"{inside.parent}/../../../etc/hostname"]) == [str(inside)]
+
+
+class OneJob:
+    """Just enough of a studio for ``watch``."""
+
+    def __init__(self, view: JobView | None) -> None:
+        self.view = view
+
+    def job(self) -> JobView | None:
+        return self.view
+
+
+def test_watch_updates_only_what_moved() -> None:
+    skip = gr.skip()
+    studio = OneJob(job())
+    first = watch(studio, (), "")  # type: ignore[arg-type]
+    assert first[0][0] == "0001-learn" and first[2]["visible"] is True
+    assert all(value == skip for value in watch(studio, first[0], ""))  # type: ignore[arg-type]
+    studio.view = job(step=4)
+    second = watch(studio, first[0], "")  # type: ignore[arg-type]
+    assert second[1] == skip and "4 <small>" in second[7] and second[8] == skip and second[9] != skip
+
+
+def test_a_finished_job_is_shown_where_it_was_watched_only() -> None:
+    studio = OneJob(job(state="done", concept_id="001-rex"))
+    assert watch(studio, (), "")[0] == ("form",)  # type: ignore[arg-type]
+    shown = watch(studio, (), "0001-learn")  # type: ignore[arg-type]
+    assert shown[10] == ["0001-learn", "<rex>"] and shown[6]["visible"] is True
+    studio.view = job(state="interrupted", resumable=True)
+    assert watch(studio, (), "")[4]["visible"] is True  # type: ignore[arg-type]
