@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,18 @@ LARGEST_UPLOAD = "64mb"
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The flags of ``python app.py``."""
-    parser = argparse.ArgumentParser(description="C-LoRA Studio: teach a picture model new concepts, one after the other.")
-    parser.add_argument("--home", type=Path, default=Path("~/.clora-studio"), help="where timelines and pictures live")
-    parser.add_argument("--model", help="folder or Hub id of a Stable Diffusion model; default: the embedded one")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (0.0.0.0: the whole network)")
+    parser = argparse.ArgumentParser(
+        description="C-LoRA Studio: teach a picture model new concepts, one after the other."
+    )
+    parser.add_argument(
+        "--home", type=Path, default=Path("~/.clora-studio"), help="where timelines and pictures live"
+    )
+    parser.add_argument(
+        "--model", help="folder or Hub id of a Stable Diffusion model; default: the embedded one"
+    )
+    parser.add_argument(
+        "--host", help="address to listen on (0.0.0.0: the whole network); default: this machine"
+    )
     parser.add_argument("--port", type=int, help="port to listen on; default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's relay")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for this name and password")
@@ -30,14 +37,25 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def launch_options(folders: Sequence[Path], options: argparse.Namespace) -> dict[str, Any]:
-    """What ``Blocks.launch`` is given: look, address, and the only ``folders`` that may be read through the page."""
+def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """What ``Blocks.launch`` is given: look, address, and the only folders that may be read through the page."""
+    folders = [home / "pictures", home / "jobs", home / "timelines", assets / "concepts"]
     auth = tuple(options.auth.split(":", 1)) if options.auth else None
     return {
-        "server_name": options.host, "server_port": options.port, "share": options.share, "auth": auth,
-        "theme": StudioTheme(), "css_paths": STYLE_SHEET, "favicon_path": LOGO, "footer_links": [],
-        "allowed_paths": [str(folder) for folder in folders], "max_file_size": LARGEST_UPLOAD,
-        "ssr_mode": False, "run_history": False, "enable_monitoring": False, "show_error": True,
+        "server_name": options.host,
+        "server_port": options.port,
+        "share": options.share,
+        "auth": auth,
+        "theme": StudioTheme(),
+        "css_paths": STYLE_SHEET,
+        "favicon_path": LOGO,
+        "footer_links": [],
+        "allowed_paths": [str(folder) for folder in folders],
+        "max_file_size": LARGEST_UPLOAD,
+        "ssr_mode": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": True,
     }
 
 
@@ -52,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     demo = build_demo(studio, may_undo=bool(options.auth) or not options.share)
     try:
-        demo.launch(**launch_options([home, ASSETS / "concepts"], options), prevent_thread_lock=True)
+        demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)
         studio.warm_up()
         demo.block_thread()
     finally:

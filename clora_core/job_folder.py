@@ -109,13 +109,18 @@ class Job:
         """No further change will come by itself."""
         return self.record["state"] not in UNFINISHED
 
+    @property
+    def uploads(self) -> Path:
+        """Where the job's uploaded pictures lie until it ends: beside the jobs, which the page may show."""
+        return self.folder.parent.parent / "uploads" / self.id
+
     def take_pictures(self, paths: Iterable[Path]) -> None:
-        """Copy uploaded pictures here, under plain names, so that they outlive the upload. Raises OSError."""
-        (self.folder / "pictures").mkdir()
+        """Copy uploaded pictures, under plain names, so that they outlive the upload. Raises OSError."""
+        self.uploads.mkdir(parents=True)
         names = []
         for number, path in enumerate(paths, 1):
             names.append(f"{number:02d}{path.suffix.lower()}")
-            shutil.copyfile(path, self.folder / "pictures" / names[-1])
+            shutil.copyfile(path, self.uploads / names[-1])
         request = self.request
         self.update(request={**request, "concept": {**request["concept"], "pictures": names}}, state="queued")
 
@@ -174,8 +179,8 @@ class Job:
 
     def drop_inputs(self) -> None:
         """Delete the uploaded pictures, the checkpoint and the card drafts: the job has ended."""
-        for name in ("pictures", "checkpoint", "drawn"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for folder in (self.uploads, self.folder / "checkpoint", self.folder / "drawn"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
 def concept_of(job: Job) -> Concept:
     """The concept of a learn job, with its pictures where they were copied to."""
     asked = job.request["concept"]
-    pictures = tuple(job.folder / "pictures" / name for name in asked["pictures"])
+    pictures = tuple(job.uploads / name for name in asked["pictures"])
     return Concept(asked["name"], asked["token"], pictures, asked["template"])
 
 

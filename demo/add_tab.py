@@ -114,12 +114,23 @@ def build(studio: Studio, timeline: gr.Dropdown) -> AddTab:
             head = gr.HTML(elem_id="job")
             with gr.Row(elem_classes="cl-actions", visible=False) as stops:
                 keep = gr.Button("Stop and keep", elem_id="stop-keep", size="md", min_width=150, scale=0)
-                drop = gr.Button("Stop and discard", variant="stop", elem_id="stop-discard", size="md", min_width=150, scale=0)
+                drop = gr.Button(
+                    "Stop and discard",
+                    variant="stop",
+                    elem_id="stop-discard",
+                    size="md",
+                    min_width=150,
+                    scale=0,
+                )
             with gr.Row(elem_classes="cl-actions", visible=False) as choice:
-                resume = gr.Button("Go on learning", variant="primary", elem_id="resume", min_width=160, scale=0)
+                resume = gr.Button(
+                    "Go on learning", variant="primary", elem_id="resume", min_width=160, scale=0
+                )
                 give_up = gr.Button("Give it up", variant="stop", elem_id="give-up", min_width=120, scale=0)
             with gr.Row(elem_classes="cl-actions", visible=False) as ends:
-                try_it = gr.Button("Try it in the Playground", variant="primary", elem_id="try-it", min_width=220, scale=0)
+                try_it = gr.Button(
+                    "Try it in the Playground", variant="primary", elem_id="try-it", min_width=220, scale=0
+                )
                 another = gr.Button("Teach another", elem_id="another", min_width=160, scale=0)
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=320, variant="panel", elem_classes="cl-panel"):
@@ -140,19 +151,33 @@ def _form(studio: Studio) -> Form:
     samples = gr.HTML(elem_id="samples", js_on_load=SEND)
     gr.HTML(views.step("Or show your own pictures", f"{LEAST} to {MOST} of one person or thing"))
     drop = gr.File(
-        label="Your own pictures", file_count="multiple", file_types=PICTURE_TYPES, elem_id="drop", show_label=False,
+        label="Your own pictures",
+        file_count="multiple",
+        file_types=PICTURE_TYPES,
+        elem_id="drop",
+        show_label=False,
     )
     checked = gr.HTML(elem_id="checked", js_on_load=SEND)
     with gr.Row(elem_classes="cl-tight"):
-        name = gr.Textbox(label="Name", placeholder="Ilva Maron", max_lines=1, elem_id="concept-name", min_width=180)
-        token = gr.Textbox(label="Token", placeholder="<ilva-maron>", max_lines=1, elem_id="concept-token", min_width=180)
+        name = gr.Textbox(
+            label="Name", placeholder="Ilva Maron", max_lines=1, elem_id="concept-name", min_width=180
+        )
+        token = gr.Textbox(
+            label="Token", placeholder="<ilva-maron>", max_lines=1, elem_id="concept-token", min_width=180
+        )
     token_note = gr.HTML(elem_id="token-note")
     start = gr.Button("Start learning", variant="primary", elem_id="start")
     with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
-        keep = gr.Checkbox(False, label="Keep my pictures with the concept", elem_id="keep-pictures",
-                           info="Not needed: C-LoRA learns without replaying old pictures.")
+        keep = gr.Checkbox(
+            False,
+            label="Keep my pictures with the concept",
+            elem_id="keep-pictures",
+            info="Not needed: C-LoRA learns without replaying old pictures.",
+        )
         settings = setting_inputs(studio.base.train)
-    return Form(samples, drop, gr.State([]), checked, name, token, token_note, gr.State(""), start, keep, settings)
+    return Form(
+        samples, drop, gr.State([]), checked, name, token, token_note, gr.State(""), start, keep, settings
+    )
 
 
 def _wire_pictures(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
@@ -180,12 +205,19 @@ def _wire_pictures(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
         note = token_note(studio, sample.token, timeline_id)
         return [*look([str(p) for p in sample.pictures]), sample.name, sample.token, note, sample.token]
 
-    form.drop.upload(told(dropped), [form.drop, form.pictures], [form.drop, form.pictures, form.checked],
-                     api_visibility="private", show_progress="minimal")
+    form.drop.upload(
+        told(dropped),
+        [form.drop, form.pictures],
+        [form.drop, form.pictures, form.checked],
+        api_visibility="private",
+        show_progress="minimal",
+    )
     form.checked.click(told(removed), form.pictures, [form.pictures, form.checked], **QUIET)
     form.samples.click(
-        told(sampled), timeline,
-        [form.pictures, form.checked, form.name, form.token, form.token_note, form.proposed], **QUIET,
+        told(sampled),
+        timeline,
+        [form.pictures, form.checked, form.name, form.token, form.token_note, form.proposed],
+        **QUIET,
     )
 
 
@@ -216,12 +248,18 @@ def _wire_name(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
 
     # "change", not "input": Gradio's "input" misses pasting by mouse and autofill
     form.name.change(
-        told(named), [form.name, form.token, form.proposed], [form.token, form.token_note, form.proposed],
-        trigger_mode="always_last", **QUIET,
+        told(named),
+        [form.name, form.token, form.proposed],
+        [form.token, form.token_note, form.proposed],
+        trigger_mode="always_last",
+        **QUIET,
     )
     form.token.change(
-        told(lambda token, timeline_id: token_note(studio, token, timeline_id)), [form.token, timeline],
-        form.token_note, trigger_mode="always_last", **QUIET,
+        told(lambda token, timeline_id: token_note(studio, token, timeline_id)),
+        [form.token, timeline],
+        form.token_note,
+        trigger_mode="always_last",
+        **QUIET,
     )
 
 
@@ -238,10 +276,14 @@ def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown) -> Any:
         return [[], "", "", "", "", ""]
 
     started = gr.on(
-        [form.start.click, form.name.submit, form.token.submit], told(start),
+        [form.start.click, form.name.submit, form.token.submit],
+        told(start),
         [timeline, form.pictures, form.name, form.token, form.keep, *form.settings.values()],
         [form.pictures, form.checked, form.name, form.token, form.token_note, form.proposed],
-        show_progress="minimal", show_progress_on=form.start, trigger_mode="once", api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=form.start,
+        trigger_mode="once",
+        api_visibility="private",
         concurrency_limit=None,
     )
     started.success(None, js=scroll_to("tabs"), api_visibility="private")
@@ -256,7 +298,6 @@ def _wire_stop(studio: Studio, buttons: tuple[gr.Button, ...]) -> list[Any]:
         job = studio.job()
         if job is not None and (job.resumable or not job.finished):
             studio.stop(job.id, keep=keeping)
-
 
     def go_on() -> None:
         job = studio.job()

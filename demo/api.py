@@ -36,8 +36,16 @@ class Api:
     def publish(self) -> None:
         """Register every endpoint in the ``gr.Blocks`` that is open."""
         endpoints: list[Callable[..., Any]] = [
-            self.timelines, self.timeline, self.new_timeline, self.branch, self.undo, self.redo,
-            self.learn, self.job, self.stop, self.draw,
+            self.timelines,
+            self.timeline,
+            self.new_timeline,
+            self.branch,
+            self.undo,
+            self.redo,
+            self.learn,
+            self.job,
+            self.stop,
+            self.draw,
         ]
         for endpoint in endpoints:
             gr.api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
@@ -76,15 +84,26 @@ class Api:
         return to_plain(self._studio.redo(self._chosen(timeline_id)))  # type: ignore[no-any-return]
 
     def learn(
-        self, pictures: list[FileData], name: str, token: str = "", timeline_id: str = "",
-        settings: dict[str, Any] | None = None, keep_pictures: bool = False,
+        self,
+        pictures: list[FileData],
+        name: str,
+        token: str = "",
+        timeline_id: str = "",
+        settings: dict[str, Any] | None = None,
+        keep_pictures: bool = False,
     ) -> str:
         """Start to learn a concept from 3 to 30 uploaded pictures; returns the job's id, at once."""
-        paths = uploaded([picture["path"] if isinstance(picture, dict) else picture.path for picture in pictures])
+        paths = uploaded(
+            [picture["path"] if isinstance(picture, dict) else picture.path for picture in pictures]
+        )
         if len(paths) < len(pictures):
-            raise PictureError("Some pictures were not uploaded through this page. Send them with handle_file(path).")
+            raise PictureError(
+                "Some pictures were not uploaded through this page. Send them with handle_file(path)."
+            )
         config = self._studio.base.train.updated(settings or {})
-        concept = Concept(name.strip(), token.strip() or self._studio.propose_token(name), tuple(map(Path, paths)))
+        concept = Concept(
+            name.strip(), token.strip() or self._studio.propose_token(name), tuple(map(Path, paths))
+        )
         return self._studio.learn(self._chosen(timeline_id), concept, config, keep_pictures)
 
     def job(self, job_id: str = "") -> dict[str, Any]:
@@ -98,7 +117,11 @@ class Api:
         return to_plain(self._studio.wait(job_id))  # type: ignore[no-any-return]
 
     def draw(
-        self, prompt: str, timeline_id: str = "", as_of: int | None = None, settings: dict[str, Any] | None = None
+        self,
+        prompt: str,
+        timeline_id: str = "",
+        as_of: int | None = None,
+        settings: dict[str, Any] | None = None,
     ) -> list[FileData]:
         """Draw pictures and return them (PNG with their settings inside); waits until they are there."""
         chosen = self._studio.base.sampling.updated(settings or {})

@@ -42,8 +42,12 @@ def build_demo(studio: Studio, may_undo: bool = True) -> gr.Blocks:
     with gr.Blocks(title="C-LoRA Studio", analytics_enabled=False, delete_cache=UPLOADS_SECONDS) as demo:
         chosen = studio.default_timeline()  # makes one when there is none
         timeline = gr.Dropdown(
-            timeline_tab.choices(studio), value=chosen, label="Timeline", elem_id="timeline",
-            filterable=False, render=False,
+            timeline_tab.choices(studio),
+            value=chosen,
+            label="Timeline",
+            elem_id="timeline",
+            filterable=False,
+            render=False,
         )
         kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
         with gr.Row(elem_classes="cl-top"):
@@ -66,8 +70,15 @@ class Page:
     """What ties the tabs together: one timeline for all, one clock, and the ways from tab to tab."""
 
     def __init__(
-        self, studio: Studio, timeline: gr.Dropdown, kept: gr.BrowserState, tabs: gr.Tabs,
-        playground: playground_tab.Playground, add: add_tab.AddTab, history: timeline_tab.TimelineTab, model: gr.HTML,
+        self,
+        studio: Studio,
+        timeline: gr.Dropdown,
+        kept: gr.BrowserState,
+        tabs: gr.Tabs,
+        playground: playground_tab.Playground,
+        add: add_tab.AddTab,
+        history: timeline_tab.TimelineTab,
+        model: gr.HTML,
     ) -> None:
         self.studio, self.timeline, self.kept, self.tabs = studio, timeline, kept, tabs
         self.playground, self.add, self.history = playground, add, history
@@ -84,7 +95,8 @@ class Page:
         return [
             gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
             *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt),
-            *add_tab.follow(self.studio, timeline_id), *timeline_tab.follow(self.studio, timeline_id),
+            *add_tab.follow(self.studio, timeline_id),
+            *timeline_tab.follow(self.studio, timeline_id),
         ]
 
     def look(self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None) -> list[Any]:
@@ -99,12 +111,19 @@ class Page:
         return [
             *add_tab.watch(studio, tuple(seen), kept["watched"]),
             gr.Timer(active=running or not (studio.ready or studio.model_problem)),
-            state if state != model_seen else gr.skip(), state, remembered,
+            state if state != model_seen else gr.skip(),
+            state,
+            remembered,
         ]
 
     def tick(
-        self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None, landed: list[str],
-        timeline_id: str, prompt: str,
+        self,
+        seen: tuple[Any, ...],
+        model_seen: str,
+        kept: dict[str, Any] | None,
+        landed: list[str],
+        timeline_id: str,
+        prompt: str,
     ) -> list[Any]:
         """Values of ``clock`` and, when a concept has just landed in a timeline, of ``everywhere``."""
         clock = self.look(seen, model_seen, kept)
@@ -121,7 +140,12 @@ class Page:
         page, gallery = self.follow(chosen, kept["prompt"]), self.playground.gallery
         newest, prompt = gallery.newest(), page[self.everywhere.index(self.playground.prompt)]
         return [
-            *page, kept["seed"], kept["locked"], newest, gallery.front(newest, chosen, prompt), gallery.wall(newest),
+            *page,
+            kept["seed"],
+            kept["locked"],
+            newest,
+            gallery.front(newest, chosen, prompt),
+            gallery.wall(newest),
             *self.look((), "", kept),
         ]
 
@@ -139,15 +163,22 @@ class Page:
         for event in (self.timer.tick, add_page.select, *(change.success for change in self.add.changes)):
             event(told(self.tick), self.clock_in, [*self.clock, *self.everywhere], **QUIET)
         self.timeline.input(
-            told(lambda t, p: self.follow(t, p, keep_prompt=False)), [self.timeline, prompt], self.everywhere, **QUIET
+            told(lambda t, p: self.follow(t, p, keep_prompt=False)),
+            [self.timeline, prompt],
+            self.everywhere,
+            **QUIET,
         )
         for change in self.history.changes:
             change.success(told(self.follow), [self.timeline, prompt], self.everywhere, **QUIET)
         self._wire_ways(prompt)
         gr.on(
             [prompt.blur, prompt.submit, seed.change, locked.change, self.timeline.change],
-            lambda kept, p, s, k, t: NOTHING_KEPT | (kept or {}) | {"prompt": p, "seed": s, "locked": k, "timeline": t},
-            [self.kept, prompt, seed, locked, self.timeline], self.kept, **QUIET,
+            lambda kept, p, s, k, t: (
+                NOTHING_KEPT | (kept or {}) | {"prompt": p, "seed": s, "locked": k, "timeline": t}
+            ),
+            [self.kept, prompt, seed, locked, self.timeline],
+            self.kept,
+            **QUIET,
         )
 
     def _wire_ways(self, prompt: gr.Textbox) -> None:

@@ -78,8 +78,7 @@ def curve(title: str, hint: str, steps: Sequence[int], values: Sequence[float], 
     pairs = [(s, v) for s, v in zip(steps, values, strict=True) if math.isfinite(v)]
     now = short(pairs[-1][1]) if pairs else "-"
     head = (
-        f'<figcaption><b>{escape(title)}</b> <span>{escape(hint)}</span>'
-        f'<output>{now}</output></figcaption>'
+        f"<figcaption><b>{escape(title)}</b> <span>{escape(hint)}</span><output>{now}</output></figcaption>"
     )
     if not pairs:
         return f'<figure class="cl-curve cl-{tone}">{head}<p class="cl-quiet">The first steps are on their way.</p></figure>'

@@ -21,7 +21,9 @@ def setting_inputs(preset: Settings, skip: Sequence[str] = ()) -> dict[str, gr.c
 
 def _input(name: str, value: Any, facts: Mapping[str, Any]) -> gr.components.Component:
     common: dict[str, Any] = {
-        "label": facts.get("label", name), "info": facts.get("help"), "elem_id": f"setting-{name}"
+        "label": facts.get("label", name),
+        "info": facts.get("help"),
+        "elem_id": f"setting-{name}",
     }
     if isinstance(value, bool):
         return gr.Checkbox(value, **common)

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from clora_core.views import JobView, Preview
 
 TITLES = {
-    "queued": "Getting ready to learn", "running": "Learning", "done": "Learned",
-    "stopped": "Stopped", "failed": "Could not learn", "interrupted": "Interrupted",
+    "queued": "Getting ready to learn",
+    "running": "Learning",
+    "done": "Learned",
+    "stopped": "Stopped",
+    "failed": "Could not learn",
+    "interrupted": "Interrupted",
 }
 
 
@@ -26,18 +30,28 @@ def job_head(job: JobView) -> str:
     rate = f"{job.steps_per_second:.1f}" if job.steps_per_second else "&ndash;"
     left = duration(job.seconds_left) if job.seconds_left is not None and not job.finished else "&ndash;"
     numbers = [
-        ("step", f"{job.step} <small>of {job.total or '?'}</small>"), ("steps a second", rate),
-        ("time so far", duration(job.seconds)), ("time left", left),
+        ("step", f"{job.step} <small>of {job.total or '?'}</small>"),
+        ("steps a second", rate),
+        ("time so far", duration(job.seconds)),
+        ("time left", left),
     ]
     if job.finished:
         numbers = [numbers[0], numbers[1], ("it took", duration(job.seconds))]
     tiles = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in numbers)
     tone = {"done": "good", "failed": "bad", "interrupted": "bad"}.get(job.state, "quiet")
     words = f'<p class="cl-verdict cl-{tone}" role="status">{escape(job.message)}</p>' if job.message else ""
-    phase = "" if job.finished or job.phase == "learning" else f'<p class="cl-phase" role="status">{escape(job.phase)}</p>'
-    bar = "" if job.finished else (
-        f'<div class="cl-bar{"" if job.total else " cl-waiting"}" role="progressbar" aria-label="Progress" '
-        f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share:.0f}"><i style="width:{share:.1f}%"></i></div>'
+    phase = (
+        ""
+        if job.finished or job.phase == "learning"
+        else f'<p class="cl-phase" role="status">{escape(job.phase)}</p>'
+    )
+    bar = (
+        ""
+        if job.finished
+        else (
+            f'<div class="cl-bar{"" if job.total else " cl-waiting"}" role="progressbar" aria-label="Progress" '
+            f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share:.0f}"><i style="width:{share:.1f}%"></i></div>'
+        )
     )
     return (
         f'<div class="cl-job"><h2>{title} <em>{escape(job.name)}</em> <code>{escape(job.token)}</code></h2>'
@@ -53,7 +67,11 @@ def job_pictures(job: JobView) -> str:
         if not preview.is_new:
             older.setdefault(preview.token, []).append(preview)
     if not job.previews:
-        text = "The first picture appears after a few seconds of learning." if not job.finished else "None were drawn."
+        text = (
+            "The first picture appears after a few seconds of learning."
+            if not job.finished
+            else "None were drawn."
+        )
         return empty("No previews yet", text)
     parts = []
     if new:
@@ -90,7 +108,9 @@ def _spread(items: Sequence[Preview], most: int) -> list[Preview]:
 def job_curves(job: JobView) -> str:
     """Loss and penalty over the steps; without older concepts there is no penalty to show."""
     steps = [s.step for s in job.curve]
-    loss = curve("Loss", "how well the new one is drawn", steps, [s.loss for s in job.curve], job.total, "new")
+    loss = curve(
+        "Loss", "how well the new one is drawn", steps, [s.loss for s in job.curve], job.total, "new"
+    )
     penalties = [s.penalty for s in job.curve]
     if job.curve and not any(penalties):
         return (

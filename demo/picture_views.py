@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def chips(timeline: TimelineView, as_of: int) -> str:
     """The tokens as buttons along the timeline; those learned after ``as_of`` are dimmed."""
     if not timeline.cards:
-        return empty("Nobody learned in this timeline yet", "You can draw with the base model, or teach someone "
-                     "in Add concept first.")
+        return empty(
+            "Nobody learned in this timeline yet",
+            "You can draw with the base model, or teach someone in Add concept first.",
+        )
     parts = []
     for card in timeline.cards:
         later = card.index > as_of
@@ -55,7 +57,9 @@ def prompt_notes(prompt: str, timeline: TimelineView, as_of: int, unknown: Seque
             notes.append(f"{token} is learned later: move “As of” to {card.index} or beyond.")
     if unknown:
         words = ", ".join(f"“{word}”" for word in unknown)
-        notes.append(f"This model was never taught {words}: {'it' if len(unknown) == 1 else 'they'} will hardly show.")
+        notes.append(
+            f"This model was never taught {words}: {'it' if len(unknown) == 1 else 'they'} will hardly show."
+        )
     return say(" ".join(notes), "warn")
 
 
@@ -90,8 +94,13 @@ def made_by(settings: Mapping[str, Any]) -> str:
     if not settings:
         return '<div class="cl-made"><p class="cl-quiet">This picture carries no settings.</p></div>'
     facts = []
-    for key, words in (("seed", "seed {}"), ("steps", "{} steps"), ("guidance_scale", "guidance {:g}"),
-                       ("as_of", "as of {}"), ("model", "{}")):
+    for key, words in (
+        ("seed", "seed {}"),
+        ("steps", "{} steps"),
+        ("guidance_scale", "guidance {:g}"),
+        ("as_of", "as of {}"),
+        ("model", "{}"),
+    ):
         if settings.get(key) not in (None, ""):
             facts.append(words.format(settings[key]))
     negative = f" Without: {settings['negative_prompt']}." if settings.get("negative_prompt") else ""
@@ -105,14 +114,19 @@ def waiting_stage(timeline: TimelineView, prompt: str) -> str:
     """Before the first picture: what the people look like, and that Enter draws."""
     faces = "".join(image(c.learned_picture, c.name) for c in timeline.cards[:4])
     shown = f'<div class="cl-faces">{faces}</div>' if faces else ""
-    what = f"<p>The prompt is ready: <q>{escape(prompt)}</q></p>" if prompt else "<p>Write what to draw above.</p>"
+    what = (
+        f"<p>The prompt is ready: <q>{escape(prompt)}</q></p>"
+        if prompt
+        else "<p>Write what to draw above.</p>"
+    )
     return f'<div class="cl-empty cl-hero">{shown}<b>Press Enter, and see your first picture</b>{what}</div>'
 
 
 def ideas(prompts: Sequence[str]) -> str:
     """Ready prompts; a click puts one into the prompt box."""
     buttons = "".join(
-        f'<button type="button" class="cl-idea" data-prompt="{escape(p)}">{escape(p)}</button>' for p in prompts
+        f'<button type="button" class="cl-idea" data-prompt="{escape(p)}">{escape(p)}</button>'
+        for p in prompts
     )
     return f'<div class="cl-ideas" role="group" aria-label="Prompt ideas"><span>Try</span>{buttons}</div>'
 

@@ -27,7 +27,12 @@ LARGEST_SEED = 2**31 - 1
 POLL_SECONDS = 0.25
 COUNTS = (1, 2, 4)
 FIRST_PROMPT = "a photo of {}"
-IDEAS = ("a photo of {}", "a photo of {} on a beach", "a photo of {} wearing sunglasses", "a pencil sketch of {}")
+IDEAS = (
+    "a photo of {}",
+    "a photo of {} on a beach",
+    "a photo of {} wearing sunglasses",
+    "a pencil sketch of {}",
+)
 VISIBLE_SETTINGS = ("seed", "pictures")  # have their own place, the others are under Advanced
 
 
@@ -123,24 +128,45 @@ def build(studio: Studio, timeline: gr.Dropdown) -> Playground:
     with gr.Row(equal_height=False, elem_id="play-row"):
         with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
             prompt = gr.Textbox(
-                label="Prompt", elem_id="prompt", lines=1, max_lines=4, autofocus=True,
+                label="Prompt",
+                elem_id="prompt",
+                lines=1,
+                max_lines=4,
+                autofocus=True,
                 placeholder="What to draw, for example: a photo of <rex> on a beach",
             )
             prompt_notes = gr.HTML(elem_id="prompt-notes")
             chips = gr.HTML(elem_id="chips", js_on_load=INSERT)
             with gr.Row(elem_classes="cl-actions"):
                 draw = gr.Button("Draw", variant="primary", elem_id="draw", min_width=140, scale=0)
-                cancel = gr.Button("Cancel", variant="stop", elem_id="cancel-draw", visible=False, min_width=140, scale=0)
+                cancel = gr.Button(
+                    "Cancel", variant="stop", elem_id="cancel-draw", visible=False, min_width=140, scale=0
+                )
             ideas = gr.HTML(elem_id="ideas", js_on_load=INSERT)
-        with gr.Column(scale=3, min_width=300, variant="panel", elem_classes="cl-panel", elem_id="play-settings"):
-            as_of = gr.Slider(0, 1, value=0, step=1, label="As of", info="Draw as the model was at this point.",
-                              elem_id="as-of", buttons=[])
+        with gr.Column(
+            scale=3, min_width=300, variant="panel", elem_classes="cl-panel", elem_id="play-settings"
+        ):
+            as_of = gr.Slider(
+                0,
+                1,
+                value=0,
+                step=1,
+                label="As of",
+                info="Draw as the model was at this point.",
+                elem_id="as-of",
+                buttons=[],
+            )
             point = gr.HTML(elem_id="point")
             pictures = gr.Radio(list(COUNTS), value=1, label="Pictures", elem_id="pictures")
             with gr.Row(elem_classes="cl-tight"):
                 seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed", min_width=120)
-                locked = gr.Checkbox(False, label="Keep this seed", elem_id="lock-seed", min_width=140,
-                                     info="Or each drawing gets a new one.")
+                locked = gr.Checkbox(
+                    False,
+                    label="Keep this seed",
+                    elem_id="lock-seed",
+                    min_width=140,
+                    info="Or each drawing gets a new one.",
+                )
             with gr.Accordion("Advanced", open=False, elem_id="sampling-advanced"):
                 inputs = setting_inputs(studio.base.sampling, VISIBLE_SETTINGS)
     with gr.Column(variant="panel", elem_classes="cl-panel", elem_id="stage"):
@@ -149,8 +175,16 @@ def build(studio: Studio, timeline: gr.Dropdown) -> Playground:
     history = gr.HTML(elem_id="history", js_on_load=SEND)
     shown, job_id = gr.State([]), gr.State("")
 
-    tab = Playground(prompt, as_of, [chips, as_of, point, ideas, prompt, prompt_notes], shown, stage, history, Gallery(studio),
-                     [prompt, seed, locked])
+    tab = Playground(
+        prompt,
+        as_of,
+        [chips, as_of, point, ideas, prompt, prompt_notes],
+        shown,
+        stage,
+        history,
+        Gallery(studio),
+        [prompt, seed, locked],
+    )
     _wire_prompt(studio, tab, timeline, chips, point, prompt_notes)
     _wire_draw(studio, tab, timeline, (seed, locked, pictures), inputs, (draw, cancel, status, job_id))
     _wire_history(studio, tab, timeline, (seed, locked), inputs)
@@ -158,35 +192,60 @@ def build(studio: Studio, timeline: gr.Dropdown) -> Playground:
 
 
 def _wire_prompt(
-    studio: Studio, tab: Playground, timeline: gr.Dropdown, chips: gr.HTML, point: gr.HTML, prompt_notes: gr.HTML
+    studio: Studio,
+    tab: Playground,
+    timeline: gr.Dropdown,
+    chips: gr.HTML,
+    point: gr.HTML,
+    prompt_notes: gr.HTML,
 ) -> None:
     """Notes follow the prompt; chips, words and notes follow the slider."""
 
     def moved(timeline_id: str, prompt: str, as_of: float) -> tuple[str, str, str]:
         view = studio.timeline(timeline_id)
-        return views.chips(view, int(as_of)), views.point(view, int(as_of)), notes(studio, timeline_id, prompt, as_of)
+        return (
+            views.chips(view, int(as_of)),
+            views.point(view, int(as_of)),
+            notes(studio, timeline_id, prompt, as_of),
+        )
 
     # "change", not "input": Gradio's "input" misses chips, pasting by mouse and settings brought back
     tab.prompt.change(
-        told(lambda t, p, k: notes(studio, t, p, k)), [timeline, tab.prompt, tab.as_of],
-        prompt_notes, trigger_mode="always_last", **QUIET,
+        told(lambda t, p, k: notes(studio, t, p, k)),
+        [timeline, tab.prompt, tab.as_of],
+        prompt_notes,
+        trigger_mode="always_last",
+        **QUIET,
     )
     tab.as_of.change(
-        told(moved), [timeline, tab.prompt, tab.as_of], [chips, point, prompt_notes],
-        trigger_mode="always_last", **QUIET,
+        told(moved),
+        [timeline, tab.prompt, tab.as_of],
+        [chips, point, prompt_notes],
+        trigger_mode="always_last",
+        **QUIET,
     )
 
 
 def _wire_draw(
-    studio: Studio, tab: Playground, timeline: gr.Dropdown, controls: tuple[gr.Number, gr.Checkbox, gr.Radio],
-    inputs: dict[str, Any], parts: tuple[gr.Button, gr.Button, gr.HTML, gr.State],
+    studio: Studio,
+    tab: Playground,
+    timeline: gr.Dropdown,
+    controls: tuple[gr.Number, gr.Checkbox, gr.Radio],
+    inputs: dict[str, Any],
+    parts: tuple[gr.Button, gr.Button, gr.HTML, gr.State],
 ) -> None:
     """Enter or Draw queues a job and follows it; Cancel stops it. The job itself lives in the studio."""
     draw, cancel, status, job_id = parts
     names = list(inputs)
 
     def start(
-        timeline_id: str, prompt: str, as_of: float, seed: float | None, locked: bool, pictures: int, *values: Any
+        timeline_id: str,
+        prompt: str,
+        as_of: float,
+        seed: float | None,
+        locked: bool,
+        pictures: int,
+        *values: Any,
     ) -> Iterator[list[Any]]:
         keep = locked and seed is not None
         used = int(seed or 0) if keep else random.randrange(LARGEST_SEED)
@@ -207,26 +266,42 @@ def _wire_draw(
             yield [views.drawing(job), *idle, "", used, gr.skip(), gr.skip(), gr.skip()]
             return
         yield [
-            views.drawing(job), *idle, "", used, shown,
-            tab.gallery.front(shown, timeline_id, prompt), tab.gallery.wall(shown),
+            views.drawing(job),
+            *idle,
+            "",
+            used,
+            shown,
+            tab.gallery.front(shown, timeline_id, prompt),
+            tab.gallery.wall(shown),
         ]
 
     seed, locked, pictures = controls
     gr.on(
-        [draw.click, tab.prompt.submit], told(start),
+        [draw.click, tab.prompt.submit],
+        told(start),
         [timeline, tab.prompt, tab.as_of, seed, locked, pictures, *inputs.values()],
         [status, draw, cancel, job_id, seed, tab.shown, tab.stage, tab.history],
-        show_progress="hidden", concurrency_limit=None, trigger_mode="once", api_visibility="private",
+        show_progress="hidden",
+        concurrency_limit=None,
+        trigger_mode="once",
+        api_visibility="private",
     )
     gr.on([draw.click, tab.prompt.submit], None, js=scroll_to("stage"), api_visibility="private")
     cancel.click(
-        told(lambda job: studio.stop(job, keep=False) if job else None), job_id, None,
-        queue=False, show_progress="hidden", api_visibility="private",
+        told(lambda job: studio.stop(job, keep=False) if job else None),
+        job_id,
+        None,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
     )
 
 
 def _wire_history(
-    studio: Studio, tab: Playground, timeline: gr.Dropdown, seeds: tuple[gr.Number, gr.Checkbox],
+    studio: Studio,
+    tab: Playground,
+    timeline: gr.Dropdown,
+    seeds: tuple[gr.Number, gr.Checkbox],
     inputs: dict[str, Any],
 ) -> None:
     """A click on an old picture brings it to the front and its settings into the inputs, seed locked."""
@@ -241,8 +316,12 @@ def _wire_history(
         return [
             found.get("prompt", prompt),
             min(found["as_of"], last) if same else gr.skip(),
-            found.get("seed", gr.skip()), "seed" in found, *[found.get(n, gr.skip()) for n in names],
-            shown, tab.gallery.front(shown, timeline_id, prompt), tab.gallery.wall(shown),
+            found.get("seed", gr.skip()),
+            "seed" in found,
+            *[found.get(n, gr.skip()) for n in names],
+            shown,
+            tab.gallery.front(shown, timeline_id, prompt),
+            tab.gallery.wall(shown),
         ]
 
     outputs = [tab.prompt, tab.as_of, *seeds, *inputs.values(), tab.shown, tab.stage, tab.history]

@@ -32,7 +32,10 @@ class TimelineTab:
 def choices(studio: Studio) -> list[tuple[str, str]]:
     """(words, id) of each timeline for the dropdown, last changed first."""
     return [
-        (f"{t.name} · {views.count(t.concepts, 'concept')}" + ("" if t.usable else " (other base model)"), t.id)
+        (
+            f"{t.name} · {views.count(t.concepts, 'concept')}" + ("" if t.usable else " (other base model)"),
+            t.id,
+        )
         for t in studio.timelines()
     ]
 
@@ -64,11 +67,15 @@ def build(studio: Studio, timeline: gr.Dropdown, may_undo: bool) -> TimelineTab:
         with gr.Row(elem_classes="cl-actions"):
             yes = gr.Button("Undo it", variant="stop", elem_id="undo-yes", size="md", min_width=120, scale=0)
             no = gr.Button("Leave it", elem_id="undo-no", size="md", min_width=120, scale=0)
-    with gr.Column(visible=False, variant="panel", elem_classes="cl-panel cl-ask", elem_id="ask-name") as naming:
+    with gr.Column(
+        visible=False, variant="panel", elem_classes="cl-panel cl-ask", elem_id="ask-name"
+    ) as naming:
         naming_title = gr.HTML()
         name = gr.Textbox(label="Name", placeholder="for example: My family", max_lines=1, elem_id="new-name")
         with gr.Row(elem_classes="cl-actions"):
-            create = gr.Button("Create", variant="primary", elem_id="create-timeline", size="md", min_width=120, scale=0)
+            create = gr.Button(
+                "Create", variant="primary", elem_id="create-timeline", size="md", min_width=120, scale=0
+            )
             forget = gr.Button("Cancel", elem_id="forget-timeline", size="md", min_width=120, scale=0)
     cards = gr.HTML(elem_id="cards", js_on_load=SEND)
     changes = [

@@ -69,7 +69,7 @@ def ago(created: str, now: datetime | None = None) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """"1 picture", "8 pictures"."""
+    """ "1 picture", "8 pictures"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -98,7 +98,9 @@ def settings_list(settings: Mapping[str, Any]) -> str:
     """Training settings by their labels, in the order of ``TrainConfig``."""
     labels = {spec.name: spec.metadata.get("label", spec.name) for spec in fields(TrainConfig)}
     rows = [(labels[name], settings[name]) for name in labels if name in settings]
-    return "<dl>" + "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(_plain(v))}</dd>" for k, v in rows) + "</dl>"
+    return (
+        "<dl>" + "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(_plain(v))}</dd>" for k, v in rows) + "</dl>"
+    )
 
 
 def _plain(value: Any) -> str:
@@ -122,7 +124,7 @@ def samples(items: Sequence[Sample], taken: Iterable[str] = ()) -> str:
         buttons.append(
             f'<button type="button" class="cl-sample{" cl-known" if learned else ""}" data-act="sample" '
             f'data-value="{escape(sample.token)}" aria-label="Use the sample {escape(sample.name)}{note}">'
-            f'{image(sample.pictures[0] if sample.pictures else None, "")}'
+            f"{image(sample.pictures[0] if sample.pictures else None, '')}"
             f"<span>{escape(sample.name)}</span></button>"
         )
     return f'<div class="cl-samples" role="group" aria-label="Sample people">{"".join(buttons)}</div>'
@@ -151,7 +153,11 @@ def checked_pictures(items: Sequence[CheckedPicture], low: int, high: int) -> st
 
 def _checked(index: int, item: CheckedPicture) -> str:
     name = escape(item.path.name)
-    shown = f'<img src="{thumbnail(item.image)}" alt="{name}">' if item.image else '<span class="cl-nopicture">?</span>'
+    shown = (
+        f'<img src="{thumbnail(item.image)}" alt="{name}">'
+        if item.image
+        else '<span class="cl-nopicture">?</span>'
+    )
     if item.problem:
         note = f'<span class="cl-note cl-bad">{escape(item.problem)}</span>'
     elif item.note:
@@ -180,9 +186,7 @@ def coming(timeline: TimelineView) -> str:
     """Beside the form: what will happen, in three sentences, with this timeline's people in it."""
     place = len(timeline.cards) + 1
     if timeline.cards:
-        faces = "".join(
-            image(c.now_picture or c.learned_picture, c.name) for c in timeline.cards[-6:]
-        )
+        faces = "".join(image(c.now_picture or c.learned_picture, c.name) for c in timeline.cards[-6:])
         older = f"{count(len(timeline.cards), 'concept')} already here will be protected while it learns."
         guard = f'<div class="cl-faces" aria-hidden="true">{faces}<span class="cl-next">{place}</span></div>'
     else:
@@ -203,13 +207,16 @@ def coming(timeline: TimelineView) -> str:
 def cards(timeline: TimelineView, may_branch: bool = True) -> str:
     """The learned concepts in order of arrival, then the redo shelf in grey."""
     if not timeline.cards and not timeline.undone:
-        return empty("Nothing learned yet", "Open Add concept, pick a sample person or drop your own pictures, "
-                     "and press Start. The first card appears here.")
+        return empty(
+            "Nothing learned yet",
+            "Open Add concept, pick a sample person or drop your own pictures, "
+            "and press Start. The first card appears here.",
+        )
     learned = "".join(_card(card, may_branch) for card in timeline.cards)
     shelf = ""
     if timeline.undone:
         ghosts = "".join(
-            f'<li>{image(c.learned_picture, "")}<span>{escape(c.name)} <code>{escape(c.token)}</code></span></li>'
+            f"<li>{image(c.learned_picture, '')}<span>{escape(c.name)} <code>{escape(c.token)}</code></span></li>"
             for c in timeline.undone
         )
         shelf = f'<div class="cl-shelf"><h3>Undone, ready to come back</h3><ul>{ghosts}</ul></div>'
@@ -218,7 +225,11 @@ def cards(timeline: TimelineView, may_branch: bool = True) -> str:
 
 def undo_question(name: str, left: int) -> str:
     """What undo does, before it is done."""
-    rest = f"{count(left, 'concept')} stay" + ("s" if left == 1 else "") if left else "The timeline is then empty"
+    rest = (
+        f"{count(left, 'concept')} stay" + ("s" if left == 1 else "")
+        if left
+        else "The timeline is then empty"
+    )
     return (
         f"<p><b>Undo {escape(name)}?</b> The model goes back to how it was before. {rest}. "
         f"{escape(name)} waits on the shelf, and Redo brings it back, until you teach something else.</p>"
@@ -240,7 +251,8 @@ def _card(card: Card, may_branch: bool) -> str:
     name, token = escape(card.name), escape(card.token)
     branch = (
         f'<button type="button" class="cl-link" data-act="branch" data-value="{card.index}">Branch from here</button>'
-        if may_branch else ""
+        if may_branch
+        else ""
     )
     return (
         f'<article class="cl-card"><button type="button" class="cl-card-main" data-act="use" data-value="{token}" '
@@ -252,7 +264,7 @@ def _card(card: Card, may_branch: bool) -> str:
         f'<p class="cl-meta"><time datetime="{escape(card.created)}" title="{escape(card.created)}">'
         f"{escape(ago(card.created))}</time> &middot; took {duration(card.seconds)} &middot; "
         f"{count(card.picture_count, 'picture')}</p>"
-        f'<details><summary>{card.steps} steps, rank {card.rank}</summary>{settings_list(card.settings)}</details>'
+        f"<details><summary>{card.steps} steps, rank {card.rank}</summary>{settings_list(card.settings)}</details>"
         f"{branch}</article>"
     )
 
@@ -263,6 +275,4 @@ def _card(card: Card, may_branch: bool) -> str:
 def model_state(name: str, ready: bool, problem: str) -> str:
     """A quiet pill in the header: which model, and whether it stands in memory."""
     tone, words = ("bad", problem) if problem else ("good", "ready") if ready else ("wait", "loading")
-    return (
-        f'<p class="cl-model cl-{tone}" role="status"><i></i><b>{escape(name)}</b> <span>{escape(words)}</span></p>'
-    )
+    return f'<p class="cl-model cl-{tone}" role="status"><i></i><b>{escape(name)}</b> <span>{escape(words)}</span></p>'

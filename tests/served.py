@@ -57,7 +57,7 @@ def open_studio(home: Path, model: Path, assets: Path, **train: Any) -> Studio:
 def served(studio: Studio, home: Path, assets: Path, may_undo: bool = True) -> Iterator[str]:
     """The address of the page for ``studio``, while the block runs."""
     demo = build_demo(studio, may_undo)
-    options = launch_options([home, assets / "concepts"], arguments([]))
+    options = launch_options(home, assets, arguments([]))
     try:
         _, url, _ = demo.launch(**options, prevent_thread_lock=True, quiet=True)
         yield url

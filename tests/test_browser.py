@@ -34,7 +34,9 @@ CHROMIUM = next(
 )
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found: install it, for example apt install chromium"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium found: install it, for example apt install chromium"
+    ),
 ]
 ROOT = Path(__file__).resolve().parent.parent
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -149,7 +151,9 @@ def test_teach_see_prompt(visit: Visit, studio: Studio) -> None:
     expect(page.locator(".cl-card")).to_contain_text("Ida Rot")
 
 
-def test_chips_write_where_the_cursor_stands_and_cards_lead_to_the_playground(visit: Visit, studio: Studio) -> None:
+def test_chips_write_where_the_cursor_stands_and_cards_lead_to_the_playground(
+    visit: Visit, studio: Studio
+) -> None:
     page = visit()
     teach(page, "Bo Blau")
     expect(page.locator("#try-it")).to_be_visible()
@@ -219,7 +223,9 @@ def test_stop_and_keep_then_undo_asks_first_and_redo_brings_back(visit: Visit) -
     expect(page.locator(".cl-shelf")).to_have_count(0)
 
 
-def test_own_pictures_names_and_tokens_are_judged_at_once(visit: Visit, studio: Studio, tmp_path: Path) -> None:
+def test_own_pictures_names_and_tokens_are_judged_at_once(
+    visit: Visit, studio: Studio, tmp_path: Path
+) -> None:
     page = visit()
     open_tab(page, "Add concept")
     (tmp_path / "broken.png").write_bytes(b"no picture")
@@ -268,7 +274,9 @@ def running_app(home: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "app.py", "--home", str(home), "--port", str(port)]
     with (home.parent / "app.log").open("w") as log:
-        app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+        app = subprocess.Popen(
+            command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        )
     url = f"http://127.0.0.1:{port}/"
     try:
         _wait_until_served(url, app, home.parent / "app.log")
@@ -297,8 +305,12 @@ def shown_files(page: Page) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (ASSETS / "base" / "model_index.json").exists(), reason="the embedded model is not here")
-def test_two_people_taught_in_the_browser_and_the_first_is_drawn_as_herself(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    not (ASSETS / "base" / "model_index.json").exists(), reason="the embedded model is not here"
+)
+def test_two_people_taught_in_the_browser_and_the_first_is_drawn_as_herself(
+    browser: Browser, tmp_path: Path
+) -> None:
     """The issue's own test: upload, train, see the card, teach a second, draw the first, and it is the first."""
     from clora_core.metrics import FeatureNetwork, nearest_person
 
@@ -337,6 +349,7 @@ def test_two_people_taught_in_the_browser_and_the_first_is_drawn_as_herself(brow
         page.close()
     network = FeatureNetwork()
     references = {
-        name: network.features([Image.open(path) for path in sample.pictures]) for name, sample in people.items()
+        name: network.features([Image.open(path) for path in sample.pictures])
+        for name, sample in people.items()
     }
     assert nearest_person(network.features(pictures), references) == first.name

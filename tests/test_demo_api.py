@@ -18,7 +18,16 @@ from clora_core.studio import Studio
 from demo.api import Api
 
 ENDPOINTS = {
-    "/timelines", "/timeline", "/new_timeline", "/branch", "/undo", "/redo", "/learn", "/job", "/stop", "/draw",
+    "/timelines",
+    "/timeline",
+    "/new_timeline",
+    "/branch",
+    "/undo",
+    "/redo",
+    "/learn",
+    "/job",
+    "/stop",
+    "/draw",
 }
 
 
@@ -54,8 +63,13 @@ def learned(client: Client, studio: Studio) -> str:
     """A timeline with one concept in it, <ann>."""
     timeline_id: str = client.predict(name="Api", api_name="/new_timeline")
     started = client.predict(
-        pictures=pictures_of(studio, 0), name="Ann", token="", timeline_id=timeline_id, settings={"steps": 3},
-        keep_pictures=False, api_name="/learn",
+        pictures=pictures_of(studio, 0),
+        name="Ann",
+        token="",
+        timeline_id=timeline_id,
+        settings={"steps": 3},
+        keep_pictures=False,
+        api_name="/learn",
     )
     assert studio.wait(started, 120).state == "done"
     return timeline_id
@@ -72,7 +86,9 @@ def test_new_timeline_and_timelines(client: Client) -> None:
 
 def test_learn_puts_a_card_into_the_timeline(client: Client, learned: str) -> None:
     cards = client.predict(timeline_id=learned, api_name="/timeline")["cards"]
-    assert [(c["name"], c["token"], c["steps"], c["picture_count"]) for c in cards] == [("Ann", "<ann>", 3, 4)]
+    assert [(c["name"], c["token"], c["steps"], c["picture_count"]) for c in cards] == [
+        ("Ann", "<ann>", 3, 4)
+    ]
 
 
 def test_job_tells_how_it_went(client: Client, learned: str) -> None:
@@ -82,13 +98,20 @@ def test_job_tells_how_it_went(client: Client, learned: str) -> None:
 
 def test_draw_returns_pictures_with_their_settings_inside(client: Client, learned: str) -> None:
     files = client.predict(
-        prompt="a photo of <ann>", timeline_id=learned, as_of=1, settings={"seed": 5, "pictures": 2}, api_name="/draw"
+        prompt="a photo of <ann>",
+        timeline_id=learned,
+        as_of=1,
+        settings={"seed": 5, "pictures": 2},
+        api_name="/draw",
     )
     paths = [file["path"] if isinstance(file, dict) else file for file in files]
     assert len(paths) == 2
     with Image.open(paths[0]) as picture:
         assert picture.size == (32, 32)
-        assert picture.info["parameters"].startswith("a photo of <ann>\n") and "Seed: 5" in picture.info["parameters"]
+        assert (
+            picture.info["parameters"].startswith("a photo of <ann>\n")
+            and "Seed: 5" in picture.info["parameters"]
+        )
 
 
 def test_undo_and_redo(client: Client, learned: str) -> None:
@@ -104,8 +127,13 @@ def test_branch(client: Client, learned: str) -> None:
 
 def test_stop_discards_or_keeps(client: Client, studio: Studio, learned: str) -> None:
     started = client.predict(
-        pictures=pictures_of(studio, 1), name="Ben", token="<ben>", timeline_id=learned, settings={"steps": 100_000},
-        keep_pictures=False, api_name="/learn",
+        pictures=pictures_of(studio, 1),
+        name="Ben",
+        token="<ben>",
+        timeline_id=learned,
+        settings={"steps": 100_000},
+        keep_pictures=False,
+        api_name="/learn",
     )
     stopped = client.predict(job_id=started, keep=False, api_name="/stop")
     assert stopped["state"] == "stopped" and not stopped["concept_id"]
@@ -122,7 +150,9 @@ def test_stop_discards_or_keeps(client: Client, studio: Studio, learned: str) ->
         ("/learn", {"pictures": [], "name": "X", "token": "x"}, "cannot be a token"),
     ],
 )
-def test_users_errors_come_back_as_sentences(client: Client, endpoint: str, values: dict[str, Any], words: str) -> None:
+def test_users_errors_come_back_as_sentences(
+    client: Client, endpoint: str, values: dict[str, Any], words: str
+) -> None:
     with pytest.raises(AppError, match=words):
         client.predict(**values, api_name=endpoint)
 
@@ -137,7 +167,9 @@ def test_learn_reads_no_file_that_was_not_uploaded(url: str, tmp_path: Path) -> 
     assert "event: error" in answer and "not uploaded through this page" in answer
 
 
-def test_pictures_are_served_and_other_files_are_not(url: str, studio: Studio, client: Client, learned: str) -> None:
+def test_pictures_are_served_and_other_files_are_not(
+    url: str, studio: Studio, client: Client, learned: str
+) -> None:
     card = client.predict(timeline_id=learned, api_name="/timeline")["cards"][0]
     assert httpx.get(f"{url}gradio_api/file={card['learned_picture']}").status_code == 200
     assert httpx.get(f"{url}gradio_api/file={Path(__file__).resolve()}").status_code == 403

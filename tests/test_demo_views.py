@@ -25,15 +25,21 @@ EVIL = '<img src=x onerror="alert(1)">&${1}{{2}}'
 
 def card(index: int, name: str = "Rex") -> Card:
     token = f"<{name.lower()}>"
-    return Card(index, f"{index:03d}-x", name, token, "2025-01-02T03:04:05+00:00", 75.0, 100, 16, 8, None, None, {})
+    return Card(
+        index, f"{index:03d}-x", name, token, "2025-01-02T03:04:05+00:00", 75.0, 100, 16, 8, None, None, {}
+    )
 
 
 def timeline(*names: str, undone: tuple[Card, ...] = ()) -> TimelineView:
-    return TimelineView("t", "First", "clora", tuple(card(i, name) for i, name in enumerate(names, 1)), undone)
+    return TimelineView(
+        "t", "First", "clora", tuple(card(i, name) for i, name in enumerate(names, 1)), undone
+    )
 
 
 def job(**changes: object) -> JobView:
-    plain = JobView("0001-learn", "learn", "running", 3, 10, 1.5, 2.0, 3.5, "learning", "", "t", name="Rex", token="<rex>")
+    plain = JobView(
+        "0001-learn", "learn", "running", 3, 10, 1.5, 2.0, 3.5, "learning", "", "t", name="Rex", token="<rex>"
+    )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -47,9 +53,12 @@ def test_duration(seconds: float, words: str) -> None:
 @pytest.mark.parametrize(
     ("created", "words"),
     [
-        ("2025-06-10T11:59:30+00:00", "just now"), ("2025-06-10T11:30:00+00:00", "30 min ago"),
-        ("2025-06-10T02:00:00+00:00", "10 h ago"), ("2025-06-09T02:00:00+00:00", "yesterday"),
-        ("2025-06-01T02:00:00+00:00", "1 Jun 2025"), ("once", "once"),
+        ("2025-06-10T11:59:30+00:00", "just now"),
+        ("2025-06-10T11:30:00+00:00", "30 min ago"),
+        ("2025-06-10T02:00:00+00:00", "10 h ago"),
+        ("2025-06-09T02:00:00+00:00", "yesterday"),
+        ("2025-06-01T02:00:00+00:00", "1 Jun 2025"),
+        ("once", "once"),
     ],
 )
 def test_ago(created: str, words: str) -> None:
@@ -61,12 +70,23 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
     view = TimelineView("t", EVIL, "clora", (evil,), (evil,))
     broken = CheckedPicture(tmp_path / EVIL.replace("/", ""), None, EVIL)
     pages = [
-        views.cards(view), views.coming(view), views.undo_question(EVIL, 1), views.branch_title(view, 1),
-        views.samples([Sample(EVIL, EVIL, ())]), views.checked_pictures([broken], 3, 30), views.model_state(EVIL, True, ""),
-        picture_views.chips(view, 1), picture_views.point(view, 1), picture_views.prompt_notes(EVIL, view, 1, [EVIL]),
-        picture_views.stage([tmp_path / "a.png"], {"prompt": EVIL, "negative_prompt": EVIL, "model": EVIL}, 256),
-        picture_views.history([(tmp_path / "a.png", {"prompt": EVIL})]), picture_views.ideas([EVIL]),
-        picture_views.waiting_stage(view, EVIL), job_views.job_head(job(name=EVIL, token=EVIL, message=EVIL, phase=EVIL)),
+        views.cards(view),
+        views.coming(view),
+        views.undo_question(EVIL, 1),
+        views.branch_title(view, 1),
+        views.samples([Sample(EVIL, EVIL, ())]),
+        views.checked_pictures([broken], 3, 30),
+        views.model_state(EVIL, True, ""),
+        picture_views.chips(view, 1),
+        picture_views.point(view, 1),
+        picture_views.prompt_notes(EVIL, view, 1, [EVIL]),
+        picture_views.stage(
+            [tmp_path / "a.png"], {"prompt": EVIL, "negative_prompt": EVIL, "model": EVIL}, 256
+        ),
+        picture_views.history([(tmp_path / "a.png", {"prompt": EVIL})]),
+        picture_views.ideas([EVIL]),
+        picture_views.waiting_stage(view, EVIL),
+        job_views.job_head(job(name=EVIL, token=EVIL, message=EVIL, phase=EVIL)),
         job_views.job_pictures(job(previews=[Preview(1, EVIL, EVIL, tmp_path / "a.png", True)])),
     ]
     for page in pages:
@@ -120,7 +140,8 @@ def test_job_head_tells_progress_then_the_verdict() -> None:
 
 def test_job_pictures_show_the_new_and_an_older_one_before_and_now(tmp_path: Path) -> None:
     previews = [
-        Preview(0, "<ann>", "Ann", tmp_path / "0.png", False), Preview(5, "<rex>", "Rex", tmp_path / "1.png", True),
+        Preview(0, "<ann>", "Ann", tmp_path / "0.png", False),
+        Preview(5, "<rex>", "Rex", tmp_path / "1.png", True),
         Preview(5, "<ann>", "Ann", tmp_path / "2.png", False),
     ]
     page = job_views.job_pictures(job(previews=previews))
@@ -190,7 +211,9 @@ def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
     from gradio.utils import get_upload_folder
 
     inside = Path(get_upload_folder()).resolve() / "abc" / "a.png"
-    assert uploaded([str(inside), str(tmp_path / "secret.png"), f"{inside.parent}/../../../etc/hostname"]) == [str(inside)]
+    assert uploaded(
+        [str(inside), str(tmp_path / "secret.png"), f"{inside.parent}/../../../etc/hostname"]
+    ) == [str(inside)]
 
 
 class OneJob:

@@ -148,11 +148,11 @@ def test_stop_reaches_running_work_and_queued_work(board: Board) -> None:
 def test_uploaded_pictures_are_deleted_at_the_end(board: Board) -> None:
     made = board()
     job = made.create("learn", LEARN)
-    (job.folder / "pictures").mkdir()
-    (job.folder / "pictures" / "01.png").write_bytes(b"x")
+    job.uploads.mkdir(parents=True)
+    (job.uploads / "01.png").write_bytes(b"x")
     made.submit(job)
     made.wait(job.id, SECONDS)
-    assert not (job.folder / "pictures").exists()
+    assert not job.uploads.exists()
 
 
 def test_work_may_serve_waiting_drawings_at_its_pauses(board: Board) -> None:
@@ -181,7 +181,7 @@ def test_closing_interrupts_what_runs_and_waits_and_keeps_the_pictures(board: Bo
     begun = threading.Event()
 
     def work(model: Any, job: Job) -> dict[str, Any]:
-        (job.folder / "pictures").mkdir()
+        job.uploads.mkdir(parents=True)
         job.update(step=3, total=9)
         begun.set()
         while True:
@@ -195,14 +195,14 @@ def test_closing_interrupts_what_runs_and_waits_and_keeps_the_pictures(board: Bo
     assert on_disk(running)["message"].startswith(
         "The programme ended while Rex was being learned (step 3 of 9)"
     )
-    assert (running.folder / "pictures").exists()
+    assert running.uploads.exists()
     with pytest.raises(BusyError):
         made.submit(running)
     later = board()
     assert later.view(later.find(running.id)).resumable
     later.stop(running.id, keep=False)
     assert on_disk(running)["state"] == "stopped"
-    assert not (running.folder / "pictures").exists()
+    assert not running.uploads.exists()
 
 
 @pytest.mark.parametrize("owner", ["999999999-dead", f"{os.getpid()}-other"])

@@ -304,9 +304,9 @@ def test_after_kill_9_the_job_is_interrupted_and_the_timeline_whole(
     view = studio.job(job_id)
     assert view and view.state == "interrupted" and "Resume it or discard it" in view.message
     assert studio.timeline(studio.default_timeline()).cards == ()
-    assert list((tmp_path / "home/jobs" / job_id / "pictures").iterdir())
+    assert list((tmp_path / "home/uploads" / job_id).iterdir())
     studio.stop(job_id)
-    assert not (tmp_path / "home/jobs" / job_id / "pictures").exists()
+    assert not (tmp_path / "home/uploads" / job_id).exists()
 
 
 def test_first_start_brings_samples_and_the_example_timeline(
