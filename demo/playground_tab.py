@@ -158,15 +158,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> Playground:
             )
             point = gr.HTML(elem_id="point")
             pictures = gr.Radio(list(COUNTS), value=1, label="Pictures", elem_id="pictures")
-            with gr.Row(elem_classes="cl-tight"):
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed", min_width=120)
-                locked = gr.Checkbox(
-                    False,
-                    label="Keep this seed",
-                    elem_id="lock-seed",
-                    min_width=140,
-                    info="Or each drawing gets a new one.",
-                )
+            seed, locked = _seed_row()
             with gr.Accordion("Advanced", open=False, elem_id="sampling-advanced"):
                 inputs = setting_inputs(studio.base.sampling, VISIBLE_SETTINGS)
     with gr.Column(variant="panel", elem_classes="cl-panel", elem_id="stage"):
@@ -189,6 +181,19 @@ def build(studio: Studio, timeline: gr.Dropdown) -> Playground:
     _wire_draw(studio, tab, timeline, (seed, locked, pictures), inputs, (draw, cancel, status, job_id))
     _wire_history(studio, tab, timeline, (seed, locked), inputs)
     return tab
+
+
+def _seed_row() -> tuple[gr.Number, gr.Checkbox]:
+    with gr.Row(elem_classes="cl-tight"):
+        seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed", min_width=120)
+        locked = gr.Checkbox(
+            False,
+            label="Keep this seed",
+            elem_id="lock-seed",
+            min_width=140,
+            info="Or each drawing gets a new one.",
+        )
+    return seed, locked
 
 
 def _wire_prompt(
@@ -262,18 +267,8 @@ def _wire_draw(
                 before = now
                 yield [views.drawing(job), *busy, started, used, gr.skip(), gr.skip(), gr.skip()]
         shown = [str(path) for path in job.pictures]
-        if not shown:
-            yield [views.drawing(job), *idle, "", used, gr.skip(), gr.skip(), gr.skip()]
-            return
-        yield [
-            views.drawing(job),
-            *idle,
-            "",
-            used,
-            shown,
-            tab.gallery.front(shown, timeline_id, prompt),
-            tab.gallery.wall(shown),
-        ]
+        found = [shown, tab.gallery.front(shown, timeline_id, prompt), tab.gallery.wall(shown)]
+        yield [views.drawing(job), *idle, "", used, *(found if shown else [gr.skip()] * 3)]
 
     seed, locked, pictures = controls
     gr.on(

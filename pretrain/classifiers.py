@@ -133,7 +133,7 @@ def train(pictures: np.ndarray, scenes: Sequence[Scene], epochs: int, seed: int 
                 for i, o in enumerate(outputs)
                 if (truth[:, i] >= 0).any()
             )
-            loss.backward()  # type: ignore[union-attr]
+            loss.backward()
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             if step % 50 == 0:

@@ -105,8 +105,8 @@ def draw_scene(rng: random.Random, sitters: tuple[Sitter, ...], *, plain: bool =
     background, word = draw_background(rng, places=0.1 if plain else 0.2)
     framing = "" if plain or len(sitters) > 1 else rng.choices([*FRAMINGS], [0.84, 0.08, 0.08])[0]
     style = "" if plain or rng.random() > 0.08 else rng.choice(STYLES)
-    x, y, side = FRAMINGS[framing]
-    side *= rng.uniform(0.96, 1.06)
+    x, y, ordinary = FRAMINGS[framing]
+    side = ordinary * rng.uniform(0.96, 1.06)
     view = (x + rng.uniform(-14, 14), 600 - side if framing == "far away" else y + rng.uniform(-10, 10), side)
     return Scene(sitters, background, {"background": word, "framing": framing, "style": style}, view)
 

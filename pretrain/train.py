@@ -80,8 +80,8 @@ class Checkpoint:
             shadow.copy_(tensors[f"ema.{index}"])
         for name, value in tensors.items():
             if name.startswith("optimiser."):
-                _, index, key = name.split(".")
-                parameter = self.parameters[int(index)]
+                _, number, key = name.split(".")
+                parameter = self.parameters[int(number)]
                 self.optimiser.state[parameter][key] = value if key == "step" else value.to(parameter.device)
         with safe_open(self.path, "pt") as file:
             self.ema.optimization_step = step = int(file.metadata()["step"])
