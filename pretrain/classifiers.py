@@ -49,6 +49,8 @@ def labels(scene: Scene) -> dict[str, str]:
         }
     if words["hat"]:
         found.pop("hair colour", None)  # the hat hides it
+    if words["framing"] == "close-up":
+        found.pop("clothes", None)  # out of the picture
     return {key: value for key, value in found.items() if value in CLASSES[key]}
 
 

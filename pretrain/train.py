@@ -170,11 +170,14 @@ def unet_loss(model: nn.ModuleDict, scheduler: DDPMScheduler, latents: Tensor, i
 def train_unet(args: argparse.Namespace) -> None:
     """Stage 2: text encoder and U-Net together, from scratch, on the latents of stage 1."""
     torch.manual_seed(args.seed)
-    vae = AutoencoderKL.from_pretrained(args.work / "vae").to(args.device, memory_format=torch.channels_last)
+    vae = AutoencoderKL.from_pretrained((args.base or args.work) / "vae")
+    vae.to(args.device, memory_format=torch.channels_last)
     latents = encode_pictures(args, vae)
     vae.register_to_config(scaling_factor=float(1 / latents[:2000].astype(np.float32).std()))
     tokenizer = save_tokenizer(args.work / "tokenizer")
     model = nn.ModuleDict({"text_encoder": build_text_encoder(tokenizer), "unet": build_unet()})
+    for name, part in model.items() if args.base else ():
+        part.load_state_dict(type(part).from_pretrained(args.base / name).state_dict())
     model.to(args.device).train()
     if args.device == "cpu":
         model["unet"].set_attn_processor(AttnProcessor())  # flash attention's backward is slower on a CPU
@@ -238,6 +241,9 @@ def main() -> None:
         "--corpus", type=Path, required=True, help="folder with pictures.npy of pretrain.corpus"
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and results")
+    parser.add_argument(
+        "--base", type=Path, help="U-Net stage: a finished model to go on from, instead of from scratch"
+    )
     parser.add_argument("--samples", type=int, help="pictures to see in all")
     parser.add_argument(
         "--pictures", type=int, default=60_000, help="how many pictures of the corpus the U-Net uses"
