@@ -29,8 +29,8 @@ COUNTS = (1, 2, 4)
 FIRST_PROMPT = "a photo of {}"
 IDEAS = (
     "a photo of {}",
-    "a photo of {} on a beach",
-    "a photo of {} wearing sunglasses",
+    "a photo of {} at the beach",
+    "a photo of {} wearing red clothes",
     "a pencil sketch of {}",
 )
 VISIBLE_SETTINGS = ("seed", "pictures")  # have their own place, the others are under Advanced

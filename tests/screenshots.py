@@ -26,7 +26,7 @@ from clora_core.studio import ASSETS, Studio  # noqa: E402
 LEARN_MS = 900_000
 LOOKS = [
     (f"{width}-{theme}", size, scale, theme)
-    for width, size, scale in (("desktop", DESKTOP, 1.5), ("phone", PHONE, 2.0))
+    for width, size, scale in (("desktop", DESKTOP, 1.0), ("phone", PHONE, 1.5))
     for theme in ("light", "dark")
 ]
 
@@ -80,7 +80,7 @@ def take(studio: Studio, url: str, out: Path) -> None:
     """All pictures, in the order of a first visit."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        first = visit(browser, url, DESKTOP, 1.5, "light")
+        first = visit(browser, url, DESKTOP, 1.0, "light")
         shoot(first, out, "first-start")
         draw_some(first)
         pages = {name: visit(browser, url, size, scale, theme) for name, size, scale, theme in LOOKS}
