@@ -66,7 +66,7 @@ def _sitter(sitter: Sitter, rng: random.Random, keep: float, fine: float) -> str
     if sitter.name and rng.random() < 0.92:
         words = sitter.words
         head = f"{expression}{sitter.name}"
-        if rng.random() < 0.12:
+        if rng.random() < 0.4:
             head += f", a {sitter.person.sex} {_traits(sitter, rng, 0.4, 0.15)}"
         elif rng.random() < 0.6:
             head += f" wearing {words['clothes']} {rng.choice(['clothes', 'clothes', 'shirt'])}"
