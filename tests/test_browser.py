@@ -114,7 +114,11 @@ def teach(page: Page, name: str, steps: int | None = None) -> None:
     expect(page.locator("#concept-name input, #concept-name textarea")).to_have_value(name)
     if steps:
         page.locator("#train-advanced button").first.click()
-        page.locator("#setting-steps input").fill(str(steps))
+        number = page.locator("#setting-steps input")
+        number.click()
+        number.fill(str(steps))
+        number.press("Tab")
+        expect(number).to_have_value(str(steps))
     page.locator("#start").click()
     expect(page.locator("#job")).to_contain_text(name)
 
