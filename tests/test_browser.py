@@ -319,6 +319,8 @@ def drawn_after_two(browser: Browser, tmp_path_factory: pytest.TempPathFactory) 
     with running_app(home / "home") as url:
         page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
         page.goto(url)
+        expect(page.locator("#chips .cl-chip").first).to_be_visible(timeout=60_000)
+        expect(page.locator("#model")).to_contain_text("ready", timeout=120_000)
         open_tab(page, "Timeline")
         page.locator("#new-timeline").click()
         page.get_by_label("Name").fill("Browser test")
