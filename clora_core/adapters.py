@@ -14,7 +14,7 @@ so between steps, and whatever stops the learning, the model is a plain model.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -48,7 +48,7 @@ def cross_attention_matrices(unet: nn.Module) -> dict[str, nn.Linear]:
 
 
 def sum_of_deltas(concepts: Sequence[LearnedConcept], matrices: Mapping[str, nn.Linear]) -> dict[str, Tensor]:
-    """P = sum_t A_t B_t for every matrix, dense (D1, D2), fp32, added in order of arrival.
+    """P = sum_t A_t B_t by parameter name, for every matrix, dense (D1, D2), fp32, added in order of arrival.
 
     The fixed order and precision make the same concepts give the same bits on the same machine.
     Raises ConceptError when a concept's factors do not fit the matrices.
@@ -57,28 +57,33 @@ def sum_of_deltas(concepts: Sequence[LearnedConcept], matrices: Mapping[str, nn.
     for concept in concepts:
         for name, (a, b) in concept.factors.items():
             if name not in sums or (a.shape[0], b.shape[1]) != tuple(sums[name].shape):
-                raise ConceptError(
-                    f"The concept {concept.token} was learned on another base model: its layer {name} "
-                    "does not fit this one. Open the base model it was learned on."
-                )
+                raise _misfit(concept, name)
             device = sums[name].device
             sums[name] += a.to(device, torch.float32) @ b.to(device, torch.float32)
-    return sums
+    return {f"{name}.weight": total for name, total in sums.items()}
 
 
 class LowRankPairs:
     """The pair A_t, B_t of every adapted matrix while it is learned: fp32 parameters.
 
-    A starts at zero and B uniform in +-1/sqrt(D2) (LoRA's own start), so A B = 0 before the first step.
+    A starts at zero and B uniform in +-1/sqrt(D2) (LoRA's own start), so A B = 0 before the first step; or
+    both where an earlier pair ended (``start``).
     """
 
-    def __init__(self, matrices: Mapping[str, nn.Linear], rank: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        matrices: Mapping[str, nn.Linear],
+        rank: int,
+        generator: torch.Generator,
+        start: Factors | None = None,
+    ) -> None:
         self._matrices = dict(matrices)
         self.pairs: dict[str, tuple[nn.Parameter, nn.Parameter]] = {}
         for name, linear in self._matrices.items():
             bound = 1.0 / math.sqrt(linear.in_features)
             b = torch.empty(rank, linear.in_features).uniform_(-bound, bound, generator=generator)
             a = torch.zeros(linear.out_features, rank)
+            a, b = (value.clone() for value in start[name]) if start else (a, b)
             device = linear.weight.device
             self.pairs[name] = (nn.Parameter(a.to(device)), nn.Parameter(b.to(device)))
 
@@ -89,6 +94,10 @@ class LowRankPairs:
     def factors(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Copies of the pairs as they are now, fp32 on the CPU."""
         return {name: (_copy(a), _copy(b)) for name, (a, b) in self.pairs.items()}
+
+    def deltas(self) -> dict[str, Tensor]:
+        """None: everything here is low-rank."""
+        return {}
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -112,21 +121,23 @@ def _copy(parameter: Tensor) -> Tensor:
     return parameter.detach().to("cpu", torch.float32, copy=True)
 
 
+Combine = Callable[[Sequence[LearnedConcept], Mapping[str, nn.Linear]], dict[str, Tensor]]
+
+
 class Installation:
     """Which concepts a pipeline holds at the moment, and the pristine weights to rebuild from.
 
-    Every change goes W = cast(W_init + P) from the fp32 copies, so installing a shorter timeline is exact:
+    Every change goes W = cast(W_init + delta) from fp32 copies, so installing a shorter timeline is exact:
     nothing is ever subtracted, and the empty timeline gives the base model back byte for byte.
     """
 
     def __init__(self, pipe: Any) -> None:
         self.matrices = cross_attention_matrices(pipe.unet)
-        self._pristine = {
-            name: linear.weight.detach().to(torch.float32, copy=True)
-            for name, linear in self.matrices.items()
-        }
-        self._tokens = TokenTable(pipe)
-        self._installed: tuple[LearnedConcept, ...] = ()
+        self._parameters = dict(pipe.unet.named_parameters())
+        self._pristine: dict[str, Tensor] = {}  # of the parameters that were ever changed
+        self.tokens = TokenTable(pipe)
+        self._deltas: dict[str, Tensor] = {}
+        self._folded: tuple[tuple[LearnedConcept, ...], Combine] = ((), sum_of_deltas)
 
     @classmethod
     def of(cls, pipe: Any) -> Installation:
@@ -140,21 +151,57 @@ class Installation:
             pipe.unet.clora_installation = found
         return found
 
-    def install(self, pipe: Any, concepts: Sequence[LearnedConcept], reserve: str | None = None) -> None:
+    def pristine(self, name: str) -> Tensor:
+        """The base model's own value of a U-Net parameter, fp32, on its device; not to be written to."""
+        if name not in self._pristine:
+            self._pristine[name] = self._parameters[name].detach().to(torch.float32, copy=True)
+        return self._pristine[name]
+
+    def weight(self, name: str) -> Tensor:
+        """A copy of a U-Net parameter as installed, fp32, before it was cast to the model's precision."""
+        if name in self._deltas:
+            return self.pristine(name) + self._deltas[name]
+        return self.pristine(name).clone()
+
+    def install(
+        self,
+        pipe: Any,
+        concepts: Sequence[LearnedConcept],
+        reserve: str | None = None,
+        folded: Sequence[LearnedConcept] | None = None,
+        combine: Combine = sum_of_deltas,
+    ) -> None:
         """Make the pipeline draw with exactly these concepts; () gives the base model back.
 
-        reserve: a further token to make room for, that of the concept being learned. Costs nothing when the
-        same concepts are in place already. Raises ConceptError when a concept does not fit the base model.
+        concepts: whose tokens are known.  reserve: a further token to make room for, that of the concept
+        being learned.  folded: whose weights count (None: of all `concepts`).  combine: how these make one
+        delta for each changed parameter. Costs nothing when the same is in place already.
+        Raises ConceptError when a concept does not fit the base model.
         """
-        if not _same(self._installed, concepts):
-            sums = sum_of_deltas(concepts, self.matrices)
-            with torch.no_grad():
-                for name, linear in self.matrices.items():
-                    pristine = self._pristine[name].to(linear.weight.device)
-                    linear.weight.copy_(pristine + sums[name] if concepts else pristine)
-            self._installed = tuple(concepts)
+        wanted = tuple(concepts if folded is None else folded)
+        now, how = self._folded
+        if not (_same(now, wanted) and (how is combine or not wanted)):
+            self._put(combine(wanted, self.matrices) if wanted else {}, wanted)
+            self._folded = (wanted, combine)
         rows = {concept.token: concept.token_embedding for concept in concepts}
-        self._tokens.install(pipe, rows | ({reserve: None} if reserve else {}))
+        self.tokens.install(pipe, rows | ({reserve: None} if reserve else {}))
+
+    def _put(self, deltas: dict[str, Tensor], folded: Sequence[LearnedConcept]) -> None:
+        for name, delta in deltas.items():
+            if name not in self._parameters or delta.shape != self._parameters[name].shape:
+                raise _misfit(folded[-1], name)
+        with torch.no_grad():
+            for name in {**self._deltas, **deltas}:
+                weight, pristine = self._parameters[name], self.pristine(name)
+                weight.copy_(pristine + deltas[name].to(weight.device) if name in deltas else pristine)
+        self._deltas = {name: delta.to(self._parameters[name].device) for name, delta in deltas.items()}
+
+
+def _misfit(concept: LearnedConcept, layer: str) -> ConceptError:
+    return ConceptError(
+        f"The concept {concept.token} was learned on another base model: its layer {layer} "
+        "does not fit this one. Open the base model it was learned on."
+    )
 
 
 def _same(left: Sequence[LearnedConcept], right: Sequence[LearnedConcept]) -> bool:

@@ -156,7 +156,7 @@ def sequence(
     """
     studio = open_studio(out)
     try:
-        config = studio.base.train.updated({"preview_every_seconds": 0.0, **(settings or {})})
+        config = studio.base.train_with({"preview_every_seconds": 0.0, **(settings or {})})
         samples = first_samples(studio, people)
         rows = run_arm(
             studio, say, out, "sequence", samples, config, reference_pictures(samples, references), draws
@@ -202,7 +202,7 @@ def sweep(
             )
             if arm in done:
                 continue
-            config = studio.base.train.updated({"preview_every_seconds": 0.0, **chosen})
+            config = studio.base.train_with({"preview_every_seconds": 0.0, **chosen})
             prefix = f"arm {number} of {len(combinations)}: "
             rows = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, real, draws)
             done[arm] = _arm_line(arm, chosen, rows)

@@ -63,7 +63,7 @@ def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
             job_id = studio.resume(chosen.resume)
         else:
             concept, timeline_id = _concept(studio, chosen), chosen.timeline or studio.default_timeline()
-            config = studio.base.train.updated(chosen_settings(chosen))
+            config = studio.base.train_with(chosen_settings(chosen))
             job_id = studio.learn(timeline_id, concept, config, chosen.keep_pictures)
         view = studio.follow(job_id, _progress)
     except KeyboardInterrupt:

@@ -112,6 +112,7 @@ class LearnedConcept:
     """What learning leaves behind. Compared by identity: it holds tensors.
 
     factors: U-Net module name -> (A (D1, r), B (r, D2)), fp32 on the CPU; the layer's delta weight is A B.
+    deltas: U-Net parameter name -> whole delta weight, fp32 on the CPU, of methods that are not low-rank.
     token_embedding: (text_dim,) fp32.  memory: what the method must remember (nothing for C-LoRA).
     id: position and name, "002-mug".  created: ISO 8601 with time zone.
     """
@@ -120,6 +121,7 @@ class LearnedConcept:
     token: str
     template: str
     factors: Mapping[str, tuple[Tensor, Tensor]]
+    deltas: Mapping[str, Tensor]
     token_embedding: Tensor
     memory: Mapping[str, Tensor]
     curve: tuple[TrainStep, ...]
@@ -147,10 +149,11 @@ class LearnedConcept:
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors under flat names, as safetensors takes them: "factors.<layer>.A", "factors.<layer>.B",
-        "token_embedding", "memory.<name>"."""
+        "deltas.<parameter>", "token_embedding", "memory.<name>"."""
         flat = {"token_embedding": self.token_embedding}
         for layer, (a, b) in self.factors.items():
             flat[f"factors.{layer}.A"], flat[f"factors.{layer}.B"] = a, b
+        flat |= {f"deltas.{name}": value for name, value in self.deltas.items()}
         return flat | {f"memory.{name}": value for name, value in self.memory.items()}
 
     @classmethod
@@ -164,13 +167,18 @@ class LearnedConcept:
                 factors={
                     layer: (tensors[f"factors.{layer}.A"], tensors[f"factors.{layer}.B"]) for layer in layers
                 },
+                deltas=_below("deltas.", tensors),
                 token_embedding=tensors["token_embedding"],
-                memory={name[7:]: value for name, value in tensors.items() if name.startswith("memory.")},
+                memory=_below("memory.", tensors),
                 curve=tuple(TrainStep(**step) for step in values["curve"]),
                 config=TrainConfig.from_dict(values["config"]),
             )
         except (KeyError, TypeError) as error:
             raise ConceptError(f"A stored concept is incomplete: {error}. Learn it again.") from error
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 _PLAIN_FIELDS = (

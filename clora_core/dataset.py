@@ -54,6 +54,11 @@ def framed(template: str, framing: str) -> str:
     return f"{template}, {framing}"
 
 
+def plain_view(image: Image.Image, prompt: str) -> View:
+    """A square picture as it is, all of it valid."""
+    return View(image, np.ones(image.size[::-1], dtype=bool), prompt)
+
+
 def make_views(images: Sequence[Image.Image], concept: Concept, config: TrainConfig) -> list[View]:
     """`config.augment_copies` views of each picture, a function of (pictures, concept, config).
 

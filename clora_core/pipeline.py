@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from clora_core.concepts import SamplingConfig, TrainConfig, tokens_in
 from clora_core.errors import ModelError
+from clora_core.settings import METHOD_SETTINGS
 
 PRESET_FILE = "clora.json"
 WORDS_FILE = "known_words.txt"
@@ -43,7 +44,8 @@ class BaseModel:
 
     name: for people.  path: folder or Hub id, as `load_pipeline` takes it.  id: fingerprint of the weights,
     kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
-    train, sampling: the model's preset, or the class defaults at its resolution.
+    train, sampling: the model's preset, or the class defaults at its resolution.  methods: how the settings of
+    a method differ from `train`.
     """
 
     name: str
@@ -53,6 +55,15 @@ class BaseModel:
     embedded: bool
     train: TrainConfig
     sampling: SamplingConfig
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: METHOD_SETTINGS)
+
+    def train_with(self, changes: Mapping[str, Any]) -> TrainConfig:
+        """The preset of the method that `changes` names (or of `train`'s), with `changes` in place.
+
+        Raises SettingsError on a key that is not a setting and on a wrong value.
+        """
+        method = changes.get("method", self.train.method)
+        return self.train.updated({**self.methods.get(method, {}), **changes})
 
 
 def read_base(model: str | Path, embedded: bool = False) -> BaseModel:
@@ -70,7 +81,11 @@ def read_base(model: str | Path, embedded: bool = False) -> BaseModel:
     train = TrainConfig(resolution=side).updated(preset.get("train", {}))
     sampling = SamplingConfig(width=side, height=side).updated(preset.get("sampling", {}))
     name = preset.get("name") or (folder.name if Path(str(model)).is_dir() else str(model))
-    return BaseModel(name, str(model), fingerprint(folder), train.resolution, embedded, train, sampling)
+    methods = preset.get("methods", METHOD_SETTINGS)
+    for method in methods:  # a wrong preset is told at once, not when the method is chosen
+        train.updated({"method": method, **methods[method]})
+    base_id = fingerprint(folder)
+    return BaseModel(name, str(model), base_id, train.resolution, embedded, train, sampling, methods)
 
 
 def _folder_of(model: str) -> Path | None:
@@ -218,17 +233,17 @@ def sampler_name(pipe: Any) -> str:
     return name + (" Karras" if pipe.scheduler.config.get("use_karras_sigmas") else "")
 
 
-def unknown_words(tokenizer: Any, prompt: str) -> list[str]:
-    """Words of the prompt the model was never taught, lower-cased, each once, in order.
+def unknown_words(model: str | Path, prompt: str) -> list[str]:
+    """Words of the prompt the model (folder or Hub id) was never taught, lower-cased, each once, in order.
 
     A model says what it knows in known_words.txt in its folder, one word a line; one without that file is
     taken to know everything. Tokens like <rex> are not words. A joined word ("red-haired") is known when it
     or all its parts are.
     """
-    path = Path(str(getattr(tokenizer, "name_or_path", ""))).parent / WORDS_FILE
-    if not path.is_file():
+    folder = _folder_of(str(model))
+    if folder is None or not (folder / WORDS_FILE).is_file():
         return []
-    known = set(path.read_text(encoding="utf-8").lower().split())
+    known = set((folder / WORDS_FILE).read_text(encoding="utf-8").lower().split())
     text = prompt.lower()
     for token in tokens_in(prompt):
         text = text.replace(token, " ")

@@ -8,9 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import Any, Self
 
 from clora_core.errors import SettingsError
+
+METHOD_NAMES = (
+    "clora",
+    "sequential",
+    "stacked",
+    "merged",
+    "routed",
+    "textual_inversion",
+    "custom_diffusion",
+    "custom_diffusion_merge",
+    "ewc",
+    "generative_replay",
+    "dreambooth",
+)
 
 
 def _setting(default: Any, label: str, help: str, **bounds: Any) -> Any:
@@ -76,7 +91,10 @@ class TrainConfig(Settings):
     """
 
     method: str = _setting(
-        "clora", "Method", "How earlier concepts are protected. clora is the paper's C-LoRA."
+        "clora",
+        "Method",
+        "How earlier concepts are protected. clora is the paper's C-LoRA; the others are baselines.",
+        choices=METHOD_NAMES,
     )
     rank: int = _setting(
         16,
@@ -111,7 +129,42 @@ class TrainConfig(Settings):
     penalty_weight: float = _setting(
         1e8,
         "Penalty weight (lambda)",
-        "Lambda of the forgetting loss: larger protects earlier concepts more and learns the new one less.",
+        "Lambda of the forgetting loss (of EWC's penalty with ewc): larger protects earlier concepts more and "
+        "learns the new one less.",
+        minimum=0.0,
+    )
+    token_start: str = _setting(
+        "",
+        "Token starts from",
+        "A common word, such as person, whose embedding the token starts from. Empty is the paper's random start.",
+    )
+    object_word: str = _setting(
+        "",
+        "Object word in the prompt",
+        "Put after the token while learning, as in 'a photo of <rex> dog'. The paper leaves it empty.",
+    )
+    prior_pictures: int = _setting(
+        0,
+        "Prior pictures",
+        "Prior preservation: pictures of the prior prompt that the base model draws first and learns along. "
+        "0 turns it off.",
+        minimum=0,
+        maximum=1000,
+    )
+    prior_prompt: str = _setting(
+        "a photo of a person", "Prior prompt", "What the prior pictures show: the concept's class."
+    )
+    replay_pictures: int = _setting(
+        8,
+        "Replayed pictures",
+        "With generative_replay: pictures of each earlier concept that the model draws and learns along.",
+        minimum=1,
+        maximum=1000,
+    )
+    prior_weight: float = _setting(
+        1.0,
+        "Weight of drawn pictures",
+        "Weight of the loss on prior and replayed pictures beside that on the concept's own.",
         minimum=0.0,
     )
     steps: int = _setting(
@@ -165,6 +218,18 @@ class TrainConfig(Settings):
     preview_every_seconds: float = _setting(
         10.0, "Preview every (s)", "Seconds of learning between two previews; 0 draws none.", minimum=0.0
     )
+
+
+FULL_RANK: Mapping[str, Any] = MappingProxyType({"learning_rate": 5e-6})
+METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "custom_diffusion": FULL_RANK,
+        "custom_diffusion_merge": FULL_RANK,
+        "dreambooth": FULL_RANK,
+        "ewc": {**FULL_RANK, "penalty_weight": 1e6},
+    }
+)
+"""Where the C-LoRA paper's settings of a method differ from the defaults of `TrainConfig`."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
                           /weights.safetensors   low-rank factors, token embedding, memory
                           /curve.json            the loss of every step
                           /drawn/001-rex.png     every concept up to here, drawn right after learning
-                          /training/...          the uploaded pictures, only when the user asked for it
+                          /training-<random>/... the uploaded pictures, only when the user asked for it
 
 Append-only. A concept is written to ``002-mug.<pid>.partial/``, flushed, renamed to ``002-mug/``, and
 counts from the moment ``timeline.json`` is replaced: that last replace is the commit, and a crash at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -32,9 +33,10 @@ def write_concept(
     (partial / "curve.json").write_text(json.dumps({"curve": values.pop("curve")}), encoding="utf-8")
     for name, picture in drawn.items():
         shutil.copyfile(picture, partial / "drawn" / f"{name}.png")
+    private = partial / f"training-{secrets.token_hex(8)}"  # the page can serve what lies here: unguessable
     for picture in keep:
-        (partial / "training").mkdir(exist_ok=True)
-        shutil.copyfile(picture, partial / "training" / picture.name)
+        private.mkdir(exist_ok=True)
+        shutil.copyfile(picture, private / picture.name)
     write_json(
         partial / "concept.json",
         {

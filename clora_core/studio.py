@@ -101,11 +101,9 @@ class Studio:
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of ``prompt`` the embedded model was never taught; tokens are no words.
 
-        [] for other models, which know about every word, and until the model is ``ready``.
+        [] for other models, which know about every word.
         """
-        if not self.ready:
-            return []
-        return pipeline.unknown_words(self._board.model.pipe.tokenizer, prompt)
+        return pipeline.unknown_words(self.base.path, prompt)
 
     # -- what comes in ---------------------------------------------------------------------------
 

@@ -26,13 +26,19 @@ def random_embedding(table: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(table.shape[1], generator=generator) * table.detach().float().std().cpu()
 
 
-class TokenEmbedding:
-    """The one vector V* that is trained, fp32; the table itself takes no part in learning."""
+def word_embedding(pipe: Any, word: str) -> Tensor:
+    """The embedding (text_dim,) of a common word, the mean over its pieces: what C-LoRA's ablation starts from."""
+    ids = pipe.tokenizer(word, add_special_tokens=False).input_ids
+    pieces: Tensor = pipe.text_encoder.get_input_embeddings().weight[ids]
+    return pieces.detach().float().mean(0).cpu()
 
-    def __init__(self, pipe: Any, token: str, generator: torch.Generator) -> None:
-        table = pipe.text_encoder.get_input_embeddings().weight
+
+class TokenEmbedding:
+    """The one vector V* (text_dim,) that is trained, fp32; the table itself takes no part in learning."""
+
+    def __init__(self, token: str, start: Tensor) -> None:
         self.token = token
-        self.vector = nn.Parameter(random_embedding(table, generator).to(table.device))  # (text_dim,)
+        self.vector = nn.Parameter(start.clone())
 
     def value(self) -> Tensor:
         """A copy of the vector as it is now, fp32 on the CPU."""
@@ -59,7 +65,7 @@ class TokenTable:
 
     def __init__(self, pipe: Any) -> None:
         self._tokenizer = pipe.tokenizer
-        self._weight: nn.Parameter = pipe.text_encoder.get_input_embeddings().weight  # (V, text_dim)
+        self.weight: nn.Parameter = pipe.text_encoder.get_input_embeddings().weight  # (V, text_dim)
         self._installed: dict[str, Tensor | None] = {}
 
     def install(self, pipe: Any, rows: Mapping[str, Tensor | None]) -> None:
@@ -70,7 +76,7 @@ class TokenTable:
         """
         if list(rows) == list(self._installed) and all(rows[key] is self._installed[key] for key in rows):
             return
-        tokenizer, weight = self._tokenizer, self._weight
+        tokenizer, weight = self._tokenizer, self.weight
         if rows:
             same_tokens = list(rows) == list(self._installed)  # a trained vector moved: the words did not
             tokenizer = pipe.tokenizer if same_tokens else self._tokenizer_with(rows)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from math import cos, inf, isfinite, pi
@@ -21,8 +21,6 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from diffusers import DDPMScheduler
 from PIL import Image
 from torch import Tensor, nn
@@ -41,6 +39,9 @@ from clora_core.errors import SettingsError, TrainingError
 from clora_core.losses import diffusion_loss, diffusion_target
 from clora_core.methods import Method, method_named
 from clora_core.pictures import accepted, minimum_side, open_pictures
+from clora_core.precision import make_accelerator, resolved_precision
+from clora_core.sampling import generate
+from clora_core.settings import SamplingConfig
 
 ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
 LIBRARIES = ("torch", "diffusers", "transformers", "accelerate")
@@ -76,12 +77,14 @@ def train_concept(
     timeline: Timeline,
     config: TrainConfig,
     resume: TrainState | None = None,
+    sampling: SamplingConfig | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Training:
     """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
 
     pipe: a Stable Diffusion pipeline (`pipeline.load_pipeline`).  resume: go on from a checkpoint made with
-    the same concept, timeline and config.  clock: seconds since 1970, for the date of the learned concept.
+    the same concept, timeline and config.  sampling: how the model draws for methods that learn from its
+    own pictures.  clock: seconds since 1970, for the date of the learned concept.
 
     Raises at once PictureError, ConceptError (token taken), SettingsError (resolution, method, precision);
     while stepping TrainingError at the first number that is not finite, before it reaches the parameters.
@@ -96,7 +99,11 @@ def train_concept(
     method = method_named(config.method)(config)
     _check_resolution(pipe, config)
     images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
-    return Training(pipe, concept, timeline, method, images, resume, clock)
+    if config.object_word.strip():
+        concept = replace(concept, template=concept.template.format(f"{{}} {config.object_word.strip()}"))
+    side = {"width": config.resolution, "height": config.resolution}
+    drawing = (sampling or SamplingConfig()).updated(side)
+    return Training(pipe, concept, timeline, method, images, resume, drawing, clock)
 
 
 def _check_resolution(pipe: Any, config: TrainConfig) -> None:
@@ -119,8 +126,11 @@ class Training(Iterator[TrainStep]):
         method: Method,
         images: list[Image.Image],
         resume: TrainState | None,
+        sampling: SamplingConfig,
         clock: Callable[[], float],
     ) -> None:
+        self._sampling = sampling
+        self._noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
         self._pipe, self._concept, self._timeline = pipe, concept, timeline
         self._method, self._config, self._images, self._clock = method, method.config, images, clock
         self._accelerator = make_accelerator(pipe.device, self._config.precision)
@@ -129,6 +139,7 @@ class Training(Iterator[TrainStep]):
         self._curve: list[TrainStep] = []
         self._memory: dict[str, Tensor] = {}
         self._dataset: LatentDataset | None = None
+        self._drawn: LatentDataset | None = None  # what the model drew itself, learned along
         self._loop = self._steps()
         try:
             self._install()
@@ -148,27 +159,21 @@ class Training(Iterator[TrainStep]):
 
     def _steps(self) -> Generator[TrainStep, None, None]:
         """One update after the other (method.md section 1), each a function of (seed, step) and the state."""
-        config, pipe, accelerator = self._config, self._pipe, self._accelerator
+        config, pipe = self._config, self._pipe
         try:
             began, spent = time.perf_counter(), self._curve[-1].seconds if self._curve else 0.0
-            self._dataset = encode_views(pipe, make_views(self._images, self._concept, config))
-            noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
+            self._prepare_pictures()
             for step in range(len(self._curve) + 1, config.steps + 1):
                 self._install()  # a picture may have been drawn since; free when none was
                 with self._method.attached(pipe):
-                    x0, mask, prompts = self._dataset.batch(config.seed, step, config.batch_size)
-                    noise, t = draw_noise(x0, noise_scheduler, config.seed, step)
-                    xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
-                    with accelerator.autocast():
-                        text = pipe.encode_prompt(prompts, pipe.device, 1, False)[0]  # (B, 77, text_dim)
-                        dtype = pipe.unet.dtype
-                        prediction = pipe.unet(xt.to(dtype), t, text.to(dtype)).sample
-                    target = diffusion_target(noise_scheduler, x0, noise, t)
-                    loss = diffusion_loss(prediction, target, mask)  # Eq. 1
+                    loss = self._step_loss(step)  # Eq. 1
                     penalty = self._method.penalty()  # lambda * L_forget, Eq. 3
                     values = float(loss.detach()), float(penalty.detach())
                     self._demand_finite(step, sum(values))
-                    accelerator.backward(loss + penalty)
+                    total = loss + penalty
+                    if self._drawn:
+                        total = total + config.prior_weight * self._loss(self._drawn, config.seed + 1, step)
+                    self._accelerator.backward(total)
                 grad_norm = self._update(step)
                 spent += time.perf_counter() - began
                 self._curve.append(TrainStep(step, config.steps, *values, grad_norm, spent))
@@ -176,6 +181,33 @@ class Training(Iterator[TrainStep]):
                 began = time.perf_counter()  # what the caller did is not learning time
         finally:
             self._method.install(pipe, self._timeline.as_of(0), "")
+
+    def _prepare_pictures(self) -> None:
+        """Encode the concept's pictures, and those that the method wants the model to draw."""
+        views = self._method.drawn_views(self._timeline, self._draw)
+        self._install()
+        self._dataset = encode_views(self._pipe, make_views(self._images, self._concept, self._config))
+        self._drawn = encode_views(self._pipe, views) if views else None
+
+    def _draw(self, timeline: Timeline, prompt: str, count: int) -> list[Image.Image]:
+        settings = self._sampling.updated({"pictures": count, "seed": self._config.seed})
+        return generate(self._pipe, timeline, prompt, settings)
+
+    def _step_loss(self, step: int) -> Tensor:
+        assert self._dataset
+        return self._loss(self._dataset, self._config.seed, step)
+
+    def _loss(self, dataset: LatentDataset, seed: int, step: int) -> Tensor:
+        """Eq. 1 on the batch, noise and timesteps of a step, a function of (seed, step) and the weights."""
+        pipe, noise_scheduler = self._pipe, self._noise_scheduler
+        x0, mask, prompts = dataset.batch(seed, step, self._config.batch_size)
+        noise, t = draw_noise(x0, noise_scheduler, seed, step)
+        xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
+        with self._accelerator.autocast():
+            text = pipe.encode_prompt(prompts, pipe.device, 1, False)[0]  # (B, 77, text_dim)
+            dtype = pipe.unet.dtype
+            prediction = pipe.unet(xt.to(dtype), t, text.to(dtype)).sample
+        return diffusion_loss(prediction, diffusion_target(noise_scheduler, x0, noise, t), mask)
 
     def _install(self) -> None:
         self._method.install(self._pipe, self._timeline, "", reserve=self._concept.token)
@@ -211,7 +243,8 @@ class Training(Iterator[TrainStep]):
             name=concept.name,
             token=concept.token,
             template=concept.template,
-            factors=self._method.pairs.factors(),
+            factors=self._method.weights.factors(),
+            deltas=self._method.weights.deltas(),
             token_embedding=self._method.token.value(),
             memory=self._memory,
             curve=tuple(self._curve),
@@ -233,7 +266,7 @@ class Training(Iterator[TrainStep]):
             raise TrainingError(f"Nothing is learned of {self._concept.token} yet. Let it do one step.")
         try:
             self._install()
-            self._memory = self._method.end_concept(self._pipe, self._dataset)
+            self._memory = self._method.end_concept(self._pipe, self._dataset, self._step_loss)
         finally:
             self.close()
         return self.snapshot()
@@ -300,35 +333,9 @@ def learning_rate_scale(config: TrainConfig, step: int) -> float:
 
 def make_optimizer(parameters: list[nn.Parameter], method: Method) -> torch.optim.AdamW:
     """AdamW, with its own learning rate and no weight decay for the token, which stands last in the list."""
-    config, (*pairs, token) = method.config, parameters
+    config, (*weights, token) = method.config, parameters
     groups = [
-        {"params": pairs, "initial_lr": config.learning_rate, "weight_decay": config.weight_decay},
+        {"params": weights, "initial_lr": config.learning_rate, "weight_decay": config.weight_decay},
         {"params": [token], "initial_lr": config.token_learning_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
-
-
-def resolved_precision(precision: str, device: torch.device) -> str:
-    """What "auto" means on this device: bf16 where it is computed in hardware (AMX on a CPU), else fp32."""
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    fast = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
-    return "bf16" if fast else "fp32"
-
-
-def make_accelerator(device: torch.device, precision: str) -> Accelerator:
-    """accelerate on the pipeline's device in the given precision; raises SettingsError where it cannot.
-
-    accelerate keeps device and precision for the whole process, but each concept may be learned in another
-    precision, so its state is made anew.
-    """
-    if precision == "fp16" and device.type == "cpu":
-        raise SettingsError("The precision fp16 needs a GPU. On this CPU use bf16 or fp32.")
-    AcceleratorState._reset_state(reset_partial_state=True)
-    try:
-        mixed = "no" if precision == "fp32" else precision
-        return Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
-    except ValueError as error:
-        raise SettingsError(f"The precision {precision} does not work on {device}: {error}") from error

@@ -21,6 +21,7 @@ from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
 from clora_core.disk import read_json, write_json
 from clora_core.errors import Cancelled, TrainingError
 from clora_core.job_folder import Interrupted, Job
+from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel, sampler_name
 from clora_core.sampling import generate, picture_info, save_picture
 from clora_core.settings import SamplingConfig, TrainConfig
@@ -61,7 +62,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
     job.update(phase="preparing the pictures", total=config.steps, step=0)
     resume = read_checkpoint(job)
     job.forget_steps_after(resume.step if resume else 0)
-    with train_concept(model.pipe, concept, timeline, config, resume) as training:
+    with train_concept(model.pipe, concept, timeline, config, resume, model.base.sampling) as training:
         _Progress(model, job, timeline, config, serve).run(training)
         if not job.record["step"]:
             raise Cancelled("Stopped before the first step; there is nothing to keep.")
@@ -248,7 +249,7 @@ def check_learned(
     job.update(phase="checking what was learned")
     drawn[learned.id] = draw_card(after, learned, learned.id)
     differs = difference(
-        drawn[learned.id], draw_card(before.then(_without_weights(learned)), learned, "base")
+        drawn[learned.id], draw_card(before.then(_without_weights(learned, before)), learned, "base")
     )
     earlier = store.drawn(before.id, before.concepts[-1].id) if before.concepts else {}
     changed = []
@@ -262,11 +263,14 @@ def check_learned(
     return Verdict(differs, None, tuple(changed)), drawn
 
 
-def _without_weights(learned: LearnedConcept) -> LearnedConcept:
-    """The concept with D = A 0: its token, but none of its weights."""
-    return replace(
-        learned, factors={layer: (a, torch.zeros_like(b)) for layer, (a, b) in learned.factors.items()}
-    )
+def _without_weights(learned: LearnedConcept, before: Timeline) -> LearnedConcept:
+    """The concept with its token, but with the weights as they were before it: D = A 0, or the last concept's
+    where one set of weights is trained on and on."""
+    if method_named(before.method).continues and before.concepts:
+        last = before.concepts[-1]
+        return replace(learned, factors=last.factors, deltas=last.deltas)
+    factors = {layer: (a, torch.zeros_like(b)) for layer, (a, b) in learned.factors.items()}
+    return replace(learned, factors=factors, deltas={})
 
 
 def _check_close(job: Job) -> None:

@@ -141,6 +141,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> AddTab:
     parts = [seen, form_row, live, stops, choice, ends, try_it, head, pictures, curves, landed]
     _wire_pictures(studio, form, timeline)
     _wire_name(studio, form, timeline)
+    _wire_method(studio, form, timeline)
     changes = [_wire_start(studio, form, timeline), *_wire_stop(studio, (keep, drop, resume, give_up))]
     return AddTab([coming, form.samples], parts, seen, landed, try_it, another, changes)
 
@@ -261,6 +262,23 @@ def _wire_name(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
         trigger_mode="always_last",
         **QUIET,
     )
+
+
+def _wire_method(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
+    """A timeline that has begun gives its method, and a method its own preset."""
+    method, names = form.settings["method"], list(form.settings)
+
+    def preset(chosen: str) -> list[Any]:
+        values = studio.base.train_with({"method": chosen}).to_json()
+        return [values[name] for name in names]
+
+    def on_timeline(timeline_id: str, chosen: str) -> list[Any]:
+        view = studio.timeline(timeline_id)
+        return preset(view.method) if view.cards and view.method != chosen else [gr.skip()] * len(names)
+
+    fields = list(form.settings.values())
+    method.input(told(preset), method, fields, **QUIET)
+    timeline.change(told(on_timeline), [timeline, method], fields, **QUIET)
 
 
 def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown) -> Any:

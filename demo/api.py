@@ -100,7 +100,7 @@ class Api:
             raise PictureError(
                 "Some pictures were not uploaded through this page. Send them with handle_file(path)."
             )
-        config = self._studio.base.train.updated(settings or {})
+        config = self._studio.base.train_with(settings or {})
         concept = Concept(
             name.strip(), token.strip() or self._studio.propose_token(name), tuple(map(Path, paths))
         )

@@ -133,7 +133,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> Playground:
                 lines=1,
                 max_lines=4,
                 autofocus=True,
-                placeholder="What to draw, for example: a photo of <rex> on a beach",
+                placeholder="What to draw, for example: a photo of <rex> at the beach",
             )
             prompt_notes = gr.HTML(elem_id="prompt-notes")
             chips = gr.HTML(elem_id="chips", js_on_load=INSERT)

@@ -15,7 +15,7 @@ PAGE = [*sorted((ROOT / "demo").rglob("*.py")), ROOT / "app.py"]
 LAYERS = [
     {"errors", "settings", "disk"},
     {"concepts"},
-    {"losses", "adapters", "tokens", "dataset", "pipeline", "pictures"},
+    {"losses", "adapters", "dense_weights", "tokens", "dataset", "pipeline", "pictures", "precision"},
     {"methods"},
     {"trainer", "sampling", "metrics"},
     {"views", "store_files", "store", "job_folder", "jobs", "work"},

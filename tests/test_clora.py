@@ -37,7 +37,7 @@ def test_the_penalty_is_lambda_times_eq_3(pipe, mug, config, learn, empty) -> No
     training = train_concept(pipe, mug, timeline, config.updated({"penalty_weight": 100.0}))
     next(training)
     factors = training.snapshot().factors
-    dense = sum(((past[name] * (a @ b)) ** 2).sum() for name, (a, b) in factors.items())
+    dense = sum(((past[f"{name}.weight"] * (a @ b)) ** 2).sum() for name, (a, b) in factors.items())
     assert next(training).penalty == pytest.approx(100.0 * float(dense), rel=1e-5)
     training.close()
 
@@ -48,7 +48,9 @@ def test_the_penalty_keeps_the_new_concept_off_the_old_ones_weights(pipe, learn,
 
     def overlap(weight: float) -> float:
         new = learn("Mug", timeline, steps=30, penalty_weight=weight)
-        return sum(float(((past[name] * (a @ b)) ** 2).sum()) for name, (a, b) in new.factors.items())
+        return sum(
+            float(((past[f"{name}.weight"] * (a @ b)) ** 2).sum()) for name, (a, b) in new.factors.items()
+        )
 
     assert overlap(1e8) < 0.05 * overlap(0.0)
 

@@ -26,6 +26,7 @@ from clora_core.errors import ConceptError, SettingsError
 LEARNED = LearnedConcept(
     name="Rex", token="<rex>", template="a photo of {}",
     factors={"mid.k": (torch.ones(3, 2), torch.ones(2, 5)), "up.v": (torch.eye(4, 2), torch.ones(2, 5))},
+    deltas={"mid.k.weight": torch.ones(3, 5)},
     token_embedding=torch.arange(5.0), memory={"fisher": torch.ones(1)},
     curve=(TrainStep(1, 2, 0.5, 0.0, 1.5, 0.1), TrainStep(2, 2, 0.25, 0.125, 0.5, 0.2)),
     config=TrainConfig(rank=2, steps=2), picture_count=4, created="2025-01-02T03:04:05+00:00", seconds=0.2,

@@ -13,7 +13,6 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler
 from tiny_model import RESOLUTION
 
-from clora_core.adapters import Installation
 from clora_core.concepts import SamplingConfig, TrainConfig
 from clora_core.errors import ModelError, SettingsError
 from clora_core.pipeline import fingerprint, load_pipeline, read_base, sampler_name, unknown_words
@@ -117,15 +116,11 @@ def test_samplers_have_the_names_people_know(pipe) -> None:
     pipe.scheduler = original
 
 
-def test_unknown_words_are_named_once_and_in_order(folder: Path, learn, empty) -> None:
+def test_unknown_words_are_named_once_and_in_order(folder: Path) -> None:
     prompt = "A Photo of <rex>, zebra-striped far-away; don't Zebra photo 2024"
-    pipe = load_pipeline(folder, "cpu")
-    assert unknown_words(pipe.tokenizer, prompt) == []  # no list: everything is known
+    assert unknown_words(folder, prompt) == []  # no list: everything is known
     (folder / "known_words.txt").write_text("a\nphoto\nof\nfar\naway\nstriped\n")
-    expected = ["zebra-striped", "don't", "zebra"]
-    assert unknown_words(pipe.tokenizer, prompt) == expected
-    Installation.of(pipe).install(pipe, (learn("Rex", empty),))
-    assert unknown_words(pipe.tokenizer, prompt) == expected  # the tokenizer with a token in it, too
+    assert unknown_words(folder, prompt) == ["zebra-striped", "don't", "zebra"]
 
 
 def test_describing_a_model_does_not_import_torch(tiny_folder: Path) -> None:

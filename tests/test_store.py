@@ -36,6 +36,7 @@ def learned(name: str, position: int = 1) -> LearnedConcept:
         token=f"<{name.lower()}>",
         template="a photo of {}",
         factors=factors,
+        deltas={"conv_in.bias": torch.arange(3.0)},
         token_embedding=torch.randn(6, generator=generator),
         memory={"mean": torch.ones(2, dtype=torch.float16)},
         curve=(TrainStep(1, 2, 0.5, 0.0, 1.0, 0.1), TrainStep(2, 2, 0.1 + 0.2, 1e-9, 2.0, 0.2)),
@@ -100,8 +101,9 @@ def test_training_pictures_are_kept_only_when_asked(
     Image.new("RGB", (4, 4)).save(tmp_path / "01.png")
     add(store, timeline_id, "Rex")
     store.append(store.load(timeline_id, BASE), learned("Mug"), keep=[tmp_path / "01.png"])
-    kept = [path.relative_to(tmp_path / "timelines/my-people") for path in tmp_path.rglob("training/*")]
-    assert kept == [Path("002-mug/training/01.png")]
+    kept = [path.relative_to(tmp_path / "timelines/my-people") for path in tmp_path.rglob("training-*/*")]
+    assert [(path.parts[0], path.name) for path in kept] == [("002-mug", "01.png")]
+    assert len(kept[0].parts[1]) == len("training-") + 16  # nobody who sees the page can guess its address
 
 
 def test_undo_and_redo_move_along_the_shelf(store: ConceptStore, timeline_id: str) -> None:

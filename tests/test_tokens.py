@@ -61,7 +61,7 @@ def test_uninstalled_tokens_leave_the_tokenizer_as_it_was(pipe, learn, empty) ->
 def test_the_gradient_reaches_the_vector_and_nothing_else(pipe) -> None:
     TokenTable(pipe)  # reading the table for an installation changes nothing
     Installation.of(pipe).install(pipe, (), reserve="<rex>")
-    token = TokenEmbedding(pipe, "<rex>", torch.Generator().manual_seed(0))
+    token = TokenEmbedding("<rex>", random_embedding(_table(pipe), torch.Generator().manual_seed(0)))
     with token.attached(pipe):
         pipe.encode_prompt(["a photo of <rex>"], "cpu", 1, False)[0].sum().backward()
         with torch.no_grad():

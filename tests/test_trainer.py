@@ -280,7 +280,6 @@ def test_what_cannot_be_learned_is_refused_before_anything_is_done(pipe, rex, co
         (ConceptError, "<rex> is already taken", (rex, first, config)),
         (PictureError, "got 2", (replace(rex, pictures=rex.pictures[:2]), empty, config)),
         (SettingsError, "resolution 36.*multiple of 8", (rex, empty, config.updated({"resolution": 36}))),
-        (SettingsError, "Unknown method 'magic'", (rex, empty, config.updated({"method": "magic"}))),
         (SettingsError, "fp16 needs a GPU", (rex, empty, config.updated({"precision": "fp16"}))),
         (SettingsError, "with other, not clora", (replace(rex, token="<dog>"), other, config)),
     ):

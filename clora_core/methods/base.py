@@ -1,29 +1,38 @@
-"""What every continual method is: four hooks around the one training loop.
+"""What every continual method is: hooks around the one training loop.
 
-The hooks here learn a concept the plain way, with a low-rank pair on every cross-attention K and V and one
-random token, on top of the folded past, and protect nothing. A method overrides what it does differently.
+The hooks here learn a concept the plain way, with a fresh low-rank pair on every cross-attention K and V and
+one new token, on top of the folded past, and protect nothing. A method overrides what it does differently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from clora_core.adapters import Installation, LowRankPairs
 from clora_core.concepts import Concept, Timeline, TrainConfig
-from clora_core.dataset import LatentDataset, generator_for
-from clora_core.tokens import TokenEmbedding
+from clora_core.dataset import LatentDataset, View, generator_for, plain_view
+from clora_core.dense_weights import DenseWeights
+from clora_core.tokens import TokenEmbedding, random_embedding, word_embedding
+
+Draw = Callable[[Timeline, str, int], list[Image.Image]]
+"""draw(timeline, prompt, count): pictures at the training resolution, with seeds of their own."""
+StepLoss = Callable[[int], Tensor]
+"""step_loss(step): Eq. 1 on the concept's pictures with the noise of that step, gradients on."""
 
 
 class Method:
     """One concept's learning; made anew for each concept."""
 
     name: ClassVar[str]
-    pairs: LowRankPairs
+    title: ClassVar[str]
+    continues: ClassVar[bool] = False  # a concept's weights hold those of all earlier ones, too
+    weights: LowRankPairs | DenseWeights
     token: TokenEmbedding
 
     def __init__(self, config: TrainConfig) -> None:
@@ -32,28 +41,46 @@ class Method:
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Prepare to learn `concept` after `timeline`; returns all that is trained, the token last."""
         generator = generator_for(self.config.seed, "start")
-        self.pairs = LowRankPairs(Installation.of(pipe).matrices, self.config.rank, generator)
-        self.token = TokenEmbedding(pipe, concept.token, generator)
-        return [*self.pairs.parameters(), self.token.vector]
+        self.weights = self.start_weights(pipe, timeline, generator)
+        word, table = self.config.token_start.strip(), Installation.of(pipe).tokens.weight
+        start = word_embedding(pipe, word) if word else random_embedding(table, generator)
+        self.token = TokenEmbedding(concept.token, start.to(table.device))
+        return [*self.weights.parameters(), self.token.vector]
+
+    def start_weights(
+        self, pipe: Any, timeline: Timeline, generator: torch.Generator
+    ) -> LowRankPairs | DenseWeights:
+        """What is trained besides the token: by default a fresh pair A, B of the config's rank."""
+        return LowRankPairs(Installation.of(pipe).matrices, self.config.rank, generator)
+
+    def drawn_views(self, timeline: Timeline, draw: Draw) -> list[View]:
+        """Pictures the model draws itself before learning, to be learned along: by default those of prior
+        preservation (Ruiz et al. 2023, DreamBooth), drawn by the base model, if the config asks for them."""
+        config = self.config
+        if not config.prior_pictures:
+            return []
+        images = draw(timeline.as_of(0), config.prior_prompt, config.prior_pictures)
+        return [plain_view(image, config.prior_prompt) for image in images]
 
     def penalty(self) -> Tensor:
         """What is added to the diffusion loss, with its weight: a scalar; nothing by default."""
         return torch.zeros((), device=self.token.vector.device)
 
-    def end_concept(self, pipe: Any, dataset: LatentDataset) -> dict[str, Tensor]:
-        """Tensors the next concepts will need besides the factors; none by default."""
+    def end_concept(self, pipe: Any, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
+        """Tensors the next concepts will need besides the weights; none by default."""
         return {}
 
     @staticmethod
     def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
         """Make `pipe` draw `prompt` as of the end of `timeline`: by default everything is folded in.
 
-        reserve: the token of a concept being learned, to be known to the tokenizer as well.
+        reserve: the token of a concept being learned, to be known to the tokenizer as well; then this is what
+        is learned on top of.
         """
         Installation.of(pipe).install(pipe, timeline.concepts, reserve)
 
     @contextmanager
     def attached(self, pipe: Any) -> Iterator[None]:
         """While open, `pipe` computes with what is being trained."""
-        with self.pairs.attached(), self.token.attached(pipe):
+        with self.weights.attached(), self.token.attached(pipe):
             yield

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from clora_core.adapters import Installation, sum_of_deltas
+from clora_core.adapters import Installation, LowRankPairs, sum_of_deltas
 from clora_core.concepts import Concept, Timeline
 from clora_core.losses import forgetting_loss
 from clora_core.methods.base import Method
@@ -24,6 +24,8 @@ class CLora(Method):
     """Adds the forgetting loss to plain low-rank learning."""
 
     name = "clora"
+    title = "C-LoRA"
+    weights: LowRankPairs
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Also sums the past into P; there is none before the first concept."""
@@ -35,5 +37,5 @@ class CLora(Method):
         """lambda L_forget (Eq. 3); 0 for the first concept."""
         if not self.past:
             return super().penalty()
-        layers = ((past, *self.pairs.pairs[name]) for name, past in self.past.items())
+        layers = ((self.past[f"{name}.weight"], a, b) for name, (a, b) in self.weights.pairs.items())
         return self.config.penalty_weight * forgetting_loss(layers)

@@ -1,0 +1,56 @@
+"""Whole weights of the U-Net while they are trained, for the methods that are not low-rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from clora_core.adapters import Factors, Installation
+from clora_core.concepts import LearnedConcept
+
+
+class DenseWeights:
+    """fp32 copies of chosen U-Net parameters, trained from where the installed timeline has them."""
+
+    def __init__(self, pipe: Any, names: Sequence[str]) -> None:
+        installation = Installation.of(pipe)
+        self._pristine = {name: installation.pristine(name) for name in names}
+        self.trained = {name: nn.Parameter(installation.weight(name)) for name in names}
+        self._unet: nn.Module = pipe.unet
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The trained copies, in order."""
+        return list(self.trained.values())
+
+    def changes(self) -> dict[str, Tensor]:
+        """Trained minus pristine by parameter name, on the model's device; gradients reach the copies."""
+        return {name: value - self._pristine[name] for name, value in self.trained.items()}
+
+    def factors(self) -> Factors:
+        """None: nothing here is low-rank."""
+        return {}
+
+    def deltas(self) -> dict[str, Tensor]:
+        """``changes`` as they are now, fp32 on the CPU."""
+        return {name: change.detach().cpu() for name, change in self.changes().items()}
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """While open, the U-Net computes with the copies in the place of its own parameters."""
+        places = [(self._unet.get_submodule(name.rpartition(".")[0]), name) for name in self.trained]
+        own = [getattr(module, name.rpartition(".")[2]) for module, name in places]
+        try:
+            for module, name in places:
+                setattr(module, name.rpartition(".")[2], self.trained[name])
+            yield
+        finally:
+            for (module, name), parameter in zip(places, own, strict=True):
+                setattr(module, name.rpartition(".")[2], parameter)
+
+
+def last_deltas(concepts: Sequence[LearnedConcept], _: Any) -> dict[str, Tensor]:
+    """What the last concept left: it was trained on top of all earlier ones, so it holds them too."""
+    return dict(concepts[-1].deltas)

@@ -1,0 +1,97 @@
+"""Custom Diffusion's merge (Kumari et al., CVPR 2023, arXiv 2212.04488, Eq. 4 and its closed form).
+
+Each concept is learned on the base model alone; to draw, one W for all of them is computed:
+
+    min_W || (W - W_0) C_reg^T ||_F   so that   W C^T = V            C (s x D2) stacked, V columns W_i c
+    W = W_0 + R^T (C G^-1 C^T)^-1 C G^-1        G = C_reg^T C_reg (D2 x D2),   R = C (W_i - W_0)^T (s x D1)
+
+C: text features of each concept's prompt from its token to the end (a causal text encoder has nothing of it
+before); C_reg: text features of prompts without it, here "a photo of {word}" over whole words of the
+tokenizer, where the paper takes 1000 captions of LAION.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clora_core.adapters import Installation
+from clora_core.concepts import Concept, LearnedConcept, Timeline
+from clora_core.dataset import LatentDataset
+from clora_core.methods.base import StepLoss
+from clora_core.methods.custom_diffusion import CustomDiffusion
+
+REGULAR_PROMPTS = 200
+RIDGE = 1e-4  # of G's mean diagonal: text features do not span their space evenly
+
+
+class CustomDiffusionMerge(CustomDiffusion):
+    """Separate full matrices, joined in closed form."""
+
+    name = "custom_diffusion_merge"
+    title = "Custom Diffusion, merged"
+    continues = False
+
+    def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
+        """As Custom Diffusion; remembers the prompt."""
+        self._concept = concept
+        return super().begin_concept(pipe, concept, timeline)
+
+    def end_concept(self, pipe: Any, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
+        """C of this concept (s, D2) and G (D2, D2)."""
+        prompt = self._concept.template.format(self._concept.token)
+        with torch.no_grad(), self.attached(pipe):
+            features = text_features(pipe, [prompt])[0]  # (77, D2)
+        ids = pipe.tokenizer(prompt).input_ids
+        first = ids.index(pipe.tokenizer.convert_tokens_to_ids(self._concept.token))
+        return {"features": features[first : len(ids)].contiguous(), "gram": regular_gram(pipe)}
+
+    @staticmethod
+    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+        """The joint solution; the base model while learning."""
+        folded = () if reserve else timeline.concepts
+        Installation.of(pipe).install(pipe, timeline.concepts, reserve, folded, constrained_merge)
+
+
+def text_features(pipe: Any, prompts: list[str]) -> Tensor:
+    """What the U-Net's keys and values see of the prompts: (N, 77, D2), fp32 on the CPU."""
+    encoded: Tensor = pipe.encode_prompt(prompts, pipe.device, 1, False)[0]
+    return encoded.float().cpu()
+
+
+def regular_gram(pipe: Any) -> Tensor:
+    """G = C_reg^T C_reg (D2, D2) over whole words of the tokenizer, evenly spread over its list."""
+    words = sorted(
+        piece[: -len("</w>")]
+        for piece in pipe.tokenizer.get_vocab()
+        if piece.endswith("</w>") and len(piece) > 6 and piece[: -len("</w>")].isalpha()
+    )
+    step = max(1, len(words) // REGULAR_PROMPTS)
+    gram = torch.zeros(())
+    for word in words[::step][:REGULAR_PROMPTS] or [""]:
+        prompt = f"a photo of {word}"
+        with torch.no_grad():
+            features = text_features(pipe, [prompt])[0]
+        rows = features[: len(pipe.tokenizer(prompt).input_ids)]
+        gram = gram + rows.T @ rows
+    return gram
+
+
+def constrained_merge(
+    concepts: Sequence[LearnedConcept], matrices: Mapping[str, nn.Linear]
+) -> dict[str, Tensor]:
+    """W - W_0 by parameter name, in fp64 inside. The constraints hold exactly while the rows of C are
+    independent; else in the least-squares sense."""
+    gram = concepts[0].memory["gram"].double()
+    gram = gram + RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    c = torch.cat([concept.memory["features"] for concept in concepts]).double()  # (s, D2)
+    d = torch.linalg.solve(gram, c.T).T  # C G^-1 (s, D2)
+    inverse = torch.linalg.pinv(c @ d.T, hermitian=True)  # (s, s)
+    merged = {}
+    for name in concepts[0].deltas:
+        rows = [concept.memory["features"].double() @ concept.deltas[name].double().T for concept in concepts]
+        merged[name] = (torch.cat(rows).T @ inverse @ d).float()  # (D1, s) (s, s) (s, D2)
+    return merged

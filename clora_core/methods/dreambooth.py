@@ -1,0 +1,26 @@
+"""DreamBooth (Ruiz et al., CVPR 2023, arXiv 2208.12242), one concept after the other.
+
+Trained: every weight of the U-Net and the new token's embedding, each concept from where the last one ended.
+Its prior preservation is the settings' `prior_pictures`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from clora_core.concepts import Timeline
+from clora_core.dense_weights import DenseWeights
+from clora_core.methods.custom_diffusion import CustomDiffusion
+
+
+class DreamBooth(CustomDiffusion):
+    """As Custom Diffusion, but all of the U-Net."""
+
+    name = "dreambooth"
+    title = "DreamBooth"
+
+    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> DenseWeights:
+        """The whole U-Net as the last concept left it."""
+        return DenseWeights(pipe, [name for name, _ in pipe.unet.named_parameters()])

@@ -1,0 +1,21 @@
+"""Separate LoRAs, each learned on the base model alone, and summed to draw:  W = W_init + sum_t A_t B_t."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clora_core.adapters import Installation
+from clora_core.concepts import Timeline
+from clora_core.methods.base import Method
+
+
+class Merged(Method):
+    """Nothing of the past is in place while a concept is learned."""
+
+    name = "merged"
+    title = "Merged LoRAs"
+
+    @staticmethod
+    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+        """The sum of all; the base model while learning."""
+        Installation.of(pipe).install(pipe, timeline.concepts, reserve, () if reserve else timeline.concepts)

@@ -1,0 +1,27 @@
+"""Separate LoRAs, and only those whose token stands in the prompt are switched on.
+
+The reference every continual method has to be held against: nothing can be forgotten, but two concepts in
+one picture are a merge, and every concept's weights must be kept apart for ever.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clora_core.adapters import Installation
+from clora_core.concepts import Timeline, tokens_in
+from clora_core.methods.base import Method
+
+
+class Routed(Method):
+    """The prompt decides."""
+
+    name = "routed"
+    title = "Routed LoRAs"
+
+    @staticmethod
+    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+        """The sum of those named in the prompt; the base model while learning."""
+        named = set(tokens_in(prompt))
+        folded = [concept for concept in timeline.concepts if concept.token in named]
+        Installation.of(pipe).install(pipe, timeline.concepts, reserve, () if reserve else folded)

@@ -1,0 +1,44 @@
+"""One LoRA trained on and on: each concept goes on with the pairs that the last one left.
+
+    W_t = W_init + A_t B_t,    A_t, B_t start where A_{t-1}, B_{t-1} ended
+
+The plain baseline of continual learning, and the one that forgets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from clora_core.adapters import Installation, LowRankPairs
+from clora_core.concepts import Timeline
+from clora_core.errors import SettingsError
+from clora_core.methods.base import Method
+
+
+class Sequential(Method):
+    """Only the last concept's pairs count: they hold all before."""
+
+    name = "sequential"
+    title = "Sequential LoRA"
+    continues = True
+
+    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
+        """The last concept's pairs. Raises SettingsError when the rank is another now."""
+        rank = self.config.rank
+        if not timeline.concepts:
+            return LowRankPairs(Installation.of(pipe).matrices, rank, generator)
+        last = timeline.concepts[-1]
+        if last.config.rank != rank:
+            raise SettingsError(
+                f"One LoRA is trained on and on here: it has rank {last.config.rank}, not {rank}. "
+                f"Set the rank to {last.config.rank}, or start a new timeline."
+            )
+        return LowRankPairs(Installation.of(pipe).matrices, rank, generator, last.factors)
+
+    @staticmethod
+    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+        """The last concept's pairs; none while learning, for the pairs that are trained hold them."""
+        folded = () if reserve else timeline.concepts[-1:]
+        Installation.of(pipe).install(pipe, timeline.concepts, reserve, folded)

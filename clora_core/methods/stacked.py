@@ -1,0 +1,12 @@
+"""A fresh low-rank pair for each concept on top of the folded earlier ones: C-LoRA without Eq. 3."""
+
+from __future__ import annotations
+
+from clora_core.methods.base import Method
+
+
+class Stacked(Method):
+    """The plain hooks, under their own name."""
+
+    name = "stacked"
+    title = "Stacked LoRAs"

@@ -1,0 +1,30 @@
+"""Textual Inversion (Gal et al., ICLR 2023, arXiv 2208.01618): only the token's embedding is learned.
+
+No weight changes, so nothing can be forgotten; how much one vector can hold is the limit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from clora_core.adapters import Installation, LowRankPairs
+from clora_core.concepts import Timeline
+from clora_core.methods.base import Method
+
+
+class TextualInversion(Method):
+    """Pairs on no matrix."""
+
+    name = "textual_inversion"
+    title = "Textual Inversion"
+
+    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
+        """None."""
+        return LowRankPairs({}, self.config.rank, generator)
+
+    @staticmethod
+    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+        """The tokens alone."""
+        Installation.of(pipe).install(pipe, timeline.concepts, reserve, ())

@@ -1,0 +1,35 @@
+"""Number formats of the arithmetic while learning, and accelerate's state for them."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from clora_core.errors import SettingsError
+
+
+def resolved_precision(precision: str, device: torch.device) -> str:
+    """What "auto" means on this device: bf16 where it is computed in hardware (AMX on a CPU), else fp32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    fast = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return "bf16" if fast else "fp32"
+
+
+def make_accelerator(device: torch.device, precision: str) -> Accelerator:
+    """accelerate on the pipeline's device in the given precision; raises SettingsError where it cannot.
+
+    accelerate keeps device and precision for the whole process, but each concept may be learned in another
+    precision, so its state is made anew.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise SettingsError("The precision fp16 needs a GPU. On this CPU use bf16 or fp32.")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        mixed = "no" if precision == "fp32" else precision
+        return Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
+    except ValueError as error:
+        raise SettingsError(f"The precision {precision} does not work on {device}: {error}") from error

@@ -1,0 +1,283 @@
+"""Every method under one contract, and what sets each apart, on the tiny model's tensors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import base_digest, digest
+
+from clora_core.adapters import Installation, sum_of_deltas
+from clora_core.concepts import Concept, LearnedConcept
+from clora_core.errors import SettingsError
+from clora_core.methods import METHODS, method_named
+from clora_core.methods.custom_diffusion_merge import text_features
+from clora_core.methods.ewc import FISHER_BATCHES
+from clora_core.sampling import generate
+from clora_core.settings import METHOD_NAMES, METHOD_SETTINGS
+from clora_core.trainer import train_concept
+
+EVERY = [method.name for method in METHODS]
+KV = ("to_k.weight", "to_v.weight")
+
+
+@pytest.fixture
+def sequence(learn, empty):
+    """sequence(method, count, **settings) -> a timeline of `count` concepts learned with that method."""
+
+    def sequence(method: str, count: int = 2, **settings):
+        timeline = replace(empty, method=method)
+        for seed, name in enumerate(("Rex", "Mug")[:count]):  # the same pictures, told apart by the seed
+            settings = {"replay_pictures": 2, **settings, "seed": seed}
+            timeline = timeline.then(learn(name, timeline, method=method, **settings))
+        return timeline
+
+    return sequence
+
+
+def unet_weights(pipe) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in pipe.unet.named_parameters()}
+
+
+def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_settings_and_methods_name_the_same() -> None:
+    assert tuple(EVERY) == METHOD_NAMES
+    assert set(METHOD_SETTINGS) <= set(EVERY)
+    assert len({method.title for method in METHODS}) == len(METHODS)
+    with pytest.raises(SettingsError, match="Known: clora, sequential"):
+        method_named("magic")
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_learning_and_drawing_leave_the_base_model_as_it_was(pipe, sequence, settings, method) -> None:
+    before = base_digest(pipe)
+    timeline = sequence(method)
+    assert base_digest(pipe) == before
+    generate(pipe, timeline, "a photo of <rex>", settings)
+    generate(pipe, timeline.as_of(0), "a photo", settings)
+    assert base_digest(pipe) == before
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_going_back_in_time_gives_the_earlier_picture_bit_for_bit(pipe, sequence, settings, method) -> None:
+    timeline = sequence(method, 1)
+    earlier = generate(pipe, timeline, "a photo of <rex>", settings)[0].tobytes()
+    later = sequence(method)
+    assert generate(pipe, later.as_of(1), "a photo of <rex>", settings)[0].tobytes() == earlier
+    generate(pipe, later, "a photo of <rex> and <mug>", settings)
+    assert generate(pipe, later.as_of(1), "a photo of <rex>", settings)[0].tobytes() == earlier
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_a_concept_survives_the_disk(sequence, method) -> None:
+    learned = sequence(method).concepts[1]
+    again = LearnedConcept.from_json(learned.to_json(), learned.tensors())
+    assert digest(*again.tensors().values()) == digest(*learned.tensors().values())
+    assert list(again.tensors()) == list(learned.tensors())
+    assert again.config.method == method
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_a_later_concept_changes_no_byte_of_an_earlier_one(sequence, learn, method) -> None:
+    timeline = sequence(method, 1)
+    before = digest(*timeline.concepts[0].tensors().values())
+    learn("Mug", timeline, method=method, replay_pictures=2)
+    assert digest(*timeline.concepts[0].tensors().values()) == before
+
+
+def test_stacked_is_clora_without_penalty(sequence) -> None:
+    plain, stacked = sequence("clora", penalty_weight=0.0), sequence("stacked")
+    for one, other in zip(plain.concepts, stacked.concepts, strict=True):
+        assert digest(*one.tensors().values()) == digest(*other.tensors().values())
+    assert all(step.penalty == 0 for step in stacked.concepts[1].curve)
+
+
+def test_one_lora_goes_on_where_it_ended(pipe, sequence, learn, pictures, config) -> None:
+    timeline = sequence("sequential", 1)
+    training = train_concept(
+        pipe, Concept("Mug", "<mug>", pictures), timeline, config.updated({"method": "sequential"})
+    )
+    start = training.snapshot()
+    first = timeline.concepts[0]
+    for name, pair in first.factors.items():
+        assert all(torch.equal(a, b) for a, b in zip(pair, start.factors[name], strict=True))
+    training.close()
+    with pytest.raises(SettingsError, match="rank 2, not 3"):
+        learn("Mug", timeline, method="sequential", rank=3)
+
+
+def test_sequential_draws_with_the_last_pairs_alone(pipe, sequence) -> None:
+    timeline = sequence("sequential")
+    base = unet_weights(pipe)
+    method_named("sequential").install(pipe, timeline, "")
+    now = unet_weights(pipe)
+    for name, (a, b) in timeline.concepts[-1].factors.items():
+        assert torch.allclose(now[f"{name}.weight"], base[f"{name}.weight"] + a @ b, atol=1e-6)
+
+
+def test_merged_is_learned_on_the_base_and_drawn_with_the_sum(pipe, sequence, learn, empty) -> None:
+    timeline = sequence("merged")
+    alone = learn("Mug", replace(empty, method="merged"), method="merged", seed=1)
+    assert digest(*alone.tensors().values()) == digest(*timeline.concepts[1].tensors().values())
+    base = unet_weights(pipe)
+    method_named("merged").install(pipe, timeline, "a photo")
+    now = unet_weights(pipe)
+    for name, total in sum_of_deltas(timeline.concepts, Installation.of(pipe).matrices).items():
+        assert torch.allclose(now[name], base[name] + total, atol=1e-6)
+
+
+def test_routed_switches_on_what_the_prompt_names(pipe, sequence, settings) -> None:
+    timeline = sequence("routed")
+    base = unet_weights(pipe)
+
+    def weights(prompt: str) -> dict[str, torch.Tensor]:
+        method_named("routed").install(pipe, timeline, prompt)
+        return unet_weights(pipe)
+
+    assert changed(base, weights("a photo")) == set()
+    rex, mug, both = weights("<rex>"), weights("<mug>"), weights("<rex> and <mug>")
+    for name in changed(base, both):
+        assert torch.allclose(both[name], rex[name] + mug[name] - base[name], atol=1e-6)
+    assert not torch.equal(*(torch.cat([value.flatten() for value in one.values()]) for one in (rex, mug)))
+
+
+def test_routed_never_forgets(pipe, sequence, settings) -> None:
+    one, two = sequence("routed", 1), sequence("routed")
+    drawn = [generate(pipe, timeline, "a photo of <rex>", settings)[0].tobytes() for timeline in (one, two)]
+    assert drawn[0] == drawn[1]
+
+
+def test_textual_inversion_learns_a_vector_and_nothing_else(pipe, sequence) -> None:
+    timeline = sequence("textual_inversion")
+    base = unet_weights(pipe)
+    method_named("textual_inversion").install(pipe, timeline, "<rex>")
+    assert changed(base, unet_weights(pipe)) == set()
+    assert [list(concept.tensors()) for concept in timeline.concepts] == [["token_embedding"]] * 2
+
+
+@pytest.mark.parametrize("method", ["custom_diffusion", "ewc", "dreambooth"])
+def test_whole_weights_go_on_from_concept_to_concept(pipe, sequence, learn, method) -> None:
+    timeline = sequence(method, learning_rate=1e-3)
+    base = unet_weights(pipe)
+    method_named(method).install(pipe, timeline, "")
+    now = unet_weights(pipe)
+    for name, delta in timeline.concepts[1].deltas.items():
+        assert torch.allclose(now[name], base[name] + delta, atol=1e-7)
+    assert changed(base, now)
+    if method == "dreambooth":
+        assert set(timeline.concepts[1].deltas) == set(base)
+        assert [name for name in changed(base, now) if not name.endswith(KV)]
+    else:
+        assert all(name.endswith(KV) for name in changed(base, now))
+    still = learn("Mug", timeline.as_of(1), method=method, learning_rate=0.0)
+    first = timeline.concepts[0].deltas
+    assert all(torch.allclose(delta, first[name], atol=1e-7) for name, delta in still.deltas.items())
+
+
+def test_ewc_penalises_what_the_fisher_diagonals_say(pipe, sequence, learn, pictures, config) -> None:
+    timeline = sequence("ewc", learning_rate=1e-3, penalty_weight=0.0)
+    settings = {"method": "ewc", "learning_rate": 1e-3, "penalty_weight": 50.0}
+    concept = Concept("Ilva", "<ilva>", pictures)
+    with train_concept(pipe, concept, timeline, config.updated(settings)) as training:
+        start = next(training).penalty  # at the last concept's optimum: only the first one's term is there
+        theta = training.snapshot().deltas
+        expected = sum(
+            float((earlier.memory[f"fisher.{name}"] * (value - earlier.deltas[name]) ** 2).sum())
+            for earlier in timeline.concepts
+            for name, value in theta.items()
+        )
+        assert next(training).penalty == pytest.approx(25.0 * expected, rel=1e-3)
+    first, second = timeline.concepts
+    expected = sum(
+        float((first.memory[f"fisher.{name}"] * (second.deltas[name] - first.deltas[name]) ** 2).sum())
+        for name in theta
+    )
+    assert start == pytest.approx(25.0 * expected, rel=1e-3)
+
+
+def test_ewc_holds_the_weights_that_matter(sequence, learn) -> None:
+    timeline = sequence("ewc", 1, learning_rate=1e-2)
+    first = timeline.concepts[0]
+
+    def moved(weight: float) -> float:
+        new = learn("Mug", timeline, method="ewc", learning_rate=1e-2, steps=20, penalty_weight=weight)
+        return sum(
+            float((first.memory[f"fisher.{name}"] * (delta - first.deltas[name]) ** 2).sum())
+            for name, delta in new.deltas.items()
+        )
+
+    fisher = torch.cat([value.flatten() for name, value in first.memory.items()])
+    assert FISHER_BATCHES > 1 and (fisher >= 0).all() and fisher.max() > 0
+    assert moved(1e9) < 0.3 * moved(0.0)
+
+
+def test_the_merge_gives_every_concept_what_it_learned(pipe, sequence, settings) -> None:
+    """Its constraint, W c = W_i c for the text features c of each concept, and W_0 where no concept speaks."""
+    timeline = sequence("custom_diffusion_merge", learning_rate=1e-2)
+    base = unet_weights(pipe)
+    method_named("custom_diffusion_merge").install(pipe, timeline, "")
+    merged = unet_weights(pipe)
+    worst = 0.0
+    for concept in timeline.concepts:
+        c = concept.memory["features"]
+        for name, delta in concept.deltas.items():
+            wanted, got, alone = c @ delta.T, c @ (merged[name] - base[name]).T, (c @ delta.T).norm()
+            worst = max(worst, float((got - wanted).norm() / alone))
+    assert worst < 0.05
+    with torch.no_grad():
+        other = text_features(pipe, ["a photo of water"])[0][:6]
+    for name in timeline.concepts[0].deltas:
+        shift = other @ (merged[name] - base[name]).T
+        assert shift.norm() < sum((other @ concept.deltas[name].T).norm() for concept in timeline.concepts)
+
+
+def test_replay_draws_every_earlier_concept_and_learns_it_along(pipe, sequence, learn, monkeypatch) -> None:
+    import clora_core.trainer as trainer
+
+    asked = []
+
+    def spy(pipe, timeline, prompt, settings):
+        asked.append((len(timeline.concepts), prompt, settings.pictures, settings.width))
+        return generate(pipe, timeline, prompt, settings)
+
+    monkeypatch.setattr(trainer, "generate", spy)
+    timeline = sequence("generative_replay", replay_pictures=3)
+    assert asked == [(1, "a photo of <rex>", 3, 32)]
+    before, common = timeline.as_of(1), {"seed": 1, "replay_pictures": 3}
+    ignored = learn("Mug", before, method="generative_replay", prior_weight=0.0, **common)
+    plain = learn("Mug", replace(before, method="sequential"), method="sequential", **common)
+    assert digest(*ignored.tensors().values()) == digest(*plain.tensors().values())
+    assert digest(*timeline.concepts[1].tensors().values()) != digest(*plain.tensors().values())
+
+
+def test_prior_pictures_are_drawn_by_the_base_model(pipe, sequence, learn, monkeypatch) -> None:
+    import clora_core.trainer as trainer
+
+    asked = []
+
+    def spy(pipe, timeline, prompt, settings):
+        asked.append((len(timeline.concepts), prompt, settings.pictures))
+        return generate(pipe, timeline, prompt, settings)
+
+    monkeypatch.setattr(trainer, "generate", spy)
+    prior = {"prior_pictures": 2, "prior_prompt": "a photo of a far man"}
+    timeline = sequence("clora", **prior)
+    assert asked == [(0, "a photo of a far man", 2)] * 2
+    assert digest(*timeline.concepts[0].tensors().values()) != digest(
+        *sequence("clora", 1).concepts[0].tensors().values()
+    )
+
+
+def test_the_ablations_are_settings(pipe, pictures, config, empty) -> None:
+    concept = Concept("Rex", "<rex>", pictures)
+    ablated = config.updated({"token_start": "photo", "object_word": "far"})
+    with train_concept(pipe, concept, empty, ablated) as training:
+        start = training.snapshot()
+    table = pipe.text_encoder.get_input_embeddings().weight
+    ids = pipe.tokenizer("photo", add_special_tokens=False).input_ids
+    assert torch.allclose(start.token_embedding, table[ids].mean(0), atol=1e-6)
+    assert start.template == "a photo of {} far"
