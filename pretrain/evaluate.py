@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 from clora_core.concepts import Concept, SamplingConfig, Timeline, TrainConfig
-from clora_core.metrics import FeatureNetwork, cosine, nearest_person, unit
+from clora_core.features import EfficientNetLite0, Features, unit, unit_features
+from clora_core.metrics import cosine, cosine_within, kid, nearest_person
 from clora_core.pipeline import load_pipeline, read_base
 from clora_core.sampling import generate
 from clora_core.trainer import train_concept
@@ -32,7 +33,7 @@ from pretrain.scenes import draw_scene, draw_sitter
 EMPTY = Timeline("evaluate", "evaluate", "", "clora", ())
 
 
-def vae_figures(pipe: Any, held_out: np.ndarray, features: FeatureNetwork, out: Path) -> dict[str, float]:
+def vae_figures(pipe: Any, held_out: np.ndarray, features: Features, out: Path) -> dict[str, float]:
     """PSNR over 256 held-out portraits, and how well twelve unseen people survive encode and decode."""
     single = [index for index in range(600) if len(Corpus("held-out")[index].sitters) == 1][:256]
     pictures = held_out[single]
@@ -48,10 +49,10 @@ def vae_figures(pipe: Any, held_out: np.ndarray, features: FeatureNetwork, out: 
         person = draw_person(random.Random(f"vae/{number}"), unseen=True)
         originals = list(render(portraits(person, f"vae/{number}", 8)))
         again = [Image.fromarray(p) for p in _reconstruct(pipe, np.stack([np.asarray(p) for p in originals]))]
-        a, b = features.features(originals), features.features(again)
+        a, b = unit_features(features, originals), unit_features(features, again)
         apart = ~np.eye(len(a), dtype=bool)  # never a picture with itself or its own reconstruction
         between.append((b @ a.T)[apart].mean())
-        real.append((a @ a.T)[apart].mean())
+        real.append(cosine_within(a))
     psnr = float(np.mean(10 * np.log10(255**2 / errors)))
     return {
         "psnr_db": psnr,
@@ -71,7 +72,7 @@ def _reconstruct(pipe: Any, pictures: np.ndarray) -> np.ndarray:
 
 
 def prompt_figures(
-    pipe: Any, settings: SamplingConfig, network: Any, features: FeatureNetwork, count: int, out: Path
+    pipe: Any, settings: SamplingConfig, network: Any, features: Features, count: int, out: Path
 ) -> dict[str, Any]:
     """Attributes found in pictures drawn from held-out captions, and KID of those against held-out renders."""
     scenes = []
@@ -93,26 +94,13 @@ def prompt_figures(
             right[key] = sum((a == "none") == (b == "none") for a, b in pairs) / len(pairs)
     other = [draw_scene(rng, (draw_sitter(rng, draw_person(rng, unseen=True), hats=False),), plain=True)
              for rng in (random.Random(f"kid/{index}") for index in range(2 * count))]  # fmt: skip
-    renders = features.features(list(render(iter(other))))
+    renders = features.raw(list(render(iter(other))))
     return {
         "right": right,
         "pictures": count,
-        "kid_x1000": 1e3 * kid(features.features(drawn), renders[:count]),
+        "kid_x1000": 1e3 * kid(features.raw(drawn), renders[:count]),
         "kid_floor_x1000": 1e3 * kid(renders[count:], renders[:count]),
     }
-
-
-def kid(x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased MMD^2 with the cubic kernel (x . y / d * d + 1)^3 on unit vectors, as KID; x: (N, D), y: (M, D)."""
-
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.asarray((a.astype(float) @ b.astype(float).T + 1) ** 3)
-
-    def inner(a: np.ndarray) -> float:
-        gram = kernel(a, a)
-        return float((gram.sum() - np.trace(gram)) / (len(a) * (len(a) - 1)))
-
-    return inner(x) + inner(y) - 2 * float(kernel(x, y).mean())
 
 
 def pair_figures(
@@ -133,7 +121,7 @@ def pair_figures(
 
 
 def plasticity_figures(
-    pipe: Any, config: TrainConfig, settings: SamplingConfig, features: FeatureNetwork, people: int, out: Path
+    pipe: Any, config: TrainConfig, settings: SamplingConfig, features: Features, people: int, out: Path
 ) -> dict[str, Any]:
     """Each unseen person learned alone as a first concept: mean cosine to real pictures and nearest person."""
     real, drawn, seconds = {}, {}, []
@@ -145,7 +133,7 @@ def plasticity_figures(
         for index, picture in enumerate(render(portraits(person, f"teach/{name}", 8))):
             taught.append(folder / f"{index}.png")
             picture.save(taught[-1])
-        real[name] = features.features(list(render(portraits(person, f"real/{name}", 16))))
+        real[name] = unit_features(features, list(render(portraits(person, f"real/{name}", 16))))
         began = time.time()
         with train_concept(pipe, Concept(name, f"<{name}>", tuple(taught)), EMPTY, config) as training:
             for _ in training:
@@ -153,7 +141,7 @@ def plasticity_figures(
             timeline = EMPTY.then(training.finish())
         seconds.append(time.time() - began)
         pictures = [_draw(pipe, f"a photo of <{name}>", settings, seed, timeline) for seed in range(8)]
-        drawn[name] = features.features(pictures)
+        drawn[name] = unit_features(features, pictures)
         save_grid([Image.open(path) for path in taught] + pictures, 8, out / f"{name}.png")
         print(f"{name}: cosine {cosine(drawn[name], real[name]):.3f}, {seconds[-1]:.0f} s", flush=True)
     mine = {name: sum(nearest_person(row[None], real) == name for row in drawn[name]) for name in drawn}
@@ -201,7 +189,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    base, features = read_base(args.base), FeatureNetwork()
+    base, features = read_base(args.base), EfficientNetLite0()
     pipe, network = load_pipeline(args.base), load_classifier(args.classifier)
     held_out = np.load(args.held_out / "pictures.npy", mmap_mode="r")
     settings, config = base.sampling.updated(args.sampling), base.train.updated(args.train)

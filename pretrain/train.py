@@ -43,9 +43,9 @@ def to_tensor(pictures: np.ndarray, device: str) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last)
 
 
-def learning_rate(step: int, total: int, peak: float, warm_up: int = 150) -> float:
-    """Linear warm-up, then a cosine that ends at zero."""
-    return peak * min(1.0, step / warm_up) * 0.5 * (1 + math.cos(math.pi * step / total))
+def learning_rate(step: int, total: int, peak: float, warm_up: int = 150, fall: float = 0.3) -> float:
+    """Linear warm-up, the peak, then linearly to zero over the last ``fall`` of the steps."""
+    return peak * min(1.0, step / warm_up, (1 - step / total) / fall)
 
 
 class Checkpoint:
@@ -158,7 +158,7 @@ def encode_pictures(args: argparse.Namespace, vae: AutoencoderKL) -> np.ndarray:
     return latents
 
 
-def shifted_timesteps(count: int, total: int, shift: float = 3.0) -> Tensor:
+def shifted_timesteps(count: int, total: int, shift: float) -> Tensor:
     """(count,) timesteps in [0, total), more of them noisy: Eq. 23 of Esser et al. 2024 (Stable Diffusion 3).
 
     What the caption decides (colours, layout, how many people) is decided above t = 700 of 1000: below it, the right
@@ -168,10 +168,12 @@ def shifted_timesteps(count: int, total: int, shift: float = 3.0) -> Tensor:
     return (total * shift * u / (1 + (shift - 1) * u)).long().clamp(max=total - 1)
 
 
-def unet_loss(model: nn.ModuleDict, scheduler: DDPMScheduler, latents: Tensor, ids: Tensor) -> Tensor:
+def unet_loss(
+    model: nn.ModuleDict, scheduler: DDPMScheduler, latents: Tensor, ids: Tensor, shift: float
+) -> Tensor:
     """Mean squared error of the v-prediction. latents: (B, 4, 32, 32) of unit variance; ids: (B, 77)."""
     noise = torch.randn_like(latents)
-    t = shifted_timesteps(len(latents), scheduler.config.num_train_timesteps).to(latents.device)
+    t = shifted_timesteps(len(latents), scheduler.config.num_train_timesteps, shift).to(latents.device)
     text = model["text_encoder"](ids).last_hidden_state
     predicted = model["unet"](scheduler.add_noise(latents, noise, t), t, text).sample
     return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, t))
@@ -214,7 +216,7 @@ def train_unet(args: argparse.Namespace) -> None:
         )
         x = torch.from_numpy(latents[chosen]).to(args.device).float() * vae.config.scaling_factor
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
-            loss = unet_loss(model, scheduler, x, ids)
+            loss = unet_loss(model, scheduler, x, ids, args.shift)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -267,6 +269,7 @@ def main() -> None:
     )
     parser.add_argument("--batch", type=int)
     parser.add_argument("--rate", type=float, help="peak learning rate")
+    parser.add_argument("--shift", type=float, default=3.0, help="of the U-Net's timesteps; 1 = all alike")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--save-every", type=int, default=400, help="steps between checkpoints")

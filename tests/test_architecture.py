@@ -17,7 +17,7 @@ LAYERS = [
     {"concepts"},
     {"losses", "adapters", "dense_weights", "tokens", "dataset", "pipeline", "pictures", "precision"},
     {"methods"},
-    {"trainer", "sampling", "metrics"},
+    {"features", "trainer", "sampling", "metrics"},
     {"views", "store_files", "store", "job_folder", "jobs", "work"},
     {"studio"},
     {"benchmark", "benchmark_arm", "cli_arguments", "cli", "__main__"},

@@ -11,7 +11,8 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from clora_core.concepts import Timeline
-from clora_core.metrics import FeatureNetwork, cosine
+from clora_core.features import EfficientNetLite0, unit_features
+from clora_core.metrics import cosine
 from clora_core.pipeline import load_pipeline, read_base, unknown_words
 from clora_core.sampling import generate
 
@@ -62,10 +63,10 @@ def test_a_sample_person_has_eight_pictures_a_name_and_a_token(folder: Path) -> 
 
 
 def test_the_features_tell_the_sample_people_apart() -> None:
-    network = FeatureNetwork()
+    network = EfficientNetLite0()
     taught, unseen = (
         {
-            f.name: network.features([Image.open(p) for p in sorted((root / f.name).glob("*.png"))])
+            f.name: unit_features(network, [Image.open(p) for p in sorted((root / f.name).glob("*.png"))])
             for f in PEOPLE
         }
         for root in (ROOT / "assets" / "concepts", HELD_OUT)

@@ -375,14 +375,16 @@ def test_two_people_taught_in_the_browser_and_the_first_is_drawn(
     "(assets/base/MODEL_CARD.md); longer training comes next"
 )
 def test_the_first_is_drawn_as_herself(drawn_after_two: tuple[str, list[Path]]) -> None:
-    from clora_core.metrics import FeatureNetwork, nearest_person
+    from clora_core.features import EfficientNetLite0, unit_features
+    from clora_core.metrics import nearest_person
 
     name, pictures = drawn_after_two
-    network = FeatureNetwork()
+    network = EfficientNetLite0()
     references = {
-        folder.name: network.features([Image.open(path) for path in sorted(folder.glob("*.png"))])
+        folder.name: unit_features(network, [Image.open(path) for path in sorted(folder.glob("*.png"))])
         for folder in sorted(HELD_OUT.iterdir())
     }
     assert (
-        nearest_person(network.features([Image.open(path) for path in pictures]), references) == name.lower()
+        nearest_person(unit_features(network, [Image.open(path) for path in pictures]), references)
+        == name.lower()
     )
