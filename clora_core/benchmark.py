@@ -11,7 +11,6 @@ timeline there is one arm, its concepts and its drawn pictures are not made agai
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from clora_core.benchmark_arm import (
@@ -26,22 +26,22 @@ from clora_core.benchmark_arm import (
     Say,
     first_samples,
     learn_sample,
+    measured_arm,
     reference_pictures,
     run_arm,
     telling,
 )
 from clora_core.concepts import Concept, slug
-from clora_core.disk import write_text
+from clora_core.disk import append_line, read_lines, write_text
 from clora_core.pipeline import BaseModel, load_pipeline
 from clora_core.settings import TrainConfig
 from clora_core.studio import Studio
 from clora_core.views import Sample
 
-GRID: tuple[tuple[str, type, tuple[float, ...]], ...] = (
-    ("penalty_weight", float, (1e0, 1e2, 1e4, 1e6, 1e8)),
-    ("learning_rate", float, (1e-3, 3e-3)),
-    ("steps", int, (100, 200)),
+GRID: Mapping[str, Sequence[float]] = MappingProxyType(
+    {"penalty_weight": (1e0, 1e2, 1e4, 1e6, 1e8), "learning_rate": (1e-3, 1e-2)}
 )
+"""What a sweep tries when nothing is given."""
 PENALTY_REPEATS = 20
 
 OpenStudio = Callable[[Path], Studio]
@@ -145,6 +145,7 @@ def sequence(
     references: Path | None = None,
     people: int = 10,
     draws: int = 8,
+    concepts: Path | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Learn ``people`` sample people in order, draw ``draws`` pictures of each, and see who is recognised.
@@ -152,16 +153,16 @@ def sequence(
     Args:
         open_studio: opens the Studio on ``out``.
         references: folder with one folder of real pictures a person, named like the sample's folder.
+        concepts: folder of the people to learn; None = those that ship with the app.
         settings: TrainConfig values that differ from the model's preset.
     """
     studio = open_studio(out)
     try:
         config = studio.base.train_with({"preview_every_seconds": 0.0, **(settings or {})})
-        samples = first_samples(studio, people)
-        rows = run_arm(
-            studio, say, out, "sequence", samples, config, reference_pictures(samples, references), draws
-        )
-        base = studio.base
+        samples = first_samples(studio, people, concepts)
+        real = reference_pictures(samples, references)
+        done = run_arm(studio, say, out, "sequence", samples, config, draws)
+        rows, base = measured_arm("sequence", out, samples, done, real), studio.base
     finally:
         studio.close()
     recognised = sum(row.recognised for row in rows)
@@ -178,36 +179,32 @@ def sweep(
     references: Path | None = None,
     people: int = 3,
     draws: int = 4,
-    **grid: Sequence[float],
+    concepts: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    grid: Mapping[str, Sequence[float]] = GRID,
 ) -> dict[str, Any]:
-    """Every combination of ``grid`` (TrainConfig field -> values); one line in sweep.jsonl for each.
+    """Every combination of ``grid`` (TrainConfig field -> values) over ``settings``; one line in sweep.jsonl each.
 
     Returns the arms, best first: by the mean cosine to the real pictures at the end.
     """
     studio = open_studio(out)
     try:
-        lines = (
-            (out / "sweep.jsonl").read_text(encoding="utf-8").splitlines()
-            if (out / "sweep.jsonl").exists()
-            else []
-        )
-        done = {arm["arm"]: arm for arm in map(json.loads, lines)}
-        samples = first_samples(studio, people)
+        done = {line["arm"]: line for line in read_lines(out / "sweep.jsonl")}
+        samples = first_samples(studio, people, concepts)
         real = reference_pictures(samples, references)
         combinations = list(itertools.product(*grid.values()))
         for number, values in enumerate(combinations, 1):
-            chosen = dict(zip(grid, values, strict=True))
-            arm = slug(
-                f"{people}x{draws} " + " ".join(f"{key[:7]} {value:g}" for key, value in chosen.items())
-            )
+            chosen = {**(settings or {}), **dict(zip(grid, values, strict=True))}
+            config = studio.base.train_with({"preview_every_seconds": 0.0, **chosen})
+            words = " ".join(f"{key[:7]} {value}" for key, value in chosen.items())
+            arm = slug(f"{people}x{draws} {words}")
             if arm in done:
                 continue
-            config = studio.base.train_with({"preview_every_seconds": 0.0, **chosen})
             prefix = f"arm {number} of {len(combinations)}: "
-            rows = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, real, draws)
-            done[arm] = _arm_line(arm, chosen, rows)
-            with (out / "sweep.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[arm]) + "\n")
+            drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws)
+            rows = measured_arm(arm, out, samples, drawn, real)
+            done[arm] = {"arm": arm, "settings": chosen, **_figures(rows)}
+            append_line(out / "sweep.jsonl", done[arm])
     finally:
         studio.close()
     arms = sorted(done.values(), key=lambda arm: float(arm["cosine_end"]), reverse=True)
@@ -264,10 +261,8 @@ def _note(config: TrainConfig) -> str:
     )
 
 
-def _arm_line(arm: str, chosen: Mapping[str, float], rows: Sequence[Person]) -> dict[str, Any]:
+def _figures(rows: Sequence[Person]) -> dict[str, Any]:
     return {
-        "arm": arm,
-        **chosen,
         "recognised": sum(row.recognised for row in rows),
         "people": len(rows),
         "cosine_learned": round(statistics.fmean(row.cosine_learned for row in rows), 4),
@@ -278,13 +273,13 @@ def _arm_line(arm: str, chosen: Mapping[str, float], rows: Sequence[Person]) -> 
 
 
 def _sweep_table(arms: Sequence[Mapping[str, Any]]) -> str:
-    names = [name for name, _, _ in GRID]
+    names = list(dict.fromkeys(name for arm in arms for name in arm["settings"]))
     head = [*names, "when learned", "at the end", "lost", "recognised", "pictures", "seconds a person"]
     return table(
         head,
         [
             [
-                *(f"{arm[name]:g}" for name in names),
+                *(_short(arm["settings"].get(name, "")) for name in names),
                 f"{arm['cosine_learned']:.3f}",
                 f"{arm['cosine_end']:.3f}",
                 f"{arm['cosine_learned'] - arm['cosine_end']:.3f}",
@@ -295,6 +290,10 @@ def _sweep_table(arms: Sequence[Mapping[str, Any]]) -> str:
             for arm in arms
         ],
     )
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _prefixed(say: Say, prefix: str) -> Say:

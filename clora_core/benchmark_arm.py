@@ -7,7 +7,7 @@ pictures that lie in its folder are not drawn again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from PIL import Image
 from clora_core.concepts import Concept
 from clora_core.disk import write_json
 from clora_core.errors import SettingsError, StudioError
+from clora_core.samples import pictures_in, read_samples
 from clora_core.settings import TrainConfig
-from clora_core.studio import PICTURE_SUFFIXES, Studio
-from clora_core.views import JobView, Sample
+from clora_core.studio import Studio
+from clora_core.views import Card, JobView, Sample
 
 FIRST_SEED = 1000
 
@@ -44,6 +45,24 @@ class Person:
         return self.nearest == self.name
 
 
+@dataclass(frozen=True)
+class Arm:
+    """What an arm has on disk: its cards in order, and pictures by (name, as of how many concepts)."""
+
+    cards: tuple[Card, ...]
+    drawn: Mapping[tuple[str, int], Sequence[Path]]
+
+
+def first_and_last(number: int, count: int) -> Iterable[int]:
+    """When to draw the ``number``-th of ``count`` concepts: the day it was learned, and at the end."""
+    return dict.fromkeys((number, count))
+
+
+def every_time(number: int, count: int) -> Iterable[int]:
+    """When to draw for the full result matrix: after every concept from its own on."""
+    return range(number, count + 1)
+
+
 def run_arm(
     studio: Studio,
     say: Say,
@@ -51,10 +70,10 @@ def run_arm(
     arm: str,
     samples: Sequence[Sample],
     config: TrainConfig,
-    references: Mapping[str, Sequence[Path]],
     draws: int,
-) -> list[Person]:
-    """Learn and draw whatever is missing of one arm, then measure it."""
+    times: Callable[[int, int], Iterable[int]] = first_and_last,
+) -> Arm:
+    """Learn and draw whatever is missing of one arm; ``draws`` pictures of each concept at each of its times."""
     known = {summary.name: summary.id for summary in studio.timelines()}
     timeline_id = known.get(arm) or studio.new_timeline(arm)
     wanted = {key: value for key, value in config.to_json().items() if value != "auto"}
@@ -63,16 +82,24 @@ def run_arm(
             f"{out} was begun with other settings. Choose another --out folder, or the same settings."
         )
     _learn_all(studio, say, timeline_id, samples, config)
-    drawn = {}
-    for number, sample in enumerate(samples, 1):
-        for as_of in dict.fromkeys((number, len(samples))):
+    cards, drawn = studio.timeline(timeline_id).cards[: len(samples)], {}
+    for number, (sample, card) in enumerate(zip(samples, cards, strict=True), 1):
+        for as_of in times(number, len(samples)):
             say(f"drawing {sample.name} as of {as_of} ({number} of {len(samples)})")
-            drawn[sample.name, as_of] = _draw(studio, out / "drawn" / arm, timeline_id, sample, as_of, draws)
-    seconds = {card.token: card.seconds for card in studio.timeline(timeline_id).cards}
-    rows = _measure(samples, drawn, references, seconds)
-    write_json(
-        out / f"{arm}.json", {"arm": arm, "train": config.to_json(), "people": [vars(row) for row in rows]}
-    )
+            name = f"{card.token[1:-1]}-as-of-{as_of:02d}"
+            drawn[sample.name, as_of] = draw_prompt(
+                studio, out / "drawn" / arm, name, timeline_id, card.prompt, draws, as_of
+            )
+    return Arm(cards, drawn)
+
+
+def measured_arm(
+    arm: str, out: Path, samples: Sequence[Sample], done: Arm, references: Mapping[str, Sequence[Path]]
+) -> list[Person]:
+    """The figures of an arm drawn at ``first_and_last``, also written to ``<arm>.json``."""
+    rows = _measure(samples, done, references)
+    train = done.cards[-1].settings
+    write_json(out / f"{arm}.json", {"arm": arm, "train": train, "people": [vars(row) for row in rows]})
     return rows
 
 
@@ -112,27 +139,21 @@ def learn_sample(
     return view
 
 
-def _draw(
-    studio: Studio, folder: Path, timeline_id: str, sample: Sample, as_of: int, draws: int
+def draw_prompt(
+    studio: Studio, folder: Path, name: str, timeline_id: str, prompt: str, draws: int, as_of: int
 ) -> list[Path]:
-    wanted = [
-        folder / f"{sample.token[1:-1]}-as-of-{as_of:02d}-{number}.png" for number in range(1, draws + 1)
-    ]
+    """``draws`` pictures of a prompt as ``folder``/<name>-1.png and so on; not drawn again when they are there."""
+    wanted = [folder / f"{name}-{number}.png" for number in range(1, draws + 1)]
     if not all(path.exists() for path in wanted):
         folder.mkdir(parents=True, exist_ok=True)
         settings = replace(studio.base.sampling, pictures=draws, seed=FIRST_SEED)
-        found = studio.draw_now(timeline_id, f"a photo of {sample.token}", settings, as_of)
+        found = studio.draw_now(timeline_id, prompt, settings, as_of)
         for source, target in zip(found, wanted, strict=True):
             source.replace(target)
     return wanted
 
 
-def _measure(
-    samples: Sequence[Sample],
-    drawn: Mapping[tuple[str, int], Sequence[Path]],
-    references: Mapping[str, Sequence[Path]],
-    seconds: Mapping[str, float],
-) -> list[Person]:
+def _measure(samples: Sequence[Sample], arm: Arm, references: Mapping[str, Sequence[Path]]) -> list[Person]:
     from clora_core import metrics
     from clora_core.features import Array, EfficientNetLite0, unit_features
 
@@ -143,9 +164,9 @@ def _measure(
 
     real = {name: features(paths) for name, paths in references.items()}
     rows = []
-    for number, sample in enumerate(samples, 1):
+    for number, (sample, card) in enumerate(zip(samples, arm.cards, strict=True), 1):
         own = real[sample.name]
-        first, end = features(drawn[sample.name, number]), features(drawn[sample.name, len(samples)])
+        first, end = features(arm.drawn[sample.name, number]), features(arm.drawn[sample.name, len(samples)])
         rows.append(
             Person(
                 name=sample.name,
@@ -155,17 +176,18 @@ def _measure(
                 cosine_end=metrics.cosine(end, own),
                 nearest=metrics.nearest_person(end, real),
                 pictures_nearest=metrics.nearest_share(end, sample.name, real),
-                seconds=seconds[sample.token],
+                seconds=card.seconds,
             )
         )
     return rows
 
 
-def first_samples(studio: Studio, people: int) -> list[Sample]:
-    samples = studio.samples()[:people]
+def first_samples(studio: Studio, people: int, folder: Path | None = None) -> list[Sample]:
+    """The first ``people`` of the samples in ``folder`` (None: those that ship with the app), in order."""
+    samples = (read_samples(folder) if folder else studio.samples())[:people]
     if len(samples) < people:
         raise SettingsError(
-            f"{people} sample people are asked for, but only {len(samples)} ship with the app."
+            f"{people} people are asked for, but {folder or 'the app'} has only {len(samples)}."
         )
     return samples
 
@@ -177,14 +199,15 @@ def reference_pictures(samples: Sequence[Sample], folder: Path | None) -> dict[s
     found = {}
     for sample in samples:
         own = folder / sample.pictures[0].parent.name
-        pictures = sorted(path for path in own.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-        if not pictures:
+        found[sample.name] = pictures_in(own)
+        if not found[sample.name]:
             raise SettingsError(f"There are no reference pictures of {sample.name} in {own}.")
-        found[sample.name] = tuple(pictures)
     return found
 
 
 def telling(say: Say, label: str) -> Callable[[JobView], None]:
+    """A follower of a job that says how far it is."""
+
     def tell(view: JobView) -> None:
         left = f", {view.seconds_left:.0f} s left" if view.seconds_left is not None else ""
         say(f"{label}: {view.phase} {view.step}/{view.total}{left}")

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,10 +164,34 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
 
     if chosen.bench == "speed":
         return benchmark.speed(open_studio, _say)
-    common = (open_studio, _say, chosen.out, chosen.references, chosen.people, chosen.draws)
+    if chosen.bench == "forgetting":
+        return _forgetting(chosen)
+    common = (open_studio, _say, chosen.out, chosen.references, chosen.people, chosen.draws, chosen.concepts)
+    settings = chosen_settings(chosen)
     if chosen.bench == "sequence":
-        return benchmark.sequence(*common, settings=chosen_settings(chosen))
-    return benchmark.sweep(*common, **{name: getattr(chosen, name) for name, _, _ in benchmark.GRID})
+        return benchmark.sequence(*common, settings)
+    grid = {name: values for name, values in settings.items() if isinstance(values, list)}
+    fixed = {name: value for name, value in settings.items() if name not in grid}
+    return benchmark.sweep(*common, fixed, grid or benchmark.GRID)
+
+
+def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
+    """One worker for each GPU, or one for the device that was asked for."""
+    import torch
+
+    from clora_core.forgetting import Plan, cells_of, run_cells
+    from clora_core.forgetting_report import write_report
+
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    devices = [chosen.device] if chosen.device or len(gpus) < 2 else gpus
+    openers = [
+        partial(Studio.open, model=chosen.model, device=device, precision=chosen.precision)
+        for device in devices
+    ]
+    plan = Plan(chosen.people, chosen.draws, chosen.concepts, chosen.references, chosen_settings(chosen))
+    cells = cells_of(chosen.methods, chosen.orders, chosen.seeds)
+    lines = run_cells(openers, _say, chosen.out, cells, plan)
+    return {"text": write_report(chosen.out, lines), "cells": lines}
 
 
 def _whole(text: str) -> int:

@@ -7,7 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from clora_core.benchmark import GRID
 from clora_core.errors import SettingsError
 from clora_core.settings import SamplingConfig, Settings, TrainConfig
 
@@ -86,8 +85,11 @@ def _common() -> _Parser:
     return common
 
 
-def _add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
-    """One option for every field of a settings class: names, types and help come from there."""
+def _add_settings(parser: argparse.ArgumentParser, kind: type[Settings], several: bool = False) -> None:
+    """One option for every field of a settings class: names, types and help come from there.
+
+    several: numbers may be given more than one value, to try them all.
+    """
     group = parser.add_argument_group("settings (default: the base model's own)")
     for spec in fields(kind):  # type: ignore[arg-type]
         name, help_text = "--" + spec.name.replace("_", "-"), spec.metadata["help"].replace("%", "%%")
@@ -108,6 +110,7 @@ def _add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None
                 type=type(spec.default),
                 help=help_text,
                 choices=spec.metadata.get("choices"),
+                nargs="+" if several and not isinstance(spec.default, str) else None,
                 metavar=type(spec.default).__name__.upper(),
             )
 
@@ -119,12 +122,13 @@ def chosen_settings(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add_bench(commands: Any, common: _Parser) -> None:
-    bench = commands.add_parser("bench", parents=[common], help="measure: speed, sequence, sweep")
-    kinds = bench.add_subparsers(dest="bench", required=True, metavar="speed|sequence|sweep")
+    bench = commands.add_parser("bench", parents=[common], help="measure: speed, sequence, sweep, forgetting")
+    kinds = bench.add_subparsers(dest="bench", required=True, metavar="speed|sequence|sweep|forgetting")
     kinds.add_parser("speed", parents=[common], help="seconds to learn a sample, seconds a picture")
     for name, help_text in (
         ("sequence", "learn the sample people in order, then count who is recognised"),
-        ("sweep", "try penalty weights, learning rates and steps on a few people"),
+        ("sweep", "try several values of settings on a few people"),
+        ("forgetting", "compare methods: what each forgets, over orders and seeds"),
     ):
         kind = kinds.add_parser(name, parents=[common], help=help_text)
         kind.add_argument(
@@ -137,19 +141,23 @@ def _add_bench(commands: Any, common: _Parser) -> None:
             help="real pictures to compare with, one folder a person (default: the samples' own)",
         )
         kind.add_argument(
-            "--people", type=int, default=10 if name == "sequence" else 3, help="how many sample people"
+            "--people", type=int, default=3 if name == "sweep" else 10, help="how many sample people"
         )
+        kind.add_argument("--draws", type=int, default=4 if name == "sweep" else 8, help="pictures a person")
         kind.add_argument(
-            "--draws", type=int, default=8 if name == "sequence" else 4, help="pictures a person"
+            "--concepts",
+            type=Path,
+            metavar="DIR",
+            help="people to learn, a folder like assets/concepts (default: the sample people)",
         )
-        if name == "sweep":
-            for option, kind_of, default in GRID:
-                kind.add_argument(
-                    f"--{option.replace('_', '-')}",
-                    type=kind_of,
-                    nargs="+",
-                    default=list(default),
-                    help=f"values to try (default: {' '.join(f'{value:g}' for value in default)})",
-                )
-        else:
-            _add_settings(kind, TrainConfig)
+        if name == "forgetting":
+            kind.add_argument(
+                "--methods",
+                nargs="+",
+                default=["clora", "sequential", "merged", "routed"],
+                metavar="METHOD",
+                help="what to compare (default: the main four)",
+            )
+            kind.add_argument("--orders", type=int, default=1, help="how many orders of the people")
+            kind.add_argument("--seeds", type=int, default=1, help="how many seeds for each order")
+        _add_settings(kind, TrainConfig, several=name == "sweep")

@@ -44,6 +44,27 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def append_line(path: Path, data: dict[str, Any]) -> None:
+    """Add one JSON object as a line of its own, flushed to the disk, to a .jsonl file.
+
+    A last line that a crash cut off is dropped first.
+    """
+    with path.open("ab+") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(json.dumps(data, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a .jsonl file; [] when there is none. A last line that a crash cut off is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries (new names) to the disk; Windows neither can nor needs to."""
     if os.name == "nt":

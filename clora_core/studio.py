@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from clora_core import pipeline
-from clora_core.concepts import Concept, TrainStep, token_for_name
+from clora_core.concepts import Concept, LearnedConcept, TrainStep, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.disk import read_json
 from clora_core.errors import BusyError, SettingsError, StoreError, StudioError
 from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
 from clora_core.pictures import CheckedPicture, accepted, minimum_side, open_pictures
+from clora_core.samples import read_samples
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.store import ConceptStore
 from clora_core.views import JobView, Sample, TimelineSummary, TimelineView
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
 FOLLOW_SECONDS = 0.3
 
 
@@ -109,13 +109,7 @@ class Studio:
 
     def samples(self) -> list[Sample]:
         """The picture sets that ship with the app; [] when there are none."""
-        found = []
-        for path in sorted((self._assets / "concepts").glob("*/concept.json")):
-            values = read_json(path)
-            files = sorted(path.parent.iterdir())
-            pictures = tuple(file for file in files if file.suffix.lower() in PICTURE_SUFFIXES)
-            found.append(Sample(values["name"], values["token"], pictures))
-        return found
+        return read_samples(self._assets / "concepts")
 
     def check_pictures(self, paths: Sequence[Path | str]) -> list[CheckedPicture]:
         """Open every file and say what is wrong with it (``problem``) or mended (``note``). Never raises."""
@@ -168,6 +162,10 @@ class Studio:
     def branch(self, timeline_id: str, k: int, name: str) -> str:
         """Copy the first ``k`` concepts into a new timeline and return its id."""
         return self._store.branch(timeline_id, k, name)
+
+    def learned(self, timeline_id: str) -> tuple[LearnedConcept, ...]:
+        """The concepts of a timeline with their tensors, for the benchmarks."""
+        return self._store.load(timeline_id, self.base.id).concepts
 
     # -- work ------------------------------------------------------------------------------------
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from clora_core.attributes import AttributeNetwork, pixels
 from pretrain.corpus import Corpus
 from pretrain.people import FACIAL_HAIR, GLASSES, HAIR_COLOURS, SKINS
 from pretrain.scenes import BACKGROUNDS, CLOTHES, PLACES, Scene
@@ -62,44 +62,10 @@ def targets(scenes: Sequence[Scene]) -> Tensor:
     )
 
 
-class Classifier(nn.Module):
-    """Pictures (B, 3, 128, 128) in [-1, 1] to one tensor of logits (B, classes) for each attribute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths, layers = (3, 32, 48, 96, 160, 224), []
-        for before, width in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(before, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU()]
-            layers += (
-                [nn.Conv2d(width, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU()] if before > 3 else []
-            )
-        self.body = nn.Sequential(*layers, nn.Flatten())  # (B, 224 * 4 * 4)
-        self.heads = nn.ModuleList(nn.Linear(224 * 16, len(names)) for names in CLASSES.values())
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        features = F.dropout(self.body(x), 0.3, self.training)
-        return [head(features) for head in self.heads]
-
-
-def pixels(pictures: np.ndarray) -> Tensor:
-    """(B, 128, 128, 3) uint8 to the classifier's input."""
-    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-@torch.no_grad()
-def classify(network: Classifier, pictures: Sequence[Image.Image] | np.ndarray) -> list[dict[str, str]]:
-    """The class of every attribute for every picture."""
-    array = np.stack([np.asarray(picture) for picture in pictures])
-    rows = []
-    for first in range(0, len(array), 64):
-        best = [logits.argmax(1).tolist() for logits in network(pixels(array[first : first + 64]))]
-        rows += [dict(zip(CLASSES, row, strict=True)) for row in zip(*best, strict=True)]
-    return [{key: CLASSES[key][number] for key, number in row.items()} for row in rows]
-
-
-def accuracy(network: Classifier, pictures: np.ndarray, scenes: Sequence[Scene]) -> dict[str, float]:
+def accuracy(network: AttributeNetwork, pictures: np.ndarray, scenes: Sequence[Scene]) -> dict[str, float]:
     """Share of right answers for each attribute, over the scenes in which it can be seen."""
-    found, true = classify(network, pictures), [labels(scene) for scene in scenes]
+    found = network.classify([Image.fromarray(picture) for picture in pictures])
+    true = [labels(scene) for scene in scenes]
     result = {}
     for key in CLASSES:
         right = [guess[key] == truth[key] for guess, truth in zip(found, true, strict=True) if key in truth]
@@ -107,17 +73,10 @@ def accuracy(network: Classifier, pictures: np.ndarray, scenes: Sequence[Scene])
     return result
 
 
-def load_classifier(path: Path) -> Classifier:
-    """The trained classifier, ready to judge."""
-    network = Classifier()
-    network.load_state_dict(load_file(path))
-    return network.eval()
-
-
-def train(pictures: np.ndarray, scenes: Sequence[Scene], epochs: int, seed: int = 0) -> Classifier:
+def train(pictures: np.ndarray, scenes: Sequence[Scene], epochs: int, seed: int = 0) -> AttributeNetwork:
     """Cross entropy summed over the attributes; small shifts as augmentation."""
     torch.manual_seed(seed)
-    network, wanted = Classifier(), targets(scenes)
+    network, wanted = AttributeNetwork(CLASSES), targets(scenes)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.02)
     total, batch, step, began = epochs * len(pictures) // 64, 64, 0, time.time()
     while step < total:
@@ -157,7 +116,7 @@ def main() -> None:
     pictures = np.load(args.corpus / "pictures.npy", mmap_mode="r")[: args.pictures]
     corpus = Corpus("train")
     network = train(pictures, [corpus[index] for index in range(len(pictures))], args.epochs)
-    save_file(network.state_dict(), args.out)
+    network.save(args.out)
     held_out, corpus = np.load(args.held_out / "pictures.npy", mmap_mode="r"), Corpus("held-out")
     scenes = [corpus[index] for index in range(len(held_out))]
     for key, share in accuracy(network, held_out, scenes).items():

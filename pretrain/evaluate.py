@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from clora_core.attributes import AttributeNetwork, pixels
 from clora_core.concepts import Concept, SamplingConfig, Timeline, TrainConfig
 from clora_core.features import EfficientNetLite0, Features, unit, unit_features
 from clora_core.metrics import cosine, cosine_within, kid, nearest_person
@@ -24,7 +25,7 @@ from clora_core.pipeline import load_pipeline, read_base
 from clora_core.sampling import generate
 from clora_core.trainer import train_concept
 from pretrain.captions import plain_caption
-from pretrain.classifiers import CLASSES, accuracy, classify, labels, load_classifier, pixels
+from pretrain.classifiers import CLASSES, accuracy, labels
 from pretrain.corpus import Corpus, render
 from pretrain.people import draw_person
 from pretrain.sample_people import portraits
@@ -72,7 +73,7 @@ def _reconstruct(pipe: Any, pictures: np.ndarray) -> np.ndarray:
 
 
 def prompt_figures(
-    pipe: Any, settings: SamplingConfig, network: Any, features: Features, count: int, out: Path
+    pipe: Any, settings: SamplingConfig, network: AttributeNetwork, features: Features, count: int, out: Path
 ) -> dict[str, Any]:
     """Attributes found in pictures drawn from held-out captions, and KID of those against held-out renders."""
     scenes = []
@@ -82,7 +83,7 @@ def prompt_figures(
         scenes.append(draw_scene(rng, (sitter,), plain=True))
     drawn = [_draw(pipe, plain_caption(scene), settings, seed) for seed, scene in enumerate(scenes)]
     save_grid(drawn[:48], 12, out / "prompts.png")
-    found, right = classify(network, drawn), {}
+    found, right = network.classify(drawn), {}
     for key in [key for key in CLASSES if key != "people"]:
         pairs = [
             (guess[key], labels(scene)[key])
@@ -104,7 +105,7 @@ def prompt_figures(
 
 
 def pair_figures(
-    pipe: Any, settings: SamplingConfig, network: Any, count: int, out: Path
+    pipe: Any, settings: SamplingConfig, network: AttributeNetwork, count: int, out: Path
 ) -> dict[str, float]:
     """Share of prompts for two people that are drawn as two."""
     prompts = []
@@ -115,7 +116,7 @@ def pair_figures(
     drawn = [_draw(pipe, prompt, settings, seed) for seed, prompt in enumerate(prompts)]
     save_grid(drawn, 8, out / "pairs.png")
     return {
-        "drawn_as_two": sum(guess["people"] == "2" for guess in classify(network, drawn)) / count,
+        "drawn_as_two": sum(guess["people"] == "2" for guess in network.classify(drawn)) / count,
         "pictures": count,
     }
 
@@ -190,7 +191,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     base, features = read_base(args.base), EfficientNetLite0()
-    pipe, network = load_pipeline(args.base), load_classifier(args.classifier)
+    pipe, network = load_pipeline(args.base), AttributeNetwork.load(args.classifier)
     held_out = np.load(args.held_out / "pictures.npy", mmap_mode="r")
     settings, config = base.sampling.updated(args.sampling), base.train.updated(args.train)
     corpus = Corpus("held-out")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from tiny_model import RESOLUTION, build_tiny_model
 from clora_core.adapters import Installation
 from clora_core.concepts import Concept, LearnedConcept, SamplingConfig, Timeline, TrainConfig, token_for_name
 from clora_core.pipeline import fingerprint, load_pipeline
+from clora_core.studio import Studio
 from clora_core.trainer import train_concept
 
 
@@ -89,6 +92,27 @@ def learn(pipe: Any, pictures: tuple[Path, ...], config: TrainConfig) -> Callabl
             return training.finish()
 
     return learn
+
+
+@pytest.fixture
+def open_bench(tiny_folder: Path, tmp_path: Path) -> Callable[[Path], Studio]:
+    """Opens a Studio with three sample people; the model's preset is as quick as the tests need it."""
+    rng = np.random.default_rng(3)
+    for number, name in enumerate(("Ann", "Bob", "Cy")):
+        sample = tmp_path / "assets/concepts" / f"{number}-{name.lower()}"
+        sample.mkdir(parents=True)
+        (sample / "concept.json").write_text(json.dumps({"name": name, "token": f"<{name.lower()}>"}))
+        for i in range(3):
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(sample / f"{i}.png")
+    model = tmp_path / "quick-model"
+    shutil.copytree(tiny_folder, model)
+    preset = {
+        "name": "Tiny",
+        "train": {"rank": 2, "steps": 3, "learning_rate": 0.01},
+        "sampling": {"steps": 2},
+    }
+    (model / "clora.json").write_text(json.dumps(preset))
+    return lambda folder: Studio.open(folder, str(model), "cpu", assets=tmp_path / "assets")
 
 
 def digest(*tensors: torch.Tensor) -> str:

@@ -17,10 +17,19 @@ LAYERS = [
     {"concepts"},
     {"losses", "adapters", "dense_weights", "tokens", "dataset", "pipeline", "pictures", "precision"},
     {"methods"},
-    {"features", "trainer", "sampling", "metrics"},
-    {"views", "store_files", "store", "job_folder", "jobs", "work"},
+    {"features", "attributes", "trainer", "sampling", "metrics"},
+    {"views", "samples", "store_files", "store", "job_folder", "jobs", "work"},
     {"studio"},
-    {"benchmark", "benchmark_arm", "cli_arguments", "cli", "__main__"},
+    {
+        "benchmark",
+        "benchmark_arm",
+        "forgetting",
+        "forgetting_measures",
+        "forgetting_report",
+        "cli_arguments",
+        "cli",
+        "__main__",
+    },
 ]
 
 

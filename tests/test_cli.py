@@ -11,7 +11,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -158,27 +157,6 @@ def test_it_starts_as_a_module() -> None:
 # ------------------------------------------------------------------------------------- benchmarks
 
 
-@pytest.fixture
-def open_bench(tiny_folder: Path, tmp_path: Path) -> Callable[[Path], Studio]:
-    """Opens a Studio with three sample people; the model's preset is as quick as the tests need it."""
-    rng = np.random.default_rng(3)
-    for number, name in enumerate(("Ann", "Bob", "Cy")):
-        sample = tmp_path / "assets/concepts" / f"{number}-{name.lower()}"
-        sample.mkdir(parents=True)
-        (sample / "concept.json").write_text(json.dumps({"name": name, "token": f"<{name.lower()}>"}))
-        for i in range(3):
-            Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(sample / f"{i}.png")
-    model = tmp_path / "quick-model"
-    shutil.copytree(tiny_folder, model)
-    preset = {
-        "name": "Tiny",
-        "train": {"rank": 2, "steps": 3, "learning_rate": 0.01},
-        "sampling": {"steps": 2},
-    }
-    (model / "clora.json").write_text(json.dumps(preset))
-    return lambda folder: Studio.open(folder, str(model), "cpu", assets=tmp_path / "assets")
-
-
 def test_bench_speed(open_bench: Callable[[Path], Studio]) -> None:
     told: list[str] = []
     result = benchmark.speed(open_bench, told.append)
@@ -210,8 +188,8 @@ def test_bench_sequence_and_sweep_go_on_where_they_stopped(
     assert "of 3 recognised" in (out / "sequence.md").read_text()
 
     grid = {"penalty_weight": [1.0, 100.0], "learning_rate": [0.01], "steps": [2]}
-    first = benchmark.sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, **grid)
+    first = benchmark.sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, grid=grid)
     assert len(first["arms"]) == len((tmp_path / "sweep/sweep.jsonl").read_text().splitlines()) == 2
     told.clear()
-    assert benchmark.sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, **grid) == first
+    assert benchmark.sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, grid=grid) == first
     assert told == []

@@ -1,0 +1,200 @@
+"""What ``bench forgetting`` writes beside its results: ``report.md`` and three plots, from ``results.jsonl`` alone.
+
+alignment.png    likeness of each concept over time: one panel a method, one line a concept
+tradeoff.png     forgetting against plasticity: one point a method, with 95 % intervals
+pictures.png     rows = concepts; for each method as learned and at the end, same seed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from clora_core.benchmark import table
+from clora_core.disk import write_text
+from clora_core.errors import SettingsError
+from clora_core.metrics import mean_interval
+
+COLUMNS = (  # key, heading, digits, which is better
+    ("alignment_learned", "alignment when learned", 3, "up"),
+    ("alignment_end", "at the end", 3, "up"),
+    ("forgetting", "forgetting", 3, "down"),
+    ("backward_transfer", "backward transfer", 3, "up"),
+    ("f_mmd_x1000", "F_mmd", 0, "down"),
+    ("a_mmd_x1000", "A_mmd", 0, "down"),
+    ("kid_x1000", "KID", 0, "down"),
+    ("nearest", "recognised", 2, "up"),
+    ("text_alignment", "text alignment", 2, "up"),
+    ("trained_percent", "trained %", 2, ""),
+    ("stored_percent", "stored %", 2, ""),
+    ("seconds_a_concept", "s a concept", 0, ""),
+    ("peak_memory_mb", "peak MB", 0, ""),
+)
+ARROWS = {"up": " ↑", "down": " ↓", "": ""}
+SIDE, LABEL, GAP = 96, 92, 6  # px of the picture matrix
+
+Lines = Sequence[Mapping[str, Any]]
+
+
+def write_report(out: Path, lines: Lines) -> str:
+    """Write the report and its plots into ``out``; returns the report. ``lines`` are those of results.jsonl.
+
+    Raises SettingsError when matplotlib is missing.
+    """
+    plot_alignment(lines, out / "alignment.png")
+    plot_tradeoff(lines, out / "tradeoff.png")
+    plot_pictures(out, lines, out / "pictures.png")
+    first, arms = lines[0], by_arm(lines)
+    orders, seeds = ({line[key] for line in lines} for key in ("order", "seed"))
+    text = "\n\n".join(
+        [
+            f"# What each method forgets: {first['plan']['people']} people, {first['model']}",
+            f"{len(lines)} runs: {len(arms)} methods, {len(orders)} orders, {len(seeds)} seeds; means with 95 % intervals "
+            f"(Student's t) over orders and seeds. Likeness is the mean cosine of {first['features']} features to held-out "
+            f"pictures (real to real: {first['real_to_real']:.3f}). F_mmd, A_mmd: unbiased MMD x 1000, {first['kernel']}; "
+            "KID x 1000. Recognised: the person's mean feature is nearest to its own real pictures. Text alignment: share of "
+            "prompted clothes and backgrounds that the attribute classifiers find. Percentages are of the U-Net's parameters.",
+            table(
+                ["method", *(head + ARROWS[better] for _, head, _, better in COLUMNS), "runs"], _rows(arms)
+            ),
+            "![likeness of each concept over time](alignment.png)",
+            "![forgetting against plasticity](tradeoff.png)",
+            "![as learned and at the end](pictures.png)",
+        ]
+    )
+    write_text(out / "report.md", text + "\n")
+    return text
+
+
+def by_arm(lines: Lines) -> dict[str, list[Mapping[str, Any]]]:
+    """The lines of each arm, in the order in which arms first appear."""
+    arms: dict[str, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        arms.setdefault(line["arm"], []).append(line)
+    return arms
+
+
+def interval(lines: Lines, key: str) -> tuple[float, float] | None:
+    """Mean and half interval of a figure over the lines that have it; None when none has."""
+    values = [float(line[key]) for line in lines if line[key] is not None]
+    return mean_interval(values) if values else None
+
+
+def _rows(arms: Mapping[str, Lines]) -> list[list[str]]:
+    ranked = sorted(arms, key=lambda arm: -(interval(arms[arm], "alignment_end") or (0.0, 0.0))[0])
+    return [
+        [
+            arm,
+            *(_cell(interval(arms[arm], key), digits) for key, _, digits, _ in COLUMNS),
+            str(len(arms[arm])),
+        ]
+        for arm in ranked
+    ]
+
+
+def _cell(found: tuple[float, float] | None, digits: int) -> str:
+    if found is None:
+        return "-"
+    mean, half = found
+    return f"{mean:.{digits}f}" if half != half else f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
+# ------------------------------------------------------------------------------------------- plots
+
+
+def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
+    try:
+        import matplotlib
+    except ImportError:
+        raise SettingsError(
+            "The plots need matplotlib. Install it with: python -m pip install -r requirements-dev.txt"
+        ) from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=(width, height), squeeze=False, sharex=True, sharey=True, layout="constrained"
+    )
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> None:
+    from matplotlib import pyplot
+
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def plot_alignment(lines: Lines, path: Path) -> None:
+    """Likeness of each concept over time; orders and seeds are averaged place by place."""
+    arms = by_arm(lines)
+    columns = min(4, len(arms))
+    rows = -(-len(arms) // columns)
+    figure, axes = _figure(rows, columns, 3.2 * columns + 0.5, 2.5 * rows + 0.5)
+    for place in range(rows * columns):
+        axes.flat[place].set_visible(place < len(arms))
+    for axis, (arm, own) in zip(axes.flat, arms.items(), strict=False):
+        matrix = np.mean([np.array(line["matrix"], dtype=float) for line in own], axis=0)  # None becomes NaN
+        count = len(matrix)
+        for j in range(count):
+            shade = 0.15 + 0.7 * j / max(count - 1, 1)
+            times = np.arange(j, count) + 1
+            axis.plot(times, matrix[j:, j], color=_shade(shade), marker="o", markersize=3, linewidth=1.4)
+        axis.plot(np.arange(count) + 1, np.diag(matrix), color="0.4", linestyle=":", linewidth=1)
+        axis.axhline(own[0]["real_to_real"], color="0.75", linewidth=1)
+        axis.set_title(arm, fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("after learning concept number", fontsize=9)
+    figure.supylabel("likeness to real pictures", fontsize=9)
+    _save(figure, path)
+
+
+def _shade(share: float) -> Any:
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](share)
+
+
+def plot_tradeoff(lines: Lines, path: Path) -> None:
+    """One point a method: likeness when learned (right is better) against forgetting (down is better)."""
+    figure, axes = _figure(1, 1, 6.4, 4.6)
+    axis = axes[0, 0]
+    for arm, own in by_arm(lines).items():
+        plastic, lost = interval(own, "alignment_learned"), interval(own, "forgetting")
+        if plastic is None or lost is None:
+            continue
+        error = [None if half != half else half for _, half in (plastic, lost)]
+        axis.errorbar(plastic[0], lost[0], xerr=error[0], yerr=error[1], fmt="o", capsize=2, markersize=6)
+        axis.annotate(arm, (plastic[0], lost[0]), xytext=(6, 4), textcoords="offset points", fontsize=8)
+    axis.axhline(0, color="0.8", linewidth=1)
+    axis.set_xlabel("plasticity: likeness when learned (right is better)")
+    axis.set_ylabel("forgetting: likeness lost since (down is better)")
+    axis.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def plot_pictures(out: Path, lines: Lines, path: Path) -> None:
+    """The first picture of every concept as learned and at the end, for each method's first order and seed."""
+    firsts = [own[0] for own in by_arm(lines).values()]
+    people = firsts[0]["people"]
+    width = LABEL + len(firsts) * (2 * SIDE + 3 * GAP)
+    sheet = Image.new("RGB", (width, 40 + len(people) * (SIDE + GAP)), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for row, name in enumerate(people):
+        pen.text((4, 40 + row * (SIDE + GAP) + SIDE // 2 - 8), name, "black", font)
+    for column, line in enumerate(firsts):
+        left = LABEL + column * (2 * SIDE + 3 * GAP)
+        pen.text((left, 2), line["arm"], "black", font)
+        for part, (word, x) in enumerate((("as learned", left), ("at the end", left + SIDE + GAP))):
+            pen.text((x, 20), word, "#666666", font)
+            for row, name in enumerate(people):
+                place = line["people"].index(name)
+                as_of = place + 1 if part == 0 else len(people)
+                file = f"{line['tokens'][place][1:-1]}-as-of-{as_of:02d}-1.png"
+                picture = Image.open(out / "cells" / line["cell"] / "drawn" / "arm" / file)
+                sheet.paste(picture.resize((SIDE, SIDE)), (x, 40 + row * (SIDE + GAP)))
+    sheet.save(path, optimize=True)

