@@ -12,7 +12,7 @@ from pretrain.captions import caption, plain_caption
 from pretrain.classifiers import CLASSES, labels, targets
 from pretrain.corpus import FACES, Corpus, named_person, names, render
 from pretrain.people import held_out
-from pretrain.sample_people import PAIRS, portraits, sample_people
+from pretrain.sample_people import SETS, portraits, sample_people
 from pretrain.tokenizer import build_tokenizer, known_words
 
 
@@ -32,9 +32,10 @@ def test_pretraining_never_sees_a_held_out_face() -> None:
     assert all(held_out(s.person.face) for index in range(50) for s in Corpus("held-out")[index].sitters)
 
 
-def test_sample_people_come_in_look_alike_pairs_and_share_no_name_with_pretraining() -> None:
-    people = sample_people()
-    for first, second in PAIRS:
+@pytest.mark.parametrize("which", SETS)
+def test_sample_people_come_in_look_alike_pairs_and_share_no_name_with_pretraining(which: str) -> None:
+    people = sample_people(which)
+    for first, second, _, _ in SETS[which]:
         one, other = people[first], people[second]
         assert one.sex == other.sex
         assert (
@@ -43,6 +44,7 @@ def test_sample_people_come_in_look_alike_pairs_and_share_no_name_with_pretraini
         )
         assert one.face["eye"] != other.face["eye"]
     assert not {name.lower() for name in people} & set(names())
+    assert list(people) == sorted(people)
 
 
 def test_a_full_caption_names_what_the_classifiers_look_for() -> None:
