@@ -36,6 +36,12 @@ class CheckedPicture:
     note: str | None = None
 
 
+def difference(one: Path, other: Path) -> float:
+    """Mean absolute pixel difference of two pictures of one size, as a share of the full range (0 to 1)."""
+    a, b = (np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) for path in (one, other))
+    return float(np.abs(a - b).mean() / 255.0)
+
+
 def minimum_side(resolution: int) -> int:
     """The shortest side in pixels worth learning at `resolution`: half of it, so enlarged twice at most."""
     return resolution // 2

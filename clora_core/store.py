@@ -36,7 +36,7 @@ from typing import Any
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
 from clora_core.disk import check_id, process_alive, read_json, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
-from clora_core.store_files import read_card, read_concept, read_curve, write_concept
+from clora_core.store_files import read_card, read_changes, read_concept, read_curve, write_concept
 from clora_core.views import TimelineSummary, TimelineView, Verdict
 
 FORMAT = 1
@@ -98,6 +98,10 @@ class ConceptStore:
             index["base_id"],
             _fits(index, base_id),
         )
+
+    def changes(self, timeline_id: str) -> tuple[tuple[float | None, ...], ...]:
+        """The forgetting map of a timeline, see ``store_files.read_changes``."""
+        return read_changes(self._folder / timeline_id, self._index(timeline_id)["concepts"])
 
     def load(self, timeline_id: str, base_id: str) -> Timeline:
         """A timeline with its tensors, for the base model with fingerprint ``base_id``.

@@ -6,12 +6,14 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep
 from clora_core.disk import check_id, read_json, sync_tree, write_json
 from clora_core.errors import StoreError
+from clora_core.pictures import difference
 from clora_core.views import Card, Verdict
 
 
@@ -52,6 +54,20 @@ def write_concept(
     sync_tree(partial)
 
 
+@lru_cache(maxsize=4096)
+def change(learned: Path, later: Path) -> float | None:
+    """How much a card picture has changed since its concept was learned (see ``difference``); None when one of
+    them is missing. Both lie in the store, where nothing is ever rewritten, so the answer is kept."""
+    return difference(learned, later) if learned.exists() and later.exists() else None
+
+
+def read_changes(folder: Path, names: Sequence[str]) -> tuple[tuple[float | None, ...], ...]:
+    """The forgetting map of the timeline folder ``folder``: row i holds, for the concepts 1 to i in order, how
+    much each one's picture after concept i differs from the one drawn when it was learned."""
+    drawn = [[folder / later / "drawn" / f"{name}.png" for name in names] for later in names]
+    return tuple(tuple(change(drawn[j][j], drawn[i][j]) for j in range(i + 1)) for i in range(len(names)))
+
+
 def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
     """The card of concept ``name`` in the timeline folder ``folder`` whose last concept is ``newest``."""
     values = read_json(folder / check_id(name, "concept") / "concept.json")
@@ -69,6 +85,7 @@ def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
         picture_count=values["picture_count"],
         learned_picture=learned if learned.exists() else None,
         now_picture=now if now.exists() else None,
+        changed=change(learned, now),
         settings=values["config"],
         prompt=values["template"].format(values["token"]),
         verdict=Verdict.from_json(verdict) if verdict else None,

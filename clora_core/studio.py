@@ -163,6 +163,11 @@ class Studio:
         """Copy the first ``k`` concepts into a new timeline and return its id."""
         return self._store.branch(timeline_id, k, name)
 
+    def changes(self, timeline_id: str) -> tuple[tuple[float | None, ...], ...]:
+        """The forgetting map: row i holds, for the concepts 1 to i, how much each one's picture after concept i
+        differs from the one drawn when it was learned (mean absolute pixel difference, 0 to 1)."""
+        return self._store.changes(timeline_id)
+
     def learned(self, timeline_id: str) -> tuple[LearnedConcept, ...]:
         """The concepts of a timeline with their tensors, for the benchmarks."""
         return self._store.load(timeline_id, self.base.id).concepts

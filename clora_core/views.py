@@ -18,10 +18,17 @@ JobKind = Literal["learn", "draw"]
 
 UNFINISHED: tuple[JobState, ...] = ("queued", "running")
 
+Health = Literal["as good as new", "fading", "lost"]
+
 HARDLY = 0.01
 """Below this share of the full pixel range two pictures of the same seed look the same."""
 PLAINLY = 0.08
 """From this share on, the change between two pictures of the same seed is plain to the eye."""
+
+
+def health(changed: float) -> Health:
+    """A concept's health in words, from how much its picture of the same seed has changed since it was learned."""
+    return "as good as new" if changed < HARDLY else "fading" if changed < PLAINLY else "lost"
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,8 @@ class Card:
 
     ``learned_picture`` was drawn when the concept had just been learned, ``now_picture`` with the
     same seed and settings at the end of the timeline as it stands; for the newest concept they are
-    the same file. ``settings`` holds the TrainConfig it was learned with.
+    the same file; ``changed`` is their mean absolute pixel difference, None when one is missing.
+    ``settings`` holds the TrainConfig it was learned with.
     """
 
     index: int  # 1-based: "as of concept index"
@@ -124,6 +132,7 @@ class Card:
     picture_count: int
     learned_picture: Path | None
     now_picture: Path | None
+    changed: float | None
     settings: dict[str, Any]
     prompt: str = ""  # the prompt of both pictures, e.g. "a photo of <rex>"
     verdict: Verdict | None = None

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -22,6 +21,7 @@ from clora_core.disk import read_json, write_json
 from clora_core.errors import Cancelled, TrainingError
 from clora_core.job_folder import Interrupted, Job
 from clora_core.methods import method_named
+from clora_core.pictures import difference
 from clora_core.pipeline import BaseModel, sampler_name
 from clora_core.sampling import generate, picture_info, save_picture
 from clora_core.settings import SamplingConfig, TrainConfig
@@ -281,12 +281,6 @@ def _check_close(job: Job) -> None:
 def card_settings(base: BaseModel, steps: int) -> SamplingConfig:
     """The model's own sampling preset, cheaper: one picture, at most ``steps`` steps."""
     return replace(base.sampling, steps=min(base.sampling.steps, steps), pictures=1)
-
-
-def difference(one: Path, other: Path) -> float:
-    """Mean absolute pixel difference of two pictures of one size, as a share of the full range (0 to 1)."""
-    a, b = (np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) for path in (one, other))
-    return float(np.abs(a - b).mean() / 255.0)
 
 
 # ----------------------------------------------------------------------------------------- drawing

@@ -41,12 +41,13 @@ def choices(studio: Studio) -> list[tuple[str, str]]:
 
 
 def follow(studio: Studio, timeline_id: str) -> list[Any]:
-    """Values of ``followers`` for this timeline: cards, undo, redo, the question closed."""
+    """Values of ``followers`` for this timeline: cards, map, undo, redo, the question closed."""
     timeline = studio.timeline(timeline_id)
     last = timeline.cards[-1].name if timeline.cards else ""
     back = timeline.undone[0].name if timeline.undone else ""
     return [
         views.cards(timeline),
+        views.forgetting_map(timeline, studio.changes(timeline_id)),
         gr.update(value=f"Undo {last}" if last else "Undo", interactive=bool(last)),
         gr.update(value=f"Redo {back}" if back else "Redo", interactive=bool(back)),
         gr.update(visible=False),
@@ -78,11 +79,12 @@ def build(studio: Studio, timeline: gr.Dropdown, may_undo: bool) -> TimelineTab:
             )
             forget = gr.Button("Cancel", elem_id="forget-timeline", size="md", min_width=120, scale=0)
     cards = gr.HTML(elem_id="cards", js_on_load=SEND)
+    forgetting_map = gr.HTML(elem_id="forgetting-map")
     changes = [
         *_wire_undo(studio, timeline, (undo, redo, ask, question, yes, no), may_undo),
         _wire_new(studio, cards, timeline, (new, naming, naming_title, name, create, forget)),
     ]
-    return TimelineTab(cards, [cards, undo, redo, ask, naming], changes)
+    return TimelineTab(cards, [cards, forgetting_map, undo, redo, ask, naming], changes)
 
 
 def _wire_undo(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], may_undo: bool) -> list[Any]:

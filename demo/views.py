@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from clora_core.settings import TrainConfig
+from clora_core.views import health
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from clora_core.views import Card, Sample, TimelineView
 
 THUMBNAIL_PX = 160
+MAP_TOP = 0.2  # a change from which on the forgetting map is darkest: another picture altogether
 
 
 # ------------------------------------------------------------------------------------- small words
@@ -247,6 +249,51 @@ def branch_title(timeline: TimelineView, place: int) -> str:
     return f"<p><b>Branch from {name}</b> A new timeline with the first {count(place, 'concept')}; this one stays as it is.</p>"
 
 
+HEALTH_TONES = {"as good as new": "good", "fading": "wait", "lost": "bad"}
+
+
+def _health(changed: float | None) -> str:
+    """How the concept is, with the figure behind it."""
+    if changed is None:
+        return ""
+    word = health(changed)
+    told = "its picture of the same seed has changed by this much since it was learned"
+    return (
+        f'<span class="cl-health cl-{HEALTH_TONES[word]}" title="{told}">{word} &middot; {changed:.1%}</span>'
+    )
+
+
+def forgetting_map(timeline: TimelineView, rows: Sequence[Sequence[float | None]]) -> str:
+    """Heat map concept x time: how much each picture has changed since its concept was learned."""
+    if len(rows) < 2:
+        return ""
+    heads = "".join(
+        f'<th scope="col" title="after {escape(c.name)} was learned">{c.index}</th>' for c in timeline.cards
+    )
+    body = "".join(
+        f'<tr><th scope="row">{escape(card.name)}</th>'
+        + "".join(_heat(row[j] if j < len(row) else None, card, i) for i, row in enumerate(rows))
+        + "</tr>"
+        for j, card in enumerate(timeline.cards)
+    )
+    return (
+        '<figure class="cl-map"><figcaption><b>Forgetting map</b> <span>How much each picture of the same seed has '
+        "changed since its concept was learned: pale is kept, dark is lost.</span></figcaption>"
+        f'<table><thead><tr><th scope="col"><small>after concept</small></th>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody></table></figure>"
+    )
+
+
+def _heat(changed: float | None, card: Card, time: int) -> str:
+    if time + 1 < card.index or changed is None:
+        return '<td class="cl-none"></td>'
+    if time + 1 == card.index:
+        return '<td class="cl-new" title="learned here">new</td>'
+    share = min(1.0, changed / MAP_TOP)
+    tone = "cl-dark" if share > 0.55 else ""
+    return f'<td class="{tone}" style="--heat:{share:.3f}">{changed:.1%}</td>'
+
+
 def _card(card: Card, may_branch: bool) -> str:
     name, token = escape(card.name), escape(card.token)
     branch = (
@@ -257,7 +304,7 @@ def _card(card: Card, may_branch: bool) -> str:
     return (
         f'<article class="cl-card"><button type="button" class="cl-card-main" data-act="use" data-value="{token}" '
         f'aria-label="Draw {name} in the Playground" title="Draw {name} in the Playground">'
-        f'<span class="cl-card-title"><i>{card.index}</i><b>{name}</b><code>{token}</code></span>'
+        f'<span class="cl-card-title"><i>{card.index}</i><b>{name}</b><code>{token}</code>{_health(card.changed)}</span>'
         f'<span class="cl-pair"><span class="cl-shot">{image(card.learned_picture, f"{card.name} as learned")}'
         f'<small>as learned</small></span><span class="cl-shot">{image(card.now_picture, f"{card.name} now")}'
         "<small>now, same seed</small></span></span></button>"

@@ -26,7 +26,19 @@ EVIL = '<img src=x onerror="alert(1)">&${1}{{2}}'
 def card(index: int, name: str = "Rex") -> Card:
     token = f"<{name.lower()}>"
     return Card(
-        index, f"{index:03d}-x", name, token, "2025-01-02T03:04:05+00:00", 75.0, 100, 16, 8, None, None, {}
+        index,
+        f"{index:03d}-x",
+        name,
+        token,
+        "2025-01-02T03:04:05+00:00",
+        75.0,
+        100,
+        16,
+        8,
+        None,
+        None,
+        None,
+        {},
     )
 
 
@@ -244,3 +256,24 @@ def test_a_finished_job_is_shown_where_it_was_watched_only() -> None:
     assert shown[10] == ["0001-learn", "<rex>"] and shown[6]["visible"] is True
     studio.view = job(state="interrupted", resumable=True)
     assert watch(studio, (), "")[4]["visible"] is True  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [(0.0, "as good as new"), (0.0099, "as good as new"), (0.03, "fading"), (0.3, "lost")],
+)
+def test_a_card_says_how_its_concept_is_and_the_figure_behind_it(changed: float, said: str) -> None:
+    view = replace(timeline("Rex"), cards=(replace(card(1), changed=changed),))
+    assert f"{said} &middot; {changed:.1%}" in views.cards(view)
+    assert "cl-health" not in views.cards(timeline("Rex"))
+
+
+def test_the_forgetting_map_has_a_row_a_concept_and_a_column_a_time() -> None:
+    html = views.forgetting_map(timeline("Rex", EVIL, "Mug"), ((0.0,), (0.05, 0.0), (0.4, 0.013, 0.0)))
+    rows = html.split("<tbody>")[1].split("</tr>")[:3]
+    assert ["new" in row for row in rows] == [True] * 3
+    assert [row.count("%</td>") for row in rows] == [2, 1, 0]
+    assert [row.count('class="cl-none"') for row in rows] == [0, 1, 2]
+    assert "5.0%" in rows[0] and "1.3%" in rows[1] and 'class="cl-dark"' in rows[0]
+    assert "<img" not in html
+    assert views.forgetting_map(timeline("Rex"), ((0.0,),)) == ""

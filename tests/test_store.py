@@ -95,6 +95,22 @@ def test_only_safetensors_and_json_and_pictures_are_written(
     )
 
 
+def test_the_forgetting_map_compares_each_time_with_the_day_it_was_learned(
+    store: ConceptStore, timeline_id: str, tmp_path: Path
+) -> None:
+    for grey in (0, 51, 102):
+        Image.new("RGB", (4, 4), (grey,) * 3).save(tmp_path / f"{grey}.png")
+    black, dark, light = (tmp_path / f"{grey}.png" for grey in (0, 51, 102))
+    add(store, timeline_id, "Rex", {"001-any": black})
+    add(store, timeline_id, "Mug", {"001-rex": dark, "001-any": black})
+    add(store, timeline_id, "Ilva", {"001-rex": light, "001-any": black})  # Mug was not drawn
+    assert store.changes(timeline_id) == ((0.0,), (pytest.approx(0.2), 0.0), (pytest.approx(0.4), None, 0.0))
+    assert [card.changed for card in store.view(timeline_id).cards] == [pytest.approx(0.4), None, 0.0]
+    store.undo(timeline_id)
+    assert store.view(timeline_id).cards[0].changed == pytest.approx(0.2)
+    assert store.changes(store.create("Empty", BASE, "Portraits")) == ()
+
+
 def test_training_pictures_are_kept_only_when_asked(
     store: ConceptStore, timeline_id: str, tmp_path: Path
 ) -> None:
