@@ -39,7 +39,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dict[str, Any]:
     """What ``Blocks.launch`` is given: look, address, and the only folders that may be read through the page."""
-    folders = [home / "pictures", home / "jobs", home / "timelines", assets / "concepts"]
+    folders = [
+        home / "pictures",
+        home / "jobs",
+        home / "timelines",
+        home / "comparisons",
+        assets / "concepts",
+    ]
     auth = tuple(options.auth.split(":", 1)) if options.auth else None
     return {
         "server_name": options.host,

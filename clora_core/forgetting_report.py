@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from clora_core.benchmark import table
 from clora_core.disk import write_text
 from clora_core.errors import SettingsError
 from clora_core.metrics import mean_interval
+from clora_core.sheet import contact_sheet
 
 COLUMNS = (  # key, heading, digits, which is better
     ("alignment_learned", "alignment when learned", 3, "up"),
@@ -35,7 +35,6 @@ COLUMNS = (  # key, heading, digits, which is better
     ("peak_memory_mb", "peak MB", 0, ""),
 )
 ARROWS = {"up": " ↑", "down": " ↓", "": ""}
-SIDE, LABEL, GAP = 96, 92, 6  # px of the picture matrix
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -181,20 +180,18 @@ def plot_pictures(out: Path, lines: Lines, path: Path) -> None:
     """The first picture of every concept as learned and at the end, for each method's first order and seed."""
     firsts = [own[0] for own in by_arm(lines).values()]
     people = firsts[0]["people"]
-    width = LABEL + len(firsts) * (2 * SIDE + 3 * GAP)
-    sheet = Image.new("RGB", (width, 40 + len(people) * (SIDE + GAP)), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for row, name in enumerate(people):
-        pen.text((4, 40 + row * (SIDE + GAP) + SIDE // 2 - 8), name, "black", font)
-    for column, line in enumerate(firsts):
-        left = LABEL + column * (2 * SIDE + 3 * GAP)
-        pen.text((left, 2), line["arm"], "black", font)
-        for part, (word, x) in enumerate((("as learned", left), ("at the end", left + SIDE + GAP))):
-            pen.text((x, 20), word, "#666666", font)
-            for row, name in enumerate(people):
-                place = line["people"].index(name)
-                as_of = place + 1 if part == 0 else len(people)
-                file = f"{line['tokens'][place][1:-1]}-as-of-{as_of:02d}-1.png"
-                picture = Image.open(out / "cells" / line["cell"] / "drawn" / "arm" / file)
-                sheet.paste(picture.resize((SIDE, SIDE)), (x, 40 + row * (SIDE + GAP)))
-    sheet.save(path, optimize=True)
+
+    def column(line: Mapping[str, Any], at_the_end: bool) -> list[Path | None]:
+        drawn = out / "cells" / line["cell"] / "drawn" / "arm"
+        places = [line["people"].index(name) for name in people]
+        times = [len(people) if at_the_end else place + 1 for place in places]
+        return [
+            drawn / f"{line['tokens'][place][1:-1]}-as-of-{as_of:02d}-1.png"
+            for place, as_of in zip(places, times, strict=True)
+        ]
+
+    groups = [
+        (line["arm"], [("as learned", column(line, False)), ("at the end", column(line, True))])
+        for line in firsts
+    ]
+    contact_sheet(people, groups).save(path, optimize=True)

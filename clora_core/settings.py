@@ -13,19 +13,22 @@ from typing import Any, Self
 
 from clora_core.errors import SettingsError
 
-METHOD_NAMES = (
-    "clora",
-    "sequential",
-    "stacked",
-    "merged",
-    "routed",
-    "textual_inversion",
-    "custom_diffusion",
-    "custom_diffusion_merge",
-    "ewc",
-    "generative_replay",
-    "dreambooth",
+METHOD_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "clora": "C-LoRA",
+        "sequential": "Sequential LoRA",
+        "stacked": "Stacked LoRAs",
+        "merged": "Merged LoRAs",
+        "routed": "Routed LoRAs",
+        "textual_inversion": "Textual Inversion",
+        "custom_diffusion": "Custom Diffusion",
+        "custom_diffusion_merge": "Custom Diffusion, merged",
+        "ewc": "EWC",
+        "generative_replay": "Generative replay",
+        "dreambooth": "DreamBooth",
+    }
 )
+METHOD_NAMES = tuple(METHOD_TITLES)
 
 
 def _setting(default: Any, label: str, help: str, **bounds: Any) -> Any:

@@ -103,6 +103,17 @@ class ConceptStore:
         """The forgetting map of a timeline, see ``store_files.read_changes``."""
         return read_changes(self._folder / timeline_id, self._index(timeline_id)["concepts"])
 
+    def kept_pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
+        """By concept id, the training pictures that were kept with the user's consent; () where none were."""
+        folder = self._folder / timeline_id
+        names = self._index(timeline_id)["concepts"]
+        return {name: tuple(sorted((folder / name).glob("training-*/*"))) for name in names}
+
+    def weight_bytes(self, timeline_id: str) -> int:
+        """Bytes of all weight files that count in a timeline."""
+        folder, names = self._folder / timeline_id, self._index(timeline_id)["concepts"]
+        return sum((folder / name / "weights.safetensors").stat().st_size for name in names)
+
     def load(self, timeline_id: str, base_id: str) -> Timeline:
         """A timeline with its tensors, for the base model with fingerprint ``base_id``.
 

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from clora_core import pipeline
+from clora_core.comparison import Comparisons
 from clora_core.concepts import Concept, LearnedConcept, TrainStep, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.disk import read_json
-from clora_core.errors import BusyError, SettingsError, StoreError, StudioError
+from clora_core.errors import SettingsError, StoreError, StudioError
 from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
-from clora_core.pictures import CheckedPicture, accepted, minimum_side, open_pictures
+from clora_core.learning_queue import queue_learning, refuse_while_learning
+from clora_core.pictures import CheckedPicture, minimum_side, open_pictures
 from clora_core.samples import read_samples
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.store import ConceptStore
@@ -66,6 +68,7 @@ class Studio:
         self._device, self._precision = device, precision
         self._store = ConceptStore(home)
         self._board = JobBoard(home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw})
+        self.comparisons = Comparisons(self._store, self._board, lambda: self.base, self.samples, home)
         if not self._store.ids():
             for shipped in sorted((assets / "timelines").glob("*/timeline.json")):
                 if read_json(shipped)["base_id"] == base.id:
@@ -149,13 +152,13 @@ class Studio:
 
     def undo(self, timeline_id: str) -> TimelineView:
         """Put the last concept on the redo shelf. Raises StoreError (there is none), BusyError (learning)."""
-        self._refuse_while_learning(timeline_id)
+        refuse_while_learning(self._board, timeline_id)
         self._store.undo(timeline_id)
         return self.timeline(timeline_id)
 
     def redo(self, timeline_id: str) -> TimelineView:
         """Take the concept undone last back. Raises StoreError (nothing to redo), BusyError (learning)."""
-        self._refuse_while_learning(timeline_id)
+        refuse_while_learning(self._board, timeline_id)
         self._store.redo(timeline_id)
         return self.timeline(timeline_id)
 
@@ -187,7 +190,7 @@ class Studio:
             StoreError: no such timeline, or it belongs to another base model.
             BusyError: another concept is being learned.
         """
-        self._refuse_while_learning(None)
+        refuse_while_learning(self._board)
         self._store.check(timeline_id, self.base.id)
         view = self.timeline(timeline_id)
         if view.cards and view.method != config.method:
@@ -196,29 +199,7 @@ class Studio:
                 "Start a new timeline for another method."
             )
         self.check_token(concept.token, timeline_id)
-        checked = open_pictures(concept.pictures, minimum_side(config.resolution))
-        accepted(checked)
-        job = self._board.create(
-            "learn",
-            {
-                "timeline_id": timeline_id,
-                "config": config.to_json(),
-                "keep_pictures": keep_pictures,
-                "concept": {
-                    "name": concept.name.strip(),
-                    "token": concept.token,
-                    "template": concept.template,
-                    "pictures": [],
-                },
-            },
-        )
-        try:
-            job.take_pictures([picture.path for picture in checked if picture.image is not None])
-        except OSError as error:
-            self._board.abandon(job)
-            raise StoreError(f"The pictures could not be copied: {error}. Free some space.") from error
-        self._board.submit(job)
-        return job.id
+        return queue_learning(self._board, timeline_id, concept, config, keep_pictures)
 
     def resume(self, job_id: str) -> str:
         """Go on with an interrupted learn job from its last checkpoint; returns the same id."""
@@ -228,7 +209,7 @@ class Studio:
                 f"Job {job_id} is {job.record['state']}: only an interrupted learning can be resumed."
             )
         request = job.request
-        self._refuse_while_learning(None)
+        refuse_while_learning(self._board)
         self._store.check(request["timeline_id"], self.base.id)
         self.check_token(request["concept"]["token"], request["timeline_id"])
         self._board.submit(job)
@@ -318,12 +299,6 @@ class Studio:
         self._board.close()
 
     # -- inside ----------------------------------------------------------------------------------
-
-    def _refuse_while_learning(self, timeline_id: str | None) -> None:
-        running = self._board.active("learn")
-        if running and timeline_id in (None, running.request["timeline_id"]):
-            name = running.request["concept"]["name"]
-            raise BusyError(f"{name} is being learned. Wait until it is done, or stop it.")
 
     def _load(self) -> Any:
         from clora_core.work import Loaded

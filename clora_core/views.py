@@ -152,6 +152,28 @@ class TimelineView:
 
 
 @dataclass(frozen=True)
+class Side:
+    """One side of a comparison, and what its pictures say.
+
+    Attributes:
+        changes: the forgetting map, see ``Studio.changes``.
+        mean_change: of all concepts but the last, from the day each was learned to now; NaN for a single one.
+        kept, fading, lost: how many concepts but the last are in that state (``views.health``).
+        megabytes: of all the weights on disk.
+    """
+
+    timeline: TimelineView
+    title: str
+    changes: tuple[tuple[float | None, ...], ...]
+    mean_change: float
+    kept: int
+    fading: int
+    lost: int
+    seconds: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
 class Preview:
     """One picture drawn while learning. ``step`` 0 = before the first step (older concepts only)."""
 

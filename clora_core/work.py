@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
 from clora_core.disk import read_json, write_json
-from clora_core.errors import Cancelled, TrainingError
+from clora_core.errors import Cancelled, StudioError, TrainingError
 from clora_core.job_folder import Interrupted, Job
 from clora_core.methods import method_named
 from clora_core.pictures import difference
@@ -59,6 +59,11 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
     config = TrainConfig.from_dict(request["config"])
     concept = concept_of(job)
     timeline = replace(store.load(request["timeline_id"], model.base.id), method=config.method)
+    place = request.get("place")
+    if place is not None and place != len(timeline.concepts):
+        raise StudioError(
+            f"{concept.name} was to be learned after {place} others, which were not all learned."
+        )
     job.update(phase="preparing the pictures", total=config.steps, step=0)
     resume = read_checkpoint(job)
     job.forget_steps_after(resume.step if resume else 0)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from clora_core.concepts import Concept
 from clora_core.errors import ConceptError
@@ -16,6 +14,7 @@ from demo import job_views, views
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
 from demo.fields import from_inputs, setting_inputs
+from demo.uploads import PICTURE_TYPES, uploaded
 
 if TYPE_CHECKING:
     from clora_core.studio import Studio
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 LEAST, MOST = 3, 30
 PARTS = range(11)  # places in ``AddTab.job_parts``
-PICTURE_TYPES = [".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif", ".tif", ".tiff"]
 
 
 @dataclass
@@ -90,16 +88,6 @@ def _visible(job: JobView | None) -> list[Any]:
     ended = job.finished and not job.resumable
     rows = (False, True, not job.finished, job.resumable, ended, ended and bool(job.concept_id))
     return [gr.update(visible=shown) for shown in rows]
-
-
-def uploaded(files: Sequence[Any]) -> list[str]:
-    """Paths of files that really came through this page's upload; anything else is left out.
-
-    A request can be written by hand and name any file of this computer, so the folder is checked here.
-    """
-    folder = Path(get_upload_folder()).resolve()
-    paths = [Path(str(file)).resolve() for file in files]
-    return [str(path) for path in paths if path.is_relative_to(folder)]
 
 
 def build(studio: Studio, timeline: gr.Dropdown) -> AddTab:

@@ -19,8 +19,8 @@ from gradio import FileData
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, StoreError, StudioError
 from clora_core.views import to_plain
-from demo.add_tab import uploaded
 from demo.errors import told
+from demo.uploads import uploaded
 
 if TYPE_CHECKING:
     from clora_core.studio import Studio

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from demo import add_tab, playground_tab, timeline_tab, views
+from demo import add_tab, compare_tab, playground_tab, timeline_tab, views
 from demo.api import Api
 from demo.clicks import QUIET, picked
 from demo.errors import told
@@ -60,8 +61,10 @@ def build_demo(studio: Studio, may_undo: bool = True) -> gr.Blocks:
                 add = add_tab.build(studio, timeline)
             with gr.Tab("Timeline", id="timeline"):
                 history = timeline_tab.build(studio, timeline, may_undo)
+            with gr.Tab("Compare", id="compare"):
+                compare = compare_tab.build(studio, timeline)
         Api(studio, may_undo).publish()
-        page = Page(studio, timeline, kept, tabs, playground, add, history, model)
+        page = Page(studio, timeline, kept, tabs, playground, add, history, compare, model)
         page.wire(demo, add_page)
     return demo
 
@@ -78,15 +81,17 @@ class Page:
         playground: playground_tab.Playground,
         add: add_tab.AddTab,
         history: timeline_tab.TimelineTab,
+        compare: compare_tab.CompareTab,
         model: gr.HTML,
     ) -> None:
         self.studio, self.timeline, self.kept, self.tabs = studio, timeline, kept, tabs
-        self.playground, self.add, self.history = playground, add, history
+        self.playground, self.add, self.history, self.compare = playground, add, history, compare
         self.timer = gr.Timer(POLL_SECONDS, active=False)
         self.model_seen = gr.State("")
-        self.everywhere = [timeline, *playground.followers, *add.followers, *history.followers]
+        tabs_follow = (playground.followers, add.followers, history.followers, compare.followers)
+        self.everywhere = [timeline, *itertools.chain(*tabs_follow)]
         self.clock_in = [add.seen, self.model_seen, kept, add.landed, timeline, playground.prompt]
-        self.clock = [*add.job_parts, self.timer, model, self.model_seen, kept]
+        self.clock = [*add.job_parts, self.timer, model, self.model_seen, kept, compare.progress]
 
     # -- handlers ----------------------------------------------------------------------------------
 
@@ -97,6 +102,7 @@ class Page:
             *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt),
             *add_tab.follow(self.studio, timeline_id),
             *timeline_tab.follow(self.studio, timeline_id),
+            *compare_tab.follow(self.studio, timeline_id),
         ]
 
     def look(self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None) -> list[Any]:
@@ -114,6 +120,7 @@ class Page:
             state if state != model_seen else gr.skip(),
             state,
             remembered,
+            compare_tab.watch(studio),
         ]
 
     def tick(
@@ -160,7 +167,8 @@ class Page:
         prompt, seed, locked = self.playground.kept
         front = [self.playground.shown, self.playground.stage, self.playground.history]
         demo.load(told(self.load), self.kept, [*self.everywhere, seed, locked, *front, *self.clock], **QUIET)
-        for event in (self.timer.tick, add_page.select, *(change.success for change in self.add.changes)):
+        changes = [*self.add.changes, *self.compare.changes]
+        for event in (self.timer.tick, add_page.select, *(change.success for change in changes)):
             event(told(self.tick), self.clock_in, [*self.clock, *self.everywhere], **QUIET)
         self.timeline.input(
             told(lambda t, p: self.follow(t, p, keep_prompt=False)),

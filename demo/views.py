@@ -252,7 +252,7 @@ def branch_title(timeline: TimelineView, place: int) -> str:
 HEALTH_TONES = {"as good as new": "good", "fading": "wait", "lost": "bad"}
 
 
-def _health(changed: float | None) -> str:
+def health_badge(changed: float | None) -> str:
     """How the concept is, with the figure behind it."""
     if changed is None:
         return ""
@@ -304,7 +304,7 @@ def _card(card: Card, may_branch: bool) -> str:
     return (
         f'<article class="cl-card"><button type="button" class="cl-card-main" data-act="use" data-value="{token}" '
         f'aria-label="Draw {name} in the Playground" title="Draw {name} in the Playground">'
-        f'<span class="cl-card-title"><i>{card.index}</i><b>{name}</b><code>{token}</code>{_health(card.changed)}</span>'
+        f'<span class="cl-card-title"><i>{card.index}</i><b>{name}</b><code>{token}</code>{health_badge(card.changed)}</span>'
         f'<span class="cl-pair"><span class="cl-shot">{image(card.learned_picture, f"{card.name} as learned")}'
         f'<small>as learned</small></span><span class="cl-shot">{image(card.now_picture, f"{card.name} now")}'
         "<small>now, same seed</small></span></span></button>"

@@ -23,6 +23,7 @@ import pytest
 from PIL import Image
 from served import make_people, open_studio, served
 
+from clora_core.concepts import Concept
 from clora_core.sampling import read_settings
 from clora_core.studio import ASSETS, Studio
 
@@ -44,7 +45,7 @@ HELD_OUT = ROOT / "tests" / "held_out"  # pictures of the sample people that not
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LONG = {"steps": 100_000}
 WAIT_MS = 30_000
-TABS = ("Playground", "Add concept", "Timeline")
+TABS = ("Playground", "Add concept", "Timeline", "Compare")
 Visit = Callable[..., Page]
 
 
@@ -136,7 +137,7 @@ def overflow(page: Page) -> int:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_every_tab_opens_and_nothing_scrolls_sideways(visit: Visit, size: dict[str, int]) -> None:
     page = visit(size)
-    for name, inside in zip(TABS, ("#draw", "#start", "#cards"), strict=True):
+    for name, inside in zip(TABS, ("#draw", "#start", "#cards", "#compare-headline"), strict=True):
         open_tab(page, name)
         expect(page.locator(inside)).to_be_visible()
         assert overflow(page) <= 0
@@ -349,6 +350,31 @@ def drawn_after_two(browser: Browser, tmp_path_factory: pytest.TempPathFactory) 
         pictures = shown_files(page)
         page.close()
     return first.name, pictures
+
+
+def test_compare_learns_the_same_under_another_method_and_shows_both(visit: Visit, studio: Studio) -> None:
+    page = visit()
+    own = studio.default_timeline()
+    for sample in studio.samples()[:2]:
+        job = studio.learn(own, Concept(sample.name, sample.token, sample.pictures), studio.base.train)
+        assert studio.wait(job, WAIT_MS / 1000).state == "done"
+    page.reload()
+    open_tab(page, "Compare")
+    expect(page.locator("#compare-headline")).to_contain_text("Learned under one method only")
+    page.locator("#compare-start button").first.click()
+    page.locator("#compare-go").click()
+    expect(page.locator("#versus tbody tr")).to_have_count(2)
+    expect(page.locator("#versus thead")).to_contain_text("Sequential LoRA")
+    expect(page.locator("#maps table")).to_have_count(2)
+    expect(page.locator("#measures")).to_contain_text("lost")
+    expect(page.locator("#compare-slider img").first).to_be_visible()
+    page.locator("#versus button").last.click()
+    expect(page.locator("#versus tr[aria-selected]")).to_contain_text(studio.samples()[1].name)
+    page.locator("#compare-picture").click()
+    with page.expect_download() as download:
+        page.locator("#compare-download").click()
+    with Image.open(download.value.path()) as picture:
+        assert "comparison" in picture.info
 
 
 needs_the_model = pytest.mark.skipif(

@@ -17,8 +17,9 @@ from clora_core.pictures import CheckedPicture
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.views import Card, JobView, Preview, Sample, TimelineView
 from demo import curves, fields, job_views, picture_views, views
-from demo.add_tab import uploaded, watch
+from demo.add_tab import watch
 from demo.errors import told
+from demo.uploads import uploaded
 
 EVIL = '<img src=x onerror="alert(1)">&${1}{{2}}'
 

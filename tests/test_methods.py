@@ -15,7 +15,7 @@ from clora_core.methods import METHODS, method_named
 from clora_core.methods.custom_diffusion_merge import text_features
 from clora_core.methods.ewc import FISHER_BATCHES
 from clora_core.sampling import generate
-from clora_core.settings import METHOD_NAMES, METHOD_SETTINGS
+from clora_core.settings import METHOD_NAMES, METHOD_SETTINGS, METHOD_TITLES
 from clora_core.trainer import train_concept
 
 EVERY = [method.name for method in METHODS]
@@ -47,7 +47,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 def test_settings_and_methods_name_the_same() -> None:
     assert tuple(EVERY) == METHOD_NAMES
     assert set(METHOD_SETTINGS) <= set(EVERY)
-    assert len({method.title for method in METHODS}) == len(METHODS)
+    assert len(set(METHOD_TITLES.values())) == len(METHODS)
     with pytest.raises(SettingsError, match="Known: clora, sequential"):
         method_named("magic")
 

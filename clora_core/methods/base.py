@@ -30,7 +30,6 @@ class Method:
     """One concept's learning; made anew for each concept."""
 
     name: ClassVar[str]
-    title: ClassVar[str]
     continues: ClassVar[bool] = False  # a concept's weights hold those of all earlier ones, too
     weights: LowRankPairs | DenseWeights
     token: TokenEmbedding

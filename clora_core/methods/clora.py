@@ -24,7 +24,6 @@ class CLora(Method):
     """Adds the forgetting loss to plain low-rank learning."""
 
     name = "clora"
-    title = "C-LoRA"
     weights: LowRankPairs
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:

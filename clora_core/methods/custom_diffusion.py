@@ -21,7 +21,6 @@ class CustomDiffusion(Method):
     """Only the last concept's matrices count: they hold all before."""
 
     name = "custom_diffusion"
-    title = "Custom Diffusion"
     continues = True
     weights: DenseWeights
 

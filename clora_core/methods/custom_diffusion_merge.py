@@ -32,7 +32,6 @@ class CustomDiffusionMerge(CustomDiffusion):
     """Separate full matrices, joined in closed form."""
 
     name = "custom_diffusion_merge"
-    title = "Custom Diffusion, merged"
     continues = False
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:

@@ -19,7 +19,6 @@ class DreamBooth(CustomDiffusion):
     """As Custom Diffusion, but all of the U-Net."""
 
     name = "dreambooth"
-    title = "DreamBooth"
 
     def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> DenseWeights:
         """The whole U-Net as the last concept left it."""

@@ -29,7 +29,6 @@ class EWC(CustomDiffusion):
     """Custom Diffusion held back by what mattered to the earlier concepts."""
 
     name = "ewc"
-    title = "EWC"
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Also sums the earlier Fisher diagonals to S, m and C, with theta counted from the base model."""

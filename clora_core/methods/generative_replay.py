@@ -17,7 +17,6 @@ class GenerativeReplay(Sequential):
     """Sequential LoRA that also looks at its own memories."""
 
     name = "generative_replay"
-    title = "Generative replay"
 
     def drawn_views(self, timeline: Timeline, draw: Draw) -> list[View]:
         """Pictures of each earlier concept, besides those of prior preservation."""

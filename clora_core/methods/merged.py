@@ -13,7 +13,6 @@ class Merged(Method):
     """Nothing of the past is in place while a concept is learned."""
 
     name = "merged"
-    title = "Merged LoRAs"
 
     @staticmethod
     def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

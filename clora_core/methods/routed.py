@@ -17,7 +17,6 @@ class Routed(Method):
     """The prompt decides."""
 
     name = "routed"
-    title = "Routed LoRAs"
 
     @staticmethod
     def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

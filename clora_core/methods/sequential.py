@@ -21,7 +21,6 @@ class Sequential(Method):
     """Only the last concept's pairs count: they hold all before."""
 
     name = "sequential"
-    title = "Sequential LoRA"
     continues = True
 
     def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:

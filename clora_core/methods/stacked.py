@@ -9,4 +9,3 @@ class Stacked(Method):
     """The plain hooks, under their own name."""
 
     name = "stacked"
-    title = "Stacked LoRAs"

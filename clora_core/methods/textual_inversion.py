@@ -18,7 +18,6 @@ class TextualInversion(Method):
     """Pairs on no matrix."""
 
     name = "textual_inversion"
-    title = "Textual Inversion"
 
     def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
         """None."""

@@ -1,0 +1,173 @@
+"""The same concepts, in the same order, with the same seeds, under two methods.
+
+A comparison is two timelines, nothing more: *siblings* hold the same tokens in the same order. What each forgot is read
+from the pictures that were drawn of every concept after every learning.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL.PngImagePlugin import PngInfo
+
+from clora_core.concepts import Concept
+from clora_core.errors import SettingsError
+from clora_core.jobs import JobBoard
+from clora_core.learning_queue import queue_learning, refuse_while_learning
+from clora_core.pipeline import BaseModel
+from clora_core.settings import METHOD_TITLES
+from clora_core.sheet import contact_sheet
+from clora_core.store import ConceptStore
+from clora_core.views import Card, Sample, Side, TimelineSummary, health, to_plain
+
+CHUNK = "comparison"  # the PNG text chunk that holds both timelines' settings, as JSON
+
+
+class Comparisons:
+    """Finds, measures, starts and stops comparisons; ``Studio.comparisons`` is one."""
+
+    def __init__(
+        self,
+        store: ConceptStore,
+        board: JobBoard,
+        base: Callable[[], BaseModel],
+        samples: Callable[[], list[Sample]],
+        home: Path,
+    ) -> None:
+        self._store, self._board, self._base, self._samples = store, board, base, samples
+        self._folder = home / "comparisons"
+
+    def siblings(self, timeline_id: str) -> list[TimelineSummary]:
+        """Other timelines with the same tokens in the same order, last changed first; [] below two concepts."""
+        tokens = self._tokens(timeline_id)
+        return [
+            summary
+            for summary in self._store.summaries(self._base().id)
+            if summary.usable
+            and summary.id != timeline_id
+            and summary.concepts == len(tokens) > 1
+            and self._tokens(summary.id) == tokens
+        ]
+
+    def side(self, timeline_id: str) -> Side:
+        """One side, measured. Raises StoreError when there is no such timeline."""
+        view = self._store.view(timeline_id, self._base().id)
+        older = [card.changed for card in view.cards[:-1] if card.changed is not None]
+        states = [health(changed) for changed in older]
+        return Side(
+            view,
+            METHOD_TITLES.get(view.method, view.method),
+            self._store.changes(timeline_id),
+            statistics.fmean(older) if older else math.nan,
+            states.count("as good as new"),
+            states.count("fading"),
+            states.count("lost"),
+            sum(card.seconds for card in view.cards),
+            self._store.weight_bytes(timeline_id) / 1e6,
+        )
+
+    def pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
+        """By token, the pictures each concept can be learned from again: those kept by consent, or the sample's it
+        is named after; () for a concept that has neither."""
+        samples = {(sample.name, sample.token): sample.pictures for sample in self._samples()}
+        kept = self._store.kept_pictures(timeline_id)
+        cards = self._store.view(timeline_id).cards
+        return {card.token: kept[card.id] or samples.get((card.name, card.token), ()) for card in cards}
+
+    def start(
+        self, timeline_id: str, methods: Sequence[str], given: Mapping[str, Sequence[Path]] | None = None
+    ) -> list[str]:
+        """Queue the learning of the timeline's concepts under each method, in new timelines; returns their ids.
+
+        Every concept keeps its seed; the other settings are the preset of its method.
+        given: by token, pictures of concepts for which none are at hand.
+
+        Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures.
+        BusyError: a concept is being learned.
+        """
+        refuse_while_learning(self._board)
+        view = self._store.view(timeline_id, self._base().id)
+        if not methods or len(view.cards) < 2:
+            raise SettingsError(
+                "A comparison needs at least one method and a timeline of two concepts or more."
+            )
+        pictures = {
+            token: tuple((given or {}).get(token) or found)
+            for token, found in self.pictures(timeline_id).items()
+        }
+        missing = [token for token, found in pictures.items() if not found]
+        if missing:
+            raise SettingsError(
+                f"There are no pictures of {', '.join(missing)} to learn from. Add them, or keep pictures when you teach."
+            )
+        made, base = [], self._base()
+        for method in methods:
+            name = f"{view.name} · {METHOD_TITLES[method]}"
+            new_id = self._store.create(name, base.id, base.name, method)
+            for place, card in enumerate(view.cards):
+                config = base.train_with({"method": method, "seed": card.settings["seed"]})
+                template = card.prompt.replace(card.token, "{}")
+                concept = Concept(card.name, card.token, pictures[card.token], template)
+                queue_learning(self._board, new_id, concept, config, place=place)
+            made.append(new_id)
+        return made
+
+    def stop(self) -> None:
+        """Stop the learning that runs for a comparison and drop what waits; what is learned stays."""
+        for job in list(self._board.jobs("learn")):
+            if not job.finished and job.request.get("place") is not None:
+                self._board.stop(job.id, keep=False)
+
+    def progress(self) -> tuple[int, int]:
+        """(learned, all) of the concepts of the comparison that is running; (0, 0) when none is."""
+        left = [
+            job
+            for job in self._board.jobs("learn")
+            if not job.finished and job.request.get("place") is not None
+        ]
+        if not left:
+            return 0, 0
+        timelines = {job.request["timeline_id"] for job in left}
+        learned = sum(len(self._tokens(timeline_id)) for timeline_id in timelines)
+        return learned, learned + len(left)
+
+    def picture(self, left: str, right: str) -> Path:
+        """The whole comparison as one PNG, with both sides' settings inside (text chunk "comparison", JSON)."""
+        sides = [self.side(left), self.side(right)]
+        groups = [(side.title, _columns(side.timeline.cards)) for side in sides]
+        sheet = contact_sheet([card.name for card in sides[0].timeline.cards], groups)
+        chunk = PngInfo()
+        chunk.add_text(
+            CHUNK, json.dumps({"model": self._base().name, "sides": [_facts(side) for side in sides]})
+        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"comparison-{left}-{right}-{time.strftime('%Y%m%d-%H%M%S')}.png"
+        sheet.save(path, pnginfo=chunk)
+        return path
+
+    def _tokens(self, timeline_id: str) -> list[str]:
+        return [card.token for card in self._store.view(timeline_id).cards]
+
+
+def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:
+    return [
+        ("as learned", [card.learned_picture for card in cards]),
+        ("now, same seed", [card.now_picture for card in cards]),
+    ]
+
+
+def _facts(side: Side) -> dict[str, Any]:
+    cards = [
+        {"token": card.token, "settings": card.settings, "changed": card.changed}
+        for card in side.timeline.cards
+    ]
+    facts: dict[str, Any] = to_plain(
+        {"timeline": side.timeline.id, "method": side.timeline.method, "concepts": cards}
+    )
+    return facts

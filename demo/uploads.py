@@ -1,0 +1,21 @@
+"""Files that visitors drop on the page: which kinds are offered, and which paths may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gradio.utils import get_upload_folder
+
+PICTURE_TYPES = [".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif", ".tif", ".tiff"]
+
+
+def uploaded(files: Sequence[Any]) -> list[str]:
+    """Paths of files that really came through this page's upload; anything else is left out.
+
+    A request can be written by hand and name any file of this computer, so the folder is checked here.
+    """
+    folder = Path(get_upload_folder()).resolve()
+    paths = [Path(str(file)).resolve() for file in files]
+    return [str(path) for path in paths if path.is_relative_to(folder)]

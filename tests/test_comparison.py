@@ -1,0 +1,121 @@
+"""The same concepts under two methods, through the door, on the tiny model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from clora_core.benchmark_arm import learn_sample
+from clora_core.concepts import Concept
+from clora_core.errors import BusyError, SettingsError
+from clora_core.sheet import GAP, HEAD, LABEL, SIDE, contact_sheet
+from clora_core.studio import Studio
+
+SECONDS = 120
+
+
+@pytest.fixture
+def studio(open_bench: Callable[[Path], Studio], tmp_path: Path) -> Iterator[Studio]:
+    studio = open_bench(tmp_path / "home")
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def learned(studio: Studio) -> str:
+    """A timeline of Ann and Bob, learned with C-LoRA."""
+    timeline_id = studio.new_timeline("People")
+    for sample in studio.samples()[:2]:
+        learn_sample(studio, timeline_id, sample, studio.base.train, lambda view: None)
+    return timeline_id
+
+
+def wait_for_all(studio: Studio) -> None:
+    while (job := studio.job()) is not None and not job.finished:
+        assert studio.wait(job.id, SECONDS).finished
+
+
+def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: str) -> None:
+    assert studio.comparisons.siblings(learned) == []
+    made = studio.comparisons.start(learned, ["sequential", "routed"])
+    assert studio.comparisons.progress()[1] == 4
+    with pytest.raises(BusyError, match="is being learned"):
+        studio.comparisons.start(learned, ["merged"])
+    wait_for_all(studio)
+    assert studio.comparisons.progress() == (0, 0)
+    assert {sibling.id for sibling in studio.comparisons.siblings(learned)} == set(made)
+    for timeline_id, method in zip(made, ("sequential", "routed"), strict=True):
+        view, own = studio.timeline(timeline_id), studio.timeline(learned)
+        assert view.method == method and [c.token for c in view.cards] == [c.token for c in own.cards]
+        assert [c.settings["seed"] for c in view.cards] == [c.settings["seed"] for c in own.cards]
+        assert len(studio.changes(timeline_id)) == 2
+    routed = studio.comparisons.side(made[1])
+    assert (routed.title, routed.mean_change, routed.kept, routed.lost) == ("Routed LoRAs", 0.0, 1, 0)
+    assert routed.megabytes > 0 and routed.seconds > 0
+
+
+def test_the_whole_comparison_is_one_picture_with_its_settings_inside(studio: Studio, learned: str) -> None:
+    (other,) = studio.comparisons.start(learned, ["sequential"])
+    wait_for_all(studio)
+    with Image.open(studio.comparisons.picture(learned, other)) as picture:
+        facts = json.loads(picture.info["comparison"])
+    assert [side["method"] for side in facts["sides"]] == ["clora", "sequential"]
+    assert [concept["token"] for concept in facts["sides"][0]["concepts"]] == ["<ann>", "<bob>"]
+    assert facts["sides"][1]["concepts"][1]["settings"]["method"] == "sequential"
+    assert picture.height == HEAD + 2 * (SIDE + GAP)
+
+
+def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictures: tuple[Path, ...]) -> None:
+    with pytest.raises(SettingsError, match="two concepts or more"):
+        studio.comparisons.start(studio.new_timeline("Empty"), ["sequential"])
+    with pytest.raises(SettingsError, match="at least one method"):
+        studio.comparisons.start(learned, [])
+    studio.wait(studio.learn(learned, Concept("Mug", "<mug>", pictures), studio.base.train), SECONDS)
+    assert studio.comparisons.pictures(learned)["<mug>"] == ()
+    with pytest.raises(SettingsError, match="no pictures of <mug>"):
+        studio.comparisons.start(learned, ["sequential"])
+    assert [summary.name for summary in studio.timelines()].count("People · Sequential LoRA") == 0
+    studio.comparisons.start(learned, ["sequential"], {"<mug>": pictures})
+    wait_for_all(studio)
+    assert [sibling.concepts for sibling in studio.comparisons.siblings(learned)] == [3]
+
+
+def test_pictures_kept_by_consent_are_learned_from_again(
+    studio: Studio, learned: str, pictures: tuple[Path, ...]
+) -> None:
+    job = studio.learn(learned, Concept("Mug", "<mug>", pictures), studio.base.train, keep_pictures=True)
+    studio.wait(job, SECONDS)
+    assert len(studio.comparisons.pictures(learned)["<mug>"]) == len(pictures)
+
+
+def test_stopping_drops_what_waits_and_what_follows_does_not_learn_on_a_gap(
+    studio: Studio, learned: str
+) -> None:
+    (other,) = studio.comparisons.start(learned, ["sequential"])
+    studio.comparisons.stop()
+    wait_for_all(studio)
+    assert len(studio.timeline(other).cards) < 2
+    assert studio.comparisons.siblings(learned) == []
+
+
+def test_a_learning_that_is_out_of_place_is_refused(studio: Studio, learned: str) -> None:
+    (other,) = studio.comparisons.start(learned, ["sequential"])
+    first = studio.job()
+    assert first is not None
+    studio.stop(first.id)
+    wait_for_all(studio)
+    latest = studio.job()
+    assert latest is not None and latest.state == "failed" and "after 1 others" in latest.message
+    assert studio.timeline(other).cards == ()
+
+
+def test_a_contact_sheet_has_a_place_for_every_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    sheet = contact_sheet(["Rex", "Mug"], [("C-LoRA", [("now", [tmp_path / "red.png", None])])])
+    middle = LABEL + SIDE // 2
+    assert sheet.getpixel((middle, HEAD + SIDE // 2)) == (255, 0, 0)
+    assert sheet.getpixel((middle, HEAD + SIDE + GAP + SIDE // 2)) == (243, 239, 232)
