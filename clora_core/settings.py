@@ -249,6 +249,14 @@ class SamplingConfig(Settings):
         minimum=0.0,
         maximum=50.0,
     )
+    guidance_rescale: float = _setting(
+        0.0,
+        "Guidance rescale",
+        "Takes back the too strong contrast that guidance brings to models trained down to pure noise; 0.7 is usual "
+        "for those, 0 turns it off (Lin et al. 2024, section 3.4).",
+        minimum=0.0,
+        maximum=1.0,
+    )
     width: int = _setting(512, "Width", "Width of the picture in pixels.", minimum=32, maximum=4096)
     height: int = _setting(512, "Height", "Height of the picture in pixels.", minimum=32, maximum=4096)
     negative_prompt: str = _setting("", "Negative prompt", "What the picture should not show.")

@@ -48,6 +48,7 @@ def test_a_picture_is_a_function_of_prompt_seed_and_settings(pipe, two, settings
         drawn(pipe, two, settings.updated({"seed": 1})),
         drawn(pipe, two, settings.updated({"steps": 3})),
         drawn(pipe, two, settings.updated({"guidance_scale": 9.0})),
+        drawn(pipe, two, settings.updated({"guidance_rescale": 0.7})),
         drawn(pipe, two, settings.updated({"negative_prompt": "far"})),
     ]
     assert first not in others and len({pictures[0] for pictures in others}) == len(others)
@@ -135,7 +136,8 @@ def test_the_text_is_the_one_other_programs_read(tmp_path: Path, two) -> None:
     )
     with Image.open(tmp_path / "a.png") as image:
         assert image.info["parameters"] == (
-            "<rex>\nNegative prompt: far\nSteps: 12, Sampler: DDIM, CFG scale: 4.5, Seed: 7, Model: m, "
+            "<rex>\nNegative prompt: far\nSteps: 12, Sampler: DDIM, CFG scale: 4.5, CFG rescale: 0.0, "
+            "Seed: 7, Model: m, "
             "As of: 2, Timeline: test, Size: 64x32"
         )
 
