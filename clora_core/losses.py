@@ -30,6 +30,16 @@ def diffusion_target(noise_scheduler: Any, x0: Tensor, noise: Tensor, t: Tensor)
     raise ModelError(f"The base model predicts {kind!r}; known are epsilon, v_prediction and sample.")
 
 
+def shifted_timesteps(u: Tensor, total: int, shift: float) -> Tensor:
+    """Timesteps in [0, total) from u (B,), uniform in [0, 1): with shift > 1 more of them are noisy.
+
+        t = total * shift u / (1 + (shift - 1) u)        Esser et al. 2024 (Stable Diffusion 3), Eq. 23
+
+    At shift 1 all are alike; at shift 3 the median is 0.75 total. Returns (B,) int64.
+    """
+    return (total * shift * u / (1 + (shift - 1) * u)).long().clamp(max=total - 1)
+
+
 def diffusion_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Eq. 1 on the valid area: the mean over pictures of the mean over valid latent values of
 

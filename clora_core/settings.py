@@ -177,6 +177,14 @@ class TrainConfig(Settings):
         minimum=1,
         maximum=100_000,
     )
+    timestep_shift: float = _setting(
+        1.0,
+        "Timestep shift",
+        "Above 1, more of the noisy timesteps are learned from, where layout and colours are decided. 1 takes all alike, "
+        "as the paper does.",
+        minimum=0.1,
+        maximum=20.0,
+    )
     batch_size: int = _setting(2, "Batch size", "Pictures in each update.", minimum=1, maximum=256)
     resolution: int = _setting(
         512, "Resolution", "Side in pixels at which the pictures are learned.", minimum=32, maximum=2048

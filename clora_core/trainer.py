@@ -36,7 +36,7 @@ from clora_core.concepts import (
 )
 from clora_core.dataset import LatentDataset, encode_views, generator_for, make_views
 from clora_core.errors import SettingsError, TrainingError
-from clora_core.losses import diffusion_loss, diffusion_target
+from clora_core.losses import diffusion_loss, diffusion_target, shifted_timesteps
 from clora_core.methods import Method, method_named
 from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.precision import make_accelerator, resolved_precision
@@ -201,7 +201,7 @@ class Training(Iterator[TrainStep]):
         """Eq. 1 on the batch, noise and timesteps of a step, a function of (seed, step) and the weights."""
         pipe, noise_scheduler = self._pipe, self._noise_scheduler
         x0, mask, prompts = dataset.batch(seed, step, self._config.batch_size)
-        noise, t = draw_noise(x0, noise_scheduler, seed, step)
+        noise, t = draw_noise(x0, noise_scheduler, seed, step, self._config.timestep_shift)
         xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
         with self._accelerator.autocast():
             text = pipe.encode_prompt(prompts, pipe.device, 1, False)[0]  # (B, 77, text_dim)
@@ -316,11 +316,14 @@ class Training(Iterator[TrainStep]):
         self._curve = list(state.curve)
 
 
-def draw_noise(x0: Tensor, noise_scheduler: Any, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """Noise like x0 (B, C, h, w) and uniform timesteps (B,): a function of (seed, step), on the CPU."""
+def draw_noise(
+    x0: Tensor, noise_scheduler: Any, seed: int, step: int, shift: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Noise like x0 (B, C, h, w) and timesteps (B,), uniform at shift 1: a function of (seed, step), on the CPU."""
     generator = generator_for(seed, "noise", step)
     noise = torch.randn(x0.shape, generator=generator)
-    t = torch.randint(noise_scheduler.config.num_train_timesteps, (x0.shape[0],), generator=generator)
+    u = torch.rand(x0.shape[0], generator=generator)
+    t = shifted_timesteps(u, noise_scheduler.config.num_train_timesteps, shift)
     return noise.to(x0.device), t.to(x0.device)
 
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import CLIPTokenizer
 
+from clora_core.losses import shifted_timesteps
 from pretrain.captions import caption
 from pretrain.corpus import Corpus
 from pretrain.model import build_scheduler, build_text_encoder, build_unet, build_vae
@@ -158,22 +159,17 @@ def encode_pictures(args: argparse.Namespace, vae: AutoencoderKL) -> np.ndarray:
     return latents
 
 
-def shifted_timesteps(count: int, total: int, shift: float) -> Tensor:
-    """(count,) timesteps in [0, total), more of them noisy: Eq. 23 of Esser et al. 2024 (Stable Diffusion 3).
-
-    What the caption decides (colours, layout, how many people) is decided above t = 700 of 1000: below it, the right
-    caption lowers this model's loss by less than 5 %, above 900 by a quarter. Evenly drawn timesteps hardly teach it.
-    """
-    u = torch.rand(count)
-    return (total * shift * u / (1 + (shift - 1) * u)).long().clamp(max=total - 1)
-
-
 def unet_loss(
     model: nn.ModuleDict, scheduler: DDPMScheduler, latents: Tensor, ids: Tensor, shift: float
 ) -> Tensor:
-    """Mean squared error of the v-prediction. latents: (B, 4, 32, 32) of unit variance; ids: (B, 77)."""
+    """Mean squared error of the v-prediction. latents: (B, 4, 32, 32) of unit variance; ids: (B, 77).
+
+    What the caption decides (colours, layout, how many people) is decided above t = 700 of 1000: below it, the right
+    caption lowers this model's loss by less than 5 %, above 900 by a quarter. Hence the shift to noisy timesteps.
+    """
     noise = torch.randn_like(latents)
-    t = shifted_timesteps(len(latents), scheduler.config.num_train_timesteps, shift).to(latents.device)
+    u = torch.rand(len(latents), device=latents.device)
+    t = shifted_timesteps(u, scheduler.config.num_train_timesteps, shift)
     text = model["text_encoder"](ids).last_hidden_state
     predicted = model["unet"](scheduler.add_noise(latents, noise, t), t, text).sample
     return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, t))

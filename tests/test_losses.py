@@ -7,7 +7,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from clora_core.errors import ModelError
-from clora_core.losses import diffusion_loss, diffusion_target, forgetting_loss
+from clora_core.losses import diffusion_loss, diffusion_target, forgetting_loss, shifted_timesteps
 
 
 @pytest.fixture
@@ -110,3 +110,13 @@ def test_an_unknown_prediction_type_is_named() -> None:
     scheduler = DDPMScheduler(prediction_type="flow")
     with pytest.raises(ModelError, match="flow"):
         diffusion_target(scheduler, torch.zeros(1), torch.zeros(1), torch.zeros(1))
+
+
+def test_shifted_timesteps() -> None:
+    u = torch.arange(1000) / 1000
+    even = shifted_timesteps(u, 1000, 1.0)
+    assert even.min() == 0 and even.max() == 999 and even.unique().numel() > 990
+    shifted = shifted_timesteps(u, 1000, 3.0)
+    assert int(shifted.median()) == pytest.approx(750, abs=2)
+    assert shifted_timesteps(torch.tensor([0.0, 0.99999999]), 1000, 8.0).tolist() == [0, 999]
+    assert shifted_timesteps(torch.tensor([0.25]), 1000, 3.0).tolist() == [500]  # 750 / 1.5, by hand
