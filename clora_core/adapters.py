@@ -137,7 +137,7 @@ class Installation:
         self._pristine: dict[str, Tensor] = {}  # of the parameters that were ever changed
         self.tokens = TokenTable(pipe)
         self._deltas: dict[str, Tensor] = {}
-        self._folded: tuple[tuple[LearnedConcept, ...], Combine] = ((), sum_of_deltas)
+        self._folded: tuple[tuple[LearnedConcept, ...] | None, Combine] = ((), sum_of_deltas)
 
     @classmethod
     def of(cls, pipe: Any) -> Installation:
@@ -180,18 +180,24 @@ class Installation:
         """
         wanted = tuple(concepts if folded is None else folded)
         now, how = self._folded
-        if not (_same(now, wanted) and (how is combine or not wanted)):
-            self._put(combine(wanted, self.matrices) if wanted else {}, wanted)
+        if now is None or not (_same(now, wanted) and (how is combine or not wanted)):
+            deltas = combine(wanted, self.matrices) if wanted else {}
+            self._check(deltas, wanted)
+            self._folded = (None, combine)  # until it is done: an error must not leave half as whole
+            self._put(deltas)
             self._folded = (wanted, combine)
         rows = {concept.token: concept.token_embedding for concept in concepts}
         self.tokens.install(pipe, rows | ({reserve: None} if reserve else {}))
 
-    def _put(self, deltas: dict[str, Tensor], folded: Sequence[LearnedConcept]) -> None:
+    def _check(self, deltas: Mapping[str, Tensor], folded: Sequence[LearnedConcept]) -> None:
         for name, delta in deltas.items():
             if name not in self._parameters or delta.shape != self._parameters[name].shape:
                 raise _misfit(folded[-1], name)
+
+    def _put(self, deltas: Mapping[str, Tensor]) -> None:
+        before, self._deltas = self._deltas, {**self._deltas, **deltas}  # all that may be touched
         with torch.no_grad():
-            for name in {**self._deltas, **deltas}:
+            for name in {**before, **deltas}:
                 weight, pristine = self._parameters[name], self.pristine(name)
                 weight.copy_(pristine + deltas[name].to(weight.device) if name in deltas else pristine)
         self._deltas = {name: delta.to(self._parameters[name].device) for name, delta in deltas.items()}

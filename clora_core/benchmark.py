@@ -15,13 +15,14 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from clora_core.benchmark_arm import (
+    OpenStudio,
     Person,
     Say,
     first_samples,
@@ -35,7 +36,6 @@ from clora_core.concepts import Concept, slug
 from clora_core.disk import append_line, read_lines, write_text
 from clora_core.pipeline import BaseModel, load_pipeline
 from clora_core.settings import TrainConfig
-from clora_core.studio import Studio
 from clora_core.views import Sample
 
 GRID: Mapping[str, Sequence[float]] = MappingProxyType(
@@ -43,9 +43,6 @@ GRID: Mapping[str, Sequence[float]] = MappingProxyType(
 )
 """What a sweep tries when nothing is given."""
 PENALTY_REPEATS = 20
-
-OpenStudio = Callable[[Path], Studio]
-
 
 # ------------------------------------------------------------------------------------------- speed
 
@@ -189,7 +186,8 @@ def sweep(
     """
     studio = open_studio(out)
     try:
-        done = {line["arm"]: line for line in read_lines(out / "sweep.jsonl")}
+        lines = read_lines(out / "sweep.jsonl")
+        done = {line["arm"]: line for line in lines if line["base_id"] == studio.base.id}
         samples = first_samples(studio, people, concepts)
         real = reference_pictures(samples, references)
         combinations = list(itertools.product(*grid.values()))
@@ -203,7 +201,7 @@ def sweep(
             prefix = f"arm {number} of {len(combinations)}: "
             drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws)
             rows = measured_arm(arm, out, samples, drawn, real)
-            done[arm] = {"arm": arm, "settings": chosen, **_figures(rows)}
+            done[arm] = {"arm": arm, "base_id": studio.base.id, "settings": chosen, **_figures(rows)}
             append_line(out / "sweep.jsonl", done[arm])
     finally:
         studio.close()

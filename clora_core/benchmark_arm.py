@@ -24,6 +24,7 @@ from clora_core.views import Card, JobView, Sample
 FIRST_SEED = 1000
 
 Say = Callable[[str], None]
+OpenStudio = Callable[[Path], Studio]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def run_arm(
     known = {summary.name: summary.id for summary in studio.timelines()}
     timeline_id = known.get(arm) or studio.new_timeline(arm)
     wanted = {key: value for key, value in config.to_json().items() if value != "auto"}
-    if any({**card.settings, **wanted} != card.settings for card in studio.timeline(timeline_id).cards):
+    begun = [{**TrainConfig().to_json(), **card.settings} for card in studio.timeline(timeline_id).cards]
+    if any({**settings, **wanted} != settings for settings in begun):
         raise SettingsError(
             f"{out} was begun with other settings. Choose another --out folder, or the same settings."
         )
@@ -200,8 +202,8 @@ def reference_pictures(samples: Sequence[Sample], folder: Path | None) -> dict[s
     for sample in samples:
         own = folder / sample.pictures[0].parent.name
         found[sample.name] = pictures_in(own)
-        if not found[sample.name]:
-            raise SettingsError(f"There are no reference pictures of {sample.name} in {own}.")
+        if len(found[sample.name]) < 2:
+            raise SettingsError(f"There are fewer than 2 reference pictures of {sample.name} in {own}.")
     return found
 
 

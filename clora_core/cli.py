@@ -20,7 +20,8 @@ from clora_core import benchmark
 from clora_core.cli_arguments import COMMON, HOME, chosen_settings, make_parser
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, SettingsError, StudioError
-from clora_core.studio import Studio
+from clora_core.pipeline import read_base
+from clora_core.studio import ASSETS, Studio
 from clora_core.views import JobView, TimelineView, to_plain
 
 NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
@@ -179,7 +180,7 @@ def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
     """One worker for each GPU, or one for the device that was asked for."""
     import torch
 
-    from clora_core.forgetting import Plan, cells_of, run_cells
+    from clora_core.forgetting import Plan, cells_of, preset_of, run_cells
     from clora_core.forgetting_report import write_report
 
     gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
@@ -188,7 +189,9 @@ def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
         partial(Studio.open, model=chosen.model, device=device, precision=chosen.precision)
         for device in devices
     ]
-    plan = Plan(chosen.people, chosen.draws, chosen.concepts, chosen.references, chosen_settings(chosen))
+    base = preset_of(read_base(chosen.model or ASSETS / "base"))
+    settings = chosen_settings(chosen)
+    plan = Plan(chosen.people, chosen.draws, chosen.concepts, chosen.references, settings, base)
     cells = cells_of(chosen.methods, chosen.orders, chosen.seeds)
     lines = run_cells(openers, _say, chosen.out, cells, plan)
     return {"text": write_report(chosen.out, lines), "cells": lines}

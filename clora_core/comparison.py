@@ -18,13 +18,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import Concept
 from clora_core.errors import SettingsError
+from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
-from clora_core.learning_queue import queue_learning, refuse_while_learning
+from clora_core.learning_queue import Part, comparison_jobs, queue_learning, refuse_while_learning
+from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.pipeline import BaseModel
 from clora_core.settings import METHOD_TITLES
 from clora_core.sheet import contact_sheet
 from clora_core.store import ConceptStore
-from clora_core.views import Card, Sample, Side, TimelineSummary, health, to_plain
+from clora_core.views import Card, Sample, Side, TimelineSummary, TimelineView, health, to_plain
 
 CHUNK = "comparison"  # the PNG text chunk that holds both timelines' settings, as JSON
 
@@ -44,15 +46,17 @@ class Comparisons:
         self._folder = home / "comparisons"
 
     def siblings(self, timeline_id: str) -> list[TimelineSummary]:
-        """Other timelines with the same tokens in the same order, last changed first; [] below two concepts."""
-        tokens = self._tokens(timeline_id)
+        """Other timelines of the same concepts: same base model, tokens, prompts, seeds and numbers of pictures, in the
+        same order; last changed first; [] below two concepts."""
+        own = self._store.view(timeline_id, self._base().id)
         return [
             summary
             for summary in self._store.summaries(self._base().id)
-            if summary.usable
+            if own.usable
+            and summary.usable
             and summary.id != timeline_id
-            and summary.concepts == len(tokens) > 1
-            and self._tokens(summary.id) == tokens
+            and summary.concepts == len(own.cards) > 1
+            and _what_was_taught(self._store.view(summary.id)) == _what_was_taught(own)
         ]
 
     def side(self, timeline_id: str) -> Side:
@@ -75,10 +79,13 @@ class Comparisons:
     def pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
         """By token, the pictures each concept can be learned from again: those kept by consent, or the sample's it
         is named after; () for a concept that has neither."""
-        samples = {(sample.name, sample.token): sample.pictures for sample in self._samples()}
+        samples = {(s.name, s.token, len(s.pictures)): s.pictures for s in self._samples()}
         kept = self._store.kept_pictures(timeline_id)
         cards = self._store.view(timeline_id).cards
-        return {card.token: kept[card.id] or samples.get((card.name, card.token), ()) for card in cards}
+        return {
+            card.token: kept[card.id] or samples.get((card.name, card.token, card.picture_count), ())
+            for card in cards
+        }
 
     def start(
         self, timeline_id: str, methods: Sequence[str], given: Mapping[str, Sequence[Path]] | None = None
@@ -88,8 +95,8 @@ class Comparisons:
         Every concept keeps its seed; the other settings are the preset of its method.
         given: by token, pictures of concepts for which none are at hand.
 
-        Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures.
-        BusyError: a concept is being learned.
+        Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures.  PictureError: too
+        few of them can be used.  BusyError: a concept is being learned.  Nothing is begun then.
         """
         refuse_while_learning(self._board)
         view = self._store.view(timeline_id, self._base().id)
@@ -106,36 +113,41 @@ class Comparisons:
             raise SettingsError(
                 f"There are no pictures of {', '.join(missing)} to learn from. Add them, or keep pictures when you teach."
             )
-        made, base = [], self._base()
-        for method in methods:
+        made, base, comparison = [], self._base(), f"{timeline_id}-{time.time_ns()}"
+        self._store.check(timeline_id, base.id)
+        configs = {method: base.train_with({"method": method}) for method in methods}
+        smallest = max(minimum_side(config.resolution) for config in configs.values())
+        for found in pictures.values():  # all or nothing: before anything is made
+            accepted(open_pictures(found, smallest))
+        for method, config in configs.items():
             name = f"{view.name} · {METHOD_TITLES[method]}"
-            new_id = self._store.create(name, base.id, base.name, method)
+            new_id = self._store.create(name, base.id, base.name, method, comparison=comparison)
             for place, card in enumerate(view.cards):
-                config = base.train_with({"method": method, "seed": card.settings["seed"]})
-                template = card.prompt.replace(card.token, "{}")
-                concept = Concept(card.name, card.token, pictures[card.token], template)
-                queue_learning(self._board, new_id, concept, config, place=place)
+                concept = Concept(
+                    card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}")
+                )
+                seeded = config.updated({"seed": card.settings["seed"]})
+                queue_learning(self._board, new_id, concept, seeded, part=Part(comparison, place))
             made.append(new_id)
         return made
 
     def stop(self) -> None:
         """Stop the learning that runs for a comparison and drop what waits; what is learned stays."""
-        for job in list(self._board.jobs("learn")):
-            if not job.finished and job.request.get("place") is not None:
-                self._board.stop(job.id, keep=False)
+        for job in self._unfinished():
+            self._board.stop(job.id, keep=False)
 
     def progress(self) -> tuple[int, int]:
         """(learned, all) of the concepts of the comparison that is running; (0, 0) when none is."""
-        left = [
-            job
-            for job in self._board.jobs("learn")
-            if not job.finished and job.request.get("place") is not None
-        ]
+        left = self._unfinished()
         if not left:
             return 0, 0
-        timelines = {job.request["timeline_id"] for job in left}
-        learned = sum(len(self._tokens(timeline_id)) for timeline_id in timelines)
-        return learned, learned + len(left)
+        jobs = comparison_jobs(self._board, left[0].request["comparison"])
+        return sum(job.finished for job in jobs), len(jobs)
+
+    def _unfinished(self) -> list[Job]:
+        return [
+            job for job in self._board.jobs("learn") if not job.finished and job.request.get("comparison")
+        ]
 
     def picture(self, left: str, right: str) -> Path:
         """The whole comparison as one PNG, with both sides' settings inside (text chunk "comparison", JSON)."""
@@ -148,11 +160,14 @@ class Comparisons:
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"comparison-{left}-{right}-{time.strftime('%Y%m%d-%H%M%S')}.png"
-        sheet.save(path, pnginfo=chunk)
-        return path
+        partial = path.with_suffix(".partial")
+        sheet.save(partial, "PNG", pnginfo=chunk)
+        return partial.replace(path)
 
-    def _tokens(self, timeline_id: str) -> list[str]:
-        return [card.token for card in self._store.view(timeline_id).cards]
+
+def _what_was_taught(view: TimelineView) -> tuple[Any, ...]:
+    cards = [(card.token, card.prompt, card.settings["seed"], card.picture_count) for card in view.cards]
+    return view.base_id, cards
 
 
 def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from clora_core.adapters import Factors, Installation
@@ -39,13 +40,18 @@ class DenseWeights:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """While open, the U-Net computes with the copies in the place of its own parameters."""
+        """While open, the U-Net computes with the copies in the place of its own parameters.
+
+        In a U-Net of another precision than theirs, autocast makes the two fit.
+        """
+        device, dtype = next(self._unet.parameters()).device.type, self._unet.dtype
         places = [(self._unet.get_submodule(name.rpartition(".")[0]), name) for name in self.trained]
         own = [getattr(module, name.rpartition(".")[2]) for module, name in places]
         try:
             for module, name in places:
                 setattr(module, name.rpartition(".")[2], self.trained[name])
-            yield
+            with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+                yield
         finally:
             for (module, name), parameter in zip(places, own, strict=True):
                 setattr(module, name.rpartition(".")[2], parameter)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from clora_core.benchmark_arm import (
+    OpenStudio,
     Say,
     every_time,
     first_samples,
@@ -25,10 +27,16 @@ from clora_core.benchmark_arm import (
     run_arm,
 )
 from clora_core.disk import append_line, read_lines
-from clora_core.errors import SettingsError
-from clora_core.forgetting_measures import costs, likeness_figures, text_alignment
+from clora_core.errors import SettingsError, StudioError
+from clora_core.forgetting_measures import (
+    attributes_found,
+    costs,
+    likeness_figures,
+    peak_memory_mb,
+    reset_peak_memory,
+)
+from clora_core.pipeline import BaseModel
 from clora_core.settings import METHOD_NAMES
-from clora_core.studio import Studio
 from clora_core.views import Sample
 
 ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -39,7 +47,6 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 ARMS = (*METHOD_NAMES, *ABLATIONS)
-OpenStudio = Callable[[Path], Studio]
 
 
 @dataclass(frozen=True)
@@ -86,22 +93,42 @@ class Plan:
     concepts: Path | None = None
     references: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    base: Mapping[str, Any] = field(default_factory=dict)  # id and presets of the model, see `preset_of`
 
     def __post_init__(self) -> None:
-        if self.draws < 2:
-            raise SettingsError(f"{self.draws} picture a person is too few to compare: draw at least 2.")
+        if not 2 <= self.draws <= 64:
+            raise SettingsError(f"{self.draws} pictures a person cannot be compared: draw 2 to 64.")
+        fixed = {"method", "seed"} & set(self.settings)
+        if fixed:
+            raise SettingsError(
+                f"The {' and the '.join(sorted(fixed))} are given by --methods and --seeds here."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         folders = {name: str(getattr(self, name) or "") for name in ("concepts", "references")}
-        return {"people": self.people, "draws": self.draws, **folders, "settings": dict(self.settings)}
+        plain = {"people": self.people, "draws": self.draws, **folders}
+        return {**plain, "settings": dict(self.settings), "base": dict(self.base)}
+
+
+def preset_of(base: BaseModel) -> dict[str, Any]:
+    """What of a base model decides about results: the weights' fingerprint and the presets."""
+    methods = {name: dict(settings) for name, settings in base.methods.items()}
+    return {
+        "id": base.id,
+        "train": base.train.to_json(),
+        "sampling": base.sampling.to_json(),
+        "methods": methods,
+    }
 
 
 def cells_of(arms: Sequence[str], orders: int, seeds: int) -> list[Cell]:
     """All cells, those of every arm's first order and seed first, so that a first comparison is early there.
 
-    Raises SettingsError for an unknown arm.
+    Raises SettingsError for an unknown arm, and when there would be none.
     """
+    if orders < 1 or seeds < 1 or not arms:
+        raise SettingsError("A comparison needs at least one method, one order and one seed.")
     unknown = [arm for arm in arms if arm not in ARMS]
     if unknown:
         raise SettingsError(f"Unknown method {', '.join(unknown)}. Known: {', '.join(ARMS)}.")
@@ -120,22 +147,31 @@ def run_cells(
     done = {line["cell"]: line for line in read_lines(out / "results.jsonl")}
     other = [line["cell"] for line in done.values() if line["plan"] != plan.to_json()]
     if other:
-        raise SettingsError(f"{out} holds results of another plan ({other[0]}). Choose another --out folder.")
+        raise SettingsError(
+            f"{out} holds results of another plan or model ({other[0]}). Choose another --out folder."
+        )
     missing = [cell for cell in cells if cell.id not in done]
+    failed = []
     for number, line in enumerate(_results(openers, say, out, missing, plan), 1):
+        if isinstance(line, str):
+            failed.append(line)
+            continue
         append_line(out / "results.jsonl", line)
         done[line["cell"]] = line
         say(f"{line['cell']} is done ({number} of {len(missing)})")
+    if failed:  # the others are done and kept
+        raise SettingsError("; ".join(failed))
     return [done[cell.id] for cell in cells]
 
 
 def _results(
     openers: Sequence[OpenStudio], say: Say, out: Path, cells: Sequence[Cell], plan: Plan
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any] | str]:
+    """The line of each cell as it gets done, or what went wrong with it."""
     if len(openers) == 1 or len(cells) < 2:
         for number, cell in enumerate(cells, 1):
             prefix = f"{cell.id} ({number} of {len(cells)}): "
-            yield run_cell(openers[0], lambda line, prefix=prefix: say(prefix + line), out, cell, plan)  # type: ignore[misc]
+            yield _line_or_error(openers[0], partial(_say_with, say, prefix), out, cell, plan)
         return
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     free = context.Manager().Queue()
@@ -148,25 +184,37 @@ def _results(
             yield future.result()
 
 
-def _run_on_a_free_one(free: Any, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
+def _run_on_a_free_one(free: Any, out: Path, cell: Cell, plan: Plan) -> dict[str, Any] | str:
     opener = free.get()
     try:
-        return run_cell(opener, lambda line: None, out, cell, plan)
+        return _line_or_error(opener, lambda line: None, out, cell, plan)
     finally:
         free.put(opener)
+
+
+def _line_or_error(opener: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any] | str:
+    try:
+        return run_cell(opener, say, out, cell, plan)
+    except StudioError as error:
+        return f"{cell.id}: {error}"
+
+
+def _say_with(say: Say, prefix: str, line: str) -> None:
+    say(prefix + line)
 
 
 def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
     """Learn, draw and measure one cell; returns its line."""
     home = out / "cells" / cell.id
     studio = open_studio(home)
+    reset_peak_memory(studio.device)
     try:
         samples = first_samples(studio, plan.people, plan.concepts)
         references = reference_pictures(samples, plan.references)
         config = studio.base.train_with({**plan.settings, **cell.settings})
         people = cell.ordered(samples)
         arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time)
-        asked = text_alignment(studio, say, home, arm)
+        asked = attributes_found(studio, say, home, arm)
         learned, base = studio.learned("arm"), studio.base
     finally:
         studio.close()
@@ -184,4 +232,5 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         **likeness_figures(people, arm, references),
         "text_alignment": asked,
         **costs(learned, base.path, config.method),
+        "peak_memory_mb": peak_memory_mb(studio.device),
     }

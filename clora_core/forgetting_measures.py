@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ ASKED = (
 """Attributes that the embedded model is asked for together with each person: its text alignment."""
 
 
-def text_alignment(studio: Studio, say: Say, home: Path, arm: Arm) -> float | None:
+def attributes_found(studio: Studio, say: Say, home: Path, arm: Arm) -> float | None:
     """Share of asked attributes found in pictures of every person at the end; None without a classifier."""
     from clora_core.attributes import ATTRIBUTES_FILE, AttributeNetwork, share_found
 
@@ -96,7 +95,7 @@ def _or_none(value: float) -> float | None:
 
 
 def costs(learned: Sequence[LearnedConcept], model: str, method: str) -> dict[str, Any]:
-    """Numbers trained for one concept and stored for all of them at the end, in % of the U-Net's; time; memory.
+    """Numbers trained for one concept and stored for all of them at the end, in % of the U-Net's; and time.
 
     Stored is what drawing and learning on need of the files. Where one set of weights is trained on and on, that is
     the last concept's weights (all concepts' for EWC, whose anchors they are), and every concept's token and memory.
@@ -114,7 +113,6 @@ def costs(learned: Sequence[LearnedConcept], model: str, method: str) -> dict[st
         "trained_percent": round(100 * (weights[-1] + learned[-1].token_embedding.numel()) / unet, 4),
         "stored_percent": round(100 * (sum(kept) + sum(beside)) / unet, 4),
         "seconds_a_concept": round(statistics.fmean(concept.seconds for concept in learned), 2),
-        "peak_memory_mb": _peak_memory_mb(),
     }
 
 
@@ -133,14 +131,18 @@ def _unet_parameters(model: str) -> int:
     return int(unet.num_parameters())
 
 
-def _peak_memory_mb() -> int | None:
-    """Of the GPU's allocator where there is one, else the process's resident set; None on Windows."""
+def reset_peak_memory(device: str | None) -> None:
+    """Begin to measure a cell's peak memory, where the device can tell."""
     import torch
 
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 1e6)
-    if sys.platform == "win32":
-        return None
-    import resource
+    if torch.cuda.is_available() and device != "cpu":
+        torch.cuda.reset_peak_memory_stats(device)
 
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+
+def peak_memory_mb(device: str | None) -> int | None:
+    """The peak since ``reset_peak_memory`` of the GPU's allocator. None on a CPU, which only tells a process's peak."""
+    import torch
+
+    if torch.cuda.is_available() and device != "cpu":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    return None

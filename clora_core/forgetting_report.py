@@ -1,4 +1,4 @@
-"""What ``bench forgetting`` writes beside its results: ``report.md`` and three plots, from ``results.jsonl`` alone.
+"""What ``bench forgetting`` writes beside its results: ``report.md`` and three plots.
 
 alignment.png    likeness of each concept over time: one panel a method, one line a concept
 tradeoff.png     forgetting against plasticity: one point a method, with 95 % intervals

@@ -168,13 +168,13 @@ class JobBoard:
         """The job's view, with what a queued job waits for said in its phase."""
         with self._changed:
             if job in self._waiting:
-                job.update(phase=self._waits_for())
+                job.update(phase=self._waits_for(job))
             return job.view()
 
-    def _waits_for(self) -> str:
+    def _waits_for(self, job: Job) -> str:
         if self._model is None:
             return "waiting for the model to load"
-        if self._current and self._current[0].kind == "learn":
+        if job.kind == "draw" and self._current and self._current[0].kind == "learn":
             name = self._current[0].request["concept"]["name"]
             return f"waiting: {name} is being learned, this is drawn at the next pause"
         return "waiting for its turn"

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from clora_core.concepts import Concept
 from clora_core.errors import BusyError, StoreError
+from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
 from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.settings import TrainConfig
+
+
+@dataclass(frozen=True)
+class Part:
+    """A learning that is queued before its past is learned: the comparison it belongs to, and how many concepts its
+    timeline must have when its turn comes."""
+
+    comparison: str
+    place: int
 
 
 def queue_learning(
@@ -15,12 +27,12 @@ def queue_learning(
     concept: Concept,
     config: TrainConfig,
     keep: bool = False,
-    place: int | None = None,
+    part: Part | None = None,
 ) -> str:
     """Queue a learn job and return its id.
 
-    keep: the pictures are to be stored with the concept.  place: how many concepts the timeline must have when the
-    job's turn comes, for a learning that is queued before its past is learned; None = whatever stands there now.
+    keep: the pictures are to be stored with the concept.  part: where it stands in a comparison, None for a learning
+    of its own.
 
     Raises PictureError when too few pictures can be used, StoreError when they cannot be copied.
     """
@@ -32,7 +44,8 @@ def queue_learning(
             "timeline_id": timeline_id,
             "config": config.to_json(),
             "keep_pictures": keep,
-            "place": place,
+            "comparison": part.comparison if part else "",
+            "place": part.place if part else None,
             "concept": {
                 "name": concept.name.strip(),
                 "token": concept.token,
@@ -50,9 +63,15 @@ def queue_learning(
     return job.id
 
 
+def comparison_jobs(board: JobBoard, comparison: str) -> list[Job]:
+    """All learn jobs of one comparison, first asked for first; [] for ""."""
+    jobs = [job for job in board.jobs("learn") if comparison and job.request.get("comparison") == comparison]
+    return sorted(jobs, key=lambda job: job.id)
+
+
 def refuse_while_learning(board: JobBoard, timeline_id: str | None = None) -> None:
-    """Raise BusyError while a concept is being learned; with a timeline, only while it is learned there."""
-    running = board.active("learn")
-    if running and timeline_id in (None, running.request["timeline_id"]):
-        name = running.request["concept"]["name"]
-        raise BusyError(f"{name} is being learned. Wait until it is done, or stop it.")
+    """Raise BusyError while a concept is being learned or waits for it; with a timeline, only in that one."""
+    for job in board.jobs("learn"):
+        if not job.finished and timeline_id in (None, job.request["timeline_id"]):
+            name = job.request["concept"]["name"]
+            raise BusyError(f"{name} is being learned. Wait until it is done, or stop it.")

@@ -1,4 +1,4 @@
-"""The measures of continual learning, on features (numpy only; the networks are in ``clora_core.features``).
+"""The measures of continual learning, on features (arrays; the networks are in ``clora_core.features``).
 
 With X[i, j] the pictures of concept j drawn after concept i was learned, X[D, j] its real pictures and F the
 named feature network (C-LoRA, Smith et al. 2024, section 4):

@@ -37,7 +37,10 @@ class CheckedPicture:
 
 
 def difference(one: Path, other: Path) -> float:
-    """Mean absolute pixel difference of two pictures of one size, as a share of the full range (0 to 1)."""
+    """Mean absolute pixel difference of two pictures of one size, as a share of the full range (0 to 1).
+
+    Raises OSError when one cannot be read, ValueError when their sizes differ.
+    """
     a, b = (np.asarray(Image.open(path).convert("RGB"), dtype=np.float32) for path in (one, other))
     return float(np.abs(a - b).mean() / 255.0)
 

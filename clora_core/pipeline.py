@@ -81,7 +81,7 @@ def read_base(model: str | Path, embedded: bool = False) -> BaseModel:
     train = TrainConfig(resolution=side).updated(preset.get("train", {}))
     sampling = SamplingConfig(width=side, height=side).updated(preset.get("sampling", {}))
     name = preset.get("name") or (folder.name if Path(str(model)).is_dir() else str(model))
-    methods = preset.get("methods", METHOD_SETTINGS)
+    methods = {**METHOD_SETTINGS, **preset.get("methods", {})}
     for method in methods:  # a wrong preset is told at once, not when the method is chosen
         train.updated({"method": method, **methods[method]})
     base_id = fingerprint(folder)

@@ -77,6 +77,7 @@ class ConceptStore:
                     len(index["concepts"]),
                     index["updated"],
                     _fits(index, base_id),
+                    index.get("comparison", ""),
                 )
             )
         return sorted(found, key=lambda summary: summary.updated, reverse=True)
@@ -147,8 +148,10 @@ class ConceptStore:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def create(self, name: str, base_id: str, base_name: str, method: str = "clora") -> str:
-        """An empty timeline; returns its id, made from the name."""
+    def create(
+        self, name: str, base_id: str, base_name: str, method: str = "clora", comparison: str = ""
+    ) -> str:
+        """An empty timeline; returns its id, made from the name. comparison: the one it is learned for."""
         if not name.strip():
             raise StoreError("The timeline has no name. Give it one, for example My people.")
         with self._lock:
@@ -163,6 +166,7 @@ class ConceptStore:
                     "base_id": base_id,
                     "base_name": base_name,
                     "method": method,
+                    "comparison": comparison,
                     "created": now,
                     "updated": now,
                     "concepts": [],

@@ -57,8 +57,12 @@ def write_concept(
 @lru_cache(maxsize=4096)
 def change(learned: Path, later: Path) -> float | None:
     """How much a card picture has changed since its concept was learned (see ``difference``); None when one of
-    them is missing. Both lie in the store, where nothing is ever rewritten, so the answer is kept."""
-    return difference(learned, later) if learned.exists() and later.exists() else None
+    them is missing, damaged or of another size. Both lie in the store, where nothing is ever rewritten, so the
+    answer is kept."""
+    try:
+        return difference(learned, later)
+    except (OSError, ValueError):
+        return None
 
 
 def read_changes(folder: Path, names: Sequence[str]) -> tuple[tuple[float | None, ...], ...]:

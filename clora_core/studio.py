@@ -20,7 +20,7 @@ from clora_core.disk import read_json
 from clora_core.errors import SettingsError, StoreError, StudioError
 from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
-from clora_core.learning_queue import queue_learning, refuse_while_learning
+from clora_core.learning_queue import comparison_jobs, queue_learning, refuse_while_learning
 from clora_core.pictures import CheckedPicture, minimum_side, open_pictures
 from clora_core.samples import read_samples
 from clora_core.settings import SamplingConfig, TrainConfig
@@ -135,8 +135,9 @@ class Studio:
 
     def default_timeline(self) -> str:
         """Id of the timeline changed last that fits the base model; a new empty one when there is none."""
-        usable = [summary.id for summary in self.timelines() if summary.usable]
-        return usable[0] if usable else self.new_timeline("My concepts")
+        usable = [summary for summary in self.timelines() if summary.usable]
+        usable.sort(key=lambda summary: bool(summary.comparison))  # what only a comparison made comes last
+        return usable[0].id if usable else self.new_timeline("My concepts")
 
     def timeline(self, timeline_id: str) -> TimelineView:
         """Cards in order and the redo shelf. Raises StoreError when there is no such timeline."""
@@ -208,12 +209,20 @@ class Studio:
             raise StoreError(
                 f"Job {job_id} is {job.record['state']}: only an interrupted learning can be resumed."
             )
-        request = job.request
         refuse_while_learning(self._board)
-        self._store.check(request["timeline_id"], self.base.id)
-        self.check_token(request["concept"]["token"], request["timeline_id"])
-        self._board.submit(job)
+        jobs = self._interrupted_with(job)
+        for each in jobs:
+            request = each.request
+            self._store.check(request["timeline_id"], self.base.id)
+            self.check_token(request["concept"]["token"], request["timeline_id"])
+        for each in jobs:
+            self._board.submit(each)
         return job_id
+
+    def _interrupted_with(self, job: Job) -> list[Job]:
+        """The job, and all that were interrupted of the comparison it belongs to, first asked for first."""
+        parts = comparison_jobs(self._board, job.request.get("comparison", "")) or [job]
+        return [each for each in parts if each.record["state"] == "interrupted"]
 
     def draw(self, timeline_id: str, prompt: str, settings: SamplingConfig, as_of: int | None = None) -> str:
         """Queue pictures of ``prompt`` and return the job's id.
@@ -267,7 +276,9 @@ class Studio:
 
         An interrupted learn job is given up for good (its pictures and checkpoint are deleted).
         """
-        self._board.stop(job_id, keep)
+        job = self._board.find(job_id)
+        for each in self._interrupted_with(job) if job.record["state"] == "interrupted" else [job]:
+            self._board.stop(each.id, keep)
 
     def wait(self, job_id: str, timeout: float | None = None) -> JobView:
         """Block until the job has ended (or ``timeout`` seconds passed) and return its view."""

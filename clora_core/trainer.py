@@ -16,14 +16,15 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from math import cos, inf, isfinite, pi
+from inspect import GEN_CLOSED, getgeneratorstate
+from math import inf, isfinite
 from types import TracebackType
 from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from clora_core.concepts import (
     Concept,
@@ -38,11 +39,13 @@ from clora_core.dataset import LatentDataset, encode_views, generator_for, make_
 from clora_core.errors import SettingsError, TrainingError
 from clora_core.losses import diffusion_loss, diffusion_target, shifted_timesteps
 from clora_core.methods import Method, method_named
+from clora_core.optimizer import learning_rate_scale, make_optimizer
 from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.precision import make_accelerator, resolved_precision
 from clora_core.sampling import generate
 from clora_core.settings import SamplingConfig
 
+DRAWN_AT_ONCE = 16  # pictures that a method has the model draw to learn from
 ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
 LIBRARIES = ("torch", "diffusers", "transformers", "accelerate")
 
@@ -78,13 +81,14 @@ def train_concept(
     config: TrainConfig,
     resume: TrainState | None = None,
     sampling: SamplingConfig | None = None,
+    on_draw: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Training:
     """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
 
     pipe: a Stable Diffusion pipeline (`pipeline.load_pipeline`).  resume: go on from a checkpoint made with
     the same concept, timeline and config.  sampling: how the model draws for methods that learn from its
-    own pictures.  clock: seconds since 1970, for the date of the learned concept.
+    own pictures; on_draw is called after each of its steps, and what it raises ends the learning.  clock: seconds since 1970, for the date of the learned concept.
 
     Raises at once PictureError, ConceptError (token taken), SettingsError (resolution, method, precision);
     while stepping TrainingError at the first number that is not finite, before it reaches the parameters.
@@ -103,7 +107,7 @@ def train_concept(
         concept = replace(concept, template=concept.template.format(f"{{}} {config.object_word.strip()}"))
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
-    return Training(pipe, concept, timeline, method, images, resume, drawing, clock)
+    return Training(pipe, concept, timeline, method, images, resume, drawing, on_draw, clock)
 
 
 def _check_resolution(pipe: Any, config: TrainConfig) -> None:
@@ -127,9 +131,10 @@ class Training(Iterator[TrainStep]):
         images: list[Image.Image],
         resume: TrainState | None,
         sampling: SamplingConfig,
+        on_draw: Callable[[int, int], None] | None,
         clock: Callable[[], float],
     ) -> None:
-        self._sampling = sampling
+        self._sampling, self._on_draw = sampling, on_draw
         self._noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
         self._pipe, self._concept, self._timeline = pipe, concept, timeline
         self._method, self._config, self._images, self._clock = method, method.config, images, clock
@@ -190,8 +195,12 @@ class Training(Iterator[TrainStep]):
         self._drawn = encode_views(self._pipe, views) if views else None
 
     def _draw(self, timeline: Timeline, prompt: str, count: int) -> list[Image.Image]:
-        settings = self._sampling.updated({"pictures": count, "seed": self._config.seed})
-        return generate(self._pipe, timeline, prompt, settings)
+        images: list[Image.Image] = []
+        for first in range(0, count, DRAWN_AT_ONCE):
+            seed = (self._config.seed + first) % 2**32
+            now = {"pictures": min(DRAWN_AT_ONCE, count - first), "seed": seed}
+            images += generate(self._pipe, timeline, prompt, self._sampling.updated(now), self._on_draw)
+        return images
 
     def _step_loss(self, step: int) -> Tensor:
         assert self._dataset
@@ -223,7 +232,7 @@ class Training(Iterator[TrainStep]):
             group["lr"] = group["initial_lr"] * scale
         self._optimizer.step()
         self._optimizer.zero_grad()
-        return grad_norm
+        return grad_norm if isfinite(grad_norm) else 0.0  # a step that the scaler skipped
 
     def _demand_finite(self, step: int, value: float) -> None:
         if not isfinite(value):
@@ -246,7 +255,7 @@ class Training(Iterator[TrainStep]):
             factors=self._method.weights.factors(),
             deltas=self._method.weights.deltas(),
             token_embedding=self._method.token.value(),
-            memory=self._memory,
+            memory=self._memory or self._memory_so_far(),
             curve=tuple(self._curve),
             config=self._config,
             picture_count=len(self._images),
@@ -255,6 +264,12 @@ class Training(Iterator[TrainStep]):
             versions={library: version(library) for library in LIBRARIES},
             id=concept_id(position, concept.name),
         )
+
+    def _memory_so_far(self) -> dict[str, Tensor]:
+        if getgeneratorstate(self._loop) == GEN_CLOSED:
+            return {}
+        self._install()  # a picture may have been drawn since, and the token must be known
+        return self._method.memory_so_far(self._pipe)
 
     def finish(self) -> LearnedConcept:
         """End here, early or after the last step, and return the learned concept; the pipe is left clean.
@@ -325,20 +340,3 @@ def draw_noise(
     u = torch.rand(x0.shape[0], generator=generator)
     t = shifted_timesteps(u, noise_scheduler.config.num_train_timesteps, shift)
     return noise.to(x0.device), t.to(x0.device)
-
-
-def learning_rate_scale(config: TrainConfig, step: int) -> float:
-    """The factor on both learning rates at a 1-based step: 1, or (1 + cos(pi (step - 1) / steps)) / 2."""
-    if config.learning_rate_schedule == "constant":
-        return 1.0
-    return (1.0 + cos(pi * (step - 1) / config.steps)) / 2.0
-
-
-def make_optimizer(parameters: list[nn.Parameter], method: Method) -> torch.optim.AdamW:
-    """AdamW, with its own learning rate and no weight decay for the token, which stands last in the list."""
-    config, (*weights, token) = method.config, parameters
-    groups = [
-        {"params": weights, "initial_lr": config.learning_rate, "weight_decay": config.weight_decay},
-        {"params": [token], "initial_lr": config.token_learning_rate, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)

@@ -53,6 +53,7 @@ class TimelineSummary:
     concepts: int
     updated: str
     usable: bool = True
+    comparison: str = ""  # the comparison it was learned for
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,15 @@ class Verdict:
     seed, prompt and settings, as a share of the full range: 0 = equal, 1 = black against white.
 
     Attributes:
-        differs_from_base: the new concept's picture with its weights against without them.
+        differs_from_base: the new concept's picture with its weights against without them; None where the
+            method trains no weights.
         likeness: mean feature cosine to the concept's own pictures; None when no feature network
             is at hand.
         older_changed: (token, difference) for every older concept, before against after.
         finite: every learned number is finite.
     """
 
-    differs_from_base: float
+    differs_from_base: float | None
     likeness: float | None = None
     older_changed: tuple[tuple[str, float], ...] = ()
     finite: bool = True
@@ -81,12 +83,7 @@ class Verdict:
             return (
                 "The learned weights are not finite, so this concept cannot be used. Lower the learning rate."
             )
-        learned = f"With it the same seed draws a picture that differs by {self.differs_from_base:.1%}."
-        if self.differs_from_base < HARDLY:
-            learned = (
-                f"The picture hardly differs from before ({self.differs_from_base:.1%}): it may not have "
-                "been learned. Try more steps or a higher learning rate."
-            )
+        learned = self._learned()
         if not self.older_changed:
             return learned
         token, most = max(self.older_changed, key=lambda pair: pair[1])
@@ -99,6 +96,16 @@ class Verdict:
                 "it in the timeline; undo and learn again with a larger penalty weight if it is lost."
             )
         return f"{learned} {older}"
+
+    def _learned(self) -> str:
+        if self.differs_from_base is None:
+            return "Only its token was learned, no weight changed."
+        if self.differs_from_base < HARDLY:
+            return (
+                f"The picture hardly differs from before ({self.differs_from_base:.1%}): it may not have "
+                "been learned. Try more steps or a higher learning rate."
+            )
+        return f"With it the same seed draws a picture that differs by {self.differs_from_base:.1%}."
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain JSON values."""

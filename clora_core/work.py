@@ -14,10 +14,9 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
 
+from clora_core.checkpoints import read_checkpoint, save_checkpoint
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
-from clora_core.disk import read_json, write_json
 from clora_core.errors import Cancelled, StudioError, TrainingError
 from clora_core.job_folder import Interrupted, Job
 from clora_core.methods import method_named
@@ -26,7 +25,7 @@ from clora_core.pipeline import BaseModel, sampler_name
 from clora_core.sampling import generate, picture_info, save_picture
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.store import ConceptStore
-from clora_core.trainer import Training, TrainState, train_concept
+from clora_core.trainer import Training, train_concept
 from clora_core.views import Preview, Verdict
 
 CARD_STEPS = 12  # sampling steps of a card picture: as many as are drawn again after every concept
@@ -34,6 +33,7 @@ PREVIEW_STEPS = 8
 PREVIEW_SHARE = 0.13  # of the time, at most
 FIRST_PREVIEW_SECONDS = 3.0
 CHECKPOINT_SECONDS = 20.0
+CHECKPOINT_SHARE = 0.05  # of the time, at most
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,18 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
     job.update(phase="preparing the pictures", total=config.steps, step=0)
     resume = read_checkpoint(job)
     job.forget_steps_after(resume.step if resume else 0)
-    with train_concept(model.pipe, concept, timeline, config, resume, model.base.sampling) as training:
+
+    def on_draw(done: int, total: int) -> None:
+        job.update(phase=f"drawing pictures to learn along, step {done} of {total}")
+        job.check()
+
+    sampling = model.base.sampling
+    with train_concept(model.pipe, concept, timeline, config, resume, sampling, on_draw) as training:
         _Progress(model, job, timeline, config, serve).run(training)
         if not job.record["step"]:
             raise Cancelled("Stopped before the first step; there is nothing to keep.")
         learned = replace(training.finish(), id=store.next_id(timeline.id, concept.name))
+    del training  # its copies and moments: whole-model methods need the room
     verdict, drawn = check_learned(model, job, store, timeline, learned)
     keep = concept.pictures if request["keep_pictures"] else ()
     stored = store.append(timeline, learned, drawn, verdict, keep)
@@ -165,8 +172,10 @@ class _Progress:
         if time.monotonic() >= self._preview_due and step.step < step.total:
             self._preview(training, step.step)
         if time.monotonic() >= self._checkpoint_due:
+            began = time.monotonic()
             save_checkpoint(self._job, training.state())
-            self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
+            spent = time.monotonic() - began
+            self._checkpoint_due = time.monotonic() + max(CHECKPOINT_SECONDS, spent / CHECKPOINT_SHARE)
         self._check_wish(training)
 
     def _preview(self, training: Training, step: int) -> None:
@@ -201,30 +210,6 @@ class _Progress:
             raise Cancelled("Stopped.")
 
 
-# ------------------------------------------------------------------------------------ checkpoints
-
-
-def save_checkpoint(job: Job, state: TrainState) -> None:
-    """Save what ``read_checkpoint`` goes on from; checkpoint.json replaced last is the commit."""
-    folder = job.folder / "checkpoint"
-    folder.mkdir(exist_ok=True)
-    weights = folder / f"state-{state.step:06d}.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, weights)
-    write_json(folder / "checkpoint.json", {**state.to_json(), "weights": weights.name})
-    for old in folder.glob("state-*.safetensors"):
-        if old != weights:
-            old.unlink()
-
-
-def read_checkpoint(job: Job) -> TrainState | None:
-    """The last checkpoint of a job; None when there is none."""
-    folder = job.folder / "checkpoint"
-    if not (folder / "checkpoint.json").exists():
-        return None
-    values = read_json(folder / "checkpoint.json")
-    return TrainState.from_json(values, load_file(folder / values.pop("weights")))
-
-
 # ---------------------------------------------------------------------------------------- checking
 
 
@@ -253,9 +238,10 @@ def check_learned(
 
     job.update(phase="checking what was learned")
     drawn[learned.id] = draw_card(after, learned, learned.id)
-    differs = difference(
-        drawn[learned.id], draw_card(before.then(_without_weights(learned, before)), learned, "base")
-    )
+    differs = None
+    if learned.factors or learned.deltas:
+        without = draw_card(before.then(_without_weights(learned, before)), learned, "base")
+        differs = difference(drawn[learned.id], without)
     earlier = store.drawn(before.id, before.concepts[-1].id) if before.concepts else {}
     changed = []
     for number, concept in enumerate(before.concepts, 1):
@@ -275,7 +261,8 @@ def _without_weights(learned: LearnedConcept, before: Timeline) -> LearnedConcep
         last = before.concepts[-1]
         return replace(learned, factors=last.factors, deltas=last.deltas)
     factors = {layer: (a, torch.zeros_like(b)) for layer, (a, b) in learned.factors.items()}
-    return replace(learned, factors=factors, deltas={})
+    deltas = {name: torch.zeros_like(delta) for name, delta in learned.deltas.items()}
+    return replace(learned, factors=factors, deltas=deltas)
 
 
 def _check_close(job: Job) -> None:

@@ -94,7 +94,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> AddTab:
     """Lay the tab out and wire what happens inside it."""
     with gr.Row(equal_height=False) as form_row:
         with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
-            form = _form(studio)
+            form = _form(studio, studio.timeline(timeline.value).method)
         with gr.Column(scale=3, min_width=300):
             coming = gr.HTML(elem_id="coming")
     with gr.Column(visible=False, elem_id="live") as live:
@@ -134,7 +134,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> AddTab:
     return AddTab([coming, form.samples], parts, seen, landed, try_it, another, changes)
 
 
-def _form(studio: Studio) -> Form:
+def _form(studio: Studio, method: str) -> Form:
     if studio.samples():
         gr.HTML(views.step("Try a sample person", "one click fills everything in"))
     samples = gr.HTML(elem_id="samples", js_on_load=SEND)
@@ -163,7 +163,7 @@ def _form(studio: Studio) -> Form:
             elem_id="keep-pictures",
             info="Not needed: C-LoRA learns without replaying old pictures.",
         )
-        settings = setting_inputs(studio.base.train)
+        settings = setting_inputs(studio.base.train_with({"method": method}))
     return Form(
         samples, drop, gr.State([]), checked, name, token, token_note, gr.State(""), start, keep, settings
     )
@@ -253,7 +253,7 @@ def _wire_name(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
 
 
 def _wire_method(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
-    """A timeline that has begun gives its method, and a method its own preset."""
+    """A timeline gives its method, and a method its own preset."""
     method, names = form.settings["method"], list(form.settings)
 
     def preset(chosen: str) -> list[Any]:
@@ -262,7 +262,7 @@ def _wire_method(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
 
     def on_timeline(timeline_id: str, chosen: str) -> list[Any]:
         view = studio.timeline(timeline_id)
-        return preset(view.method) if view.cards and view.method != chosen else [gr.skip()] * len(names)
+        return preset(view.method) if view.method != chosen else [gr.skip()] * len(names)
 
     fields = list(form.settings.values())
     method.input(told(preset), method, fields, **QUIET)

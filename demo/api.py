@@ -48,7 +48,7 @@ class Api:
             self.draw,
         ]
         for endpoint in endpoints:
-            gr.api(told(endpoint), api_name=endpoint.__name__, concurrency_limit=None)
+            gr.api(told(endpoint, html=False), api_name=endpoint.__name__, concurrency_limit=None)
 
     def _chosen(self, timeline_id: str) -> str:
         return timeline_id or self._studio.default_timeline()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +43,16 @@ def follow(studio: Studio, timeline_id: str, other: str = "", chosen: str = "") 
         compare_views.missing([name for name, _ in without]),
         gr.update(choices=without, value=without[0][1] if without else None, visible=bool(without)),
         gr.update(visible=bool(without)),
+        {},  # pictures given for another timeline are not for this one
+        "",
     ]
     no_file = gr.update(value=None, visible=False)  # the picture of it all is made anew
     if not ids:
         nothing = compare_views.nothing_to_compare(enough=len(mine.cards) > 1)
         return [choice, nothing, "", "", gr.update(visible=False), "", "", no_file, *asking]
     left, right = studio.comparisons.side(timeline_id), studio.comparisons.side(right_id)
+    if left.title == right.title:
+        left, right = (replace(side, title=side.timeline.name) for side in (left, right))
     tokens = [card.token for card in left.timeline.cards]
     chosen = chosen if chosen in tokens else tokens[0]
     place = tokens.index(chosen)
@@ -94,9 +98,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> CompareTab:
         with gr.Column(scale=3, min_width=340, variant="panel", elem_classes="cl-panel"):
             versus = gr.HTML(elem_id="versus", js_on_load=SEND)
         with gr.Column(scale=2, min_width=320, variant="panel", elem_classes="cl-panel"):
-            slider = gr.ImageSlider(
-                elem_id="compare-slider", show_download_button=False, show_fullscreen_button=False
-            )
+            slider = gr.ImageSlider(elem_id="compare-slider", buttons=[])
             measures = gr.HTML(elem_id="measures")
     maps = gr.HTML(elem_id="maps")
     chosen = gr.State("")
@@ -125,6 +127,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> CompareTab:
             )
             stop = gr.Button("Stop comparing", variant="stop", elem_id="compare-stop", min_width=160, scale=0)
     followers = [other, headline, versus, chosen, slider, measures, maps, download, note, whose, drop]
+    followers += [given, told_given]
     _wire_look(studio, timeline, (other, versus, chosen, save, download), followers)
     started = _wire_start(studio, timeline, (methods, given, drop, whose, told_given, start))
     stopped = stop.click(told(studio.comparisons.stop), None, None, **QUIET)

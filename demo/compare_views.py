@@ -41,16 +41,21 @@ def headline(left: Side, right: Side) -> str:
     """Which side forgot, in one sentence and two tiles."""
     better, worse = sorted((left, right), key=lambda side: side.mean_change)
     older = len(left.timeline.cards) - 1
-    if math.isclose(better.mean_change, worse.mean_change, abs_tol=0.002):
+    if math.isnan(left.mean_change) or math.isnan(right.mean_change):
+        words = "Pictures are missing on one side, so which one forgot cannot be told."
+    elif math.isclose(better.mean_change, worse.mean_change, abs_tol=0.002):
         words = (
             f"<b>{escape(left.title)}</b> and <b>{escape(right.title)}</b> changed the older pictures alike."
         )
     else:
-        words = f"<b>{escape(worse.title)} forgot more:</b> {_state(worse, older)}, against {_state(better, older)} under {escape(better.title)}."
+        words = (
+            f"<b>{escape(worse.title)} forgot more:</b> {_state(worse, older)}, pictures changed by "
+            f"{worse.mean_change:.0%}. Under {escape(better.title)}: {_state(better, older)}, {better.mean_change:.0%}."
+        )
     names = ", ".join(escape(card.name) for card in left.timeline.cards)
     return (
         f'<div class="cl-headline"><h2>{words}</h2><p class="cl-quiet">Learned one after the other: {names}. Same '
-        "pictures, same order, same seeds; only the method differs.</p></div>"
+        "pictures, same order, same seeds; each method with its own preset.</p></div>"
     )
 
 

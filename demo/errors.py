@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from functools import wraps
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -22,13 +23,13 @@ TITLES: tuple[tuple[type[StudioError], str], ...] = (
 )
 
 
-def as_notice(error: StudioError) -> gr.Error:
-    """The red notice for one of our errors."""
+def as_notice(error: StudioError, html: bool = True) -> gr.Error:
+    """The red notice for one of our errors. html: for the page, which would take <rex> for a tag."""
     title = next((title for kind, title in TITLES if isinstance(error, kind)), "That did not work")
-    return gr.Error(str(error), title=title, print_exception=False)
+    return gr.Error(escape(str(error)) if html else str(error), title=title, print_exception=False)
 
 
-def told(handler: Callable[..., Any]) -> Callable[..., Any]:
+def told(handler: Callable[..., Any], html: bool = True) -> Callable[..., Any]:
     """Wrap an event handler (plain or generator) so that our errors reach the user as a notice."""
     if inspect.isgeneratorfunction(handler):
 
@@ -37,7 +38,7 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 yield from handler(*args, **kwargs)
             except StudioError as error:
-                raise as_notice(error) from error
+                raise as_notice(error, html) from error
 
         return generator
 
@@ -46,6 +47,6 @@ def told(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args, **kwargs)
         except StudioError as error:
-            raise as_notice(error) from error
+            raise as_notice(error, html) from error
 
     return plain

@@ -110,7 +110,49 @@ def test_a_learning_that_is_out_of_place_is_refused(studio: Studio, learned: str
     wait_for_all(studio)
     latest = studio.job()
     assert latest is not None and latest.state == "failed" and "after 1 others" in latest.message
+    assert studio.default_timeline() == learned  # what a comparison made is not what one goes on with
     assert studio.timeline(other).cards == ()
+
+
+def test_siblings_were_taught_the_same(studio: Studio, learned: str) -> None:
+    other = studio.new_timeline("Other seed")
+    for sample in studio.samples()[:2]:
+        learn_sample(studio, other, sample, studio.base.train.updated({"seed": 5}), lambda view: None)
+    assert studio.comparisons.siblings(learned) == []
+    branch = studio.branch(learned, 2, "Copy")
+    assert [sibling.id for sibling in studio.comparisons.siblings(learned)] == [branch]
+
+
+def test_an_interrupted_comparison_goes_on_as_a_whole(
+    open_bench: Callable[[Path], Studio], studio: Studio, learned: str, tmp_path: Path
+) -> None:
+    (other,) = studio.comparisons.start(learned, ["sequential"])
+    studio.close()
+    again = open_bench(tmp_path / "home")
+    try:
+        job = again.job()
+        assert job is not None and job.resumable
+        again.resume(job.id)
+        wait_for_all(again)
+        assert len(again.timeline(other).cards) == 2
+        assert not list((tmp_path / "home" / "uploads").iterdir())
+    finally:
+        again.close()
+
+
+def test_giving_up_an_interrupted_comparison_deletes_its_pictures(
+    open_bench: Callable[[Path], Studio], studio: Studio, learned: str, tmp_path: Path
+) -> None:
+    studio.comparisons.start(learned, ["sequential", "routed"])
+    studio.close()
+    again = open_bench(tmp_path / "home")
+    try:
+        job = again.job()
+        assert job is not None and job.resumable and list((tmp_path / "home" / "uploads").iterdir())
+        again.stop(job.id)
+        assert not list((tmp_path / "home" / "uploads").iterdir())
+    finally:
+        again.close()
 
 
 def test_a_contact_sheet_has_a_place_for_every_picture(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_ablations_are_clora_with_one_setting_changed() -> None:
 
 
 def test_one_picture_a_person_is_refused() -> None:
-    with pytest.raises(SettingsError, match="at least 2"):
+    with pytest.raises(SettingsError, match="draw 2 to 64"):
         Plan(draws=1)
 
 

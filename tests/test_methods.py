@@ -9,14 +9,15 @@ import torch
 from conftest import base_digest, digest
 
 from clora_core.adapters import Installation, sum_of_deltas
-from clora_core.concepts import Concept, LearnedConcept
-from clora_core.errors import SettingsError
+from clora_core.concepts import Concept, LearnedConcept, Timeline
+from clora_core.errors import Cancelled, SettingsError
 from clora_core.methods import METHODS, method_named
 from clora_core.methods.custom_diffusion_merge import text_features
 from clora_core.methods.ewc import FISHER_BATCHES
+from clora_core.pipeline import load_pipeline
 from clora_core.sampling import generate
 from clora_core.settings import METHOD_NAMES, METHOD_SETTINGS, METHOD_TITLES
-from clora_core.trainer import train_concept
+from clora_core.trainer import DRAWN_AT_ONCE, train_concept
 
 EVERY = [method.name for method in METHODS]
 KV = ("to_k.weight", "to_v.weight")
@@ -240,9 +241,9 @@ def test_replay_draws_every_earlier_concept_and_learns_it_along(pipe, sequence, 
 
     asked = []
 
-    def spy(pipe, timeline, prompt, settings):
+    def spy(pipe, timeline, prompt, settings, on_step):
         asked.append((len(timeline.concepts), prompt, settings.pictures, settings.width))
-        return generate(pipe, timeline, prompt, settings)
+        return generate(pipe, timeline, prompt, settings, on_step)
 
     monkeypatch.setattr(trainer, "generate", spy)
     timeline = sequence("generative_replay", replay_pictures=3)
@@ -259,9 +260,9 @@ def test_prior_pictures_are_drawn_by_the_base_model(pipe, sequence, learn, monke
 
     asked = []
 
-    def spy(pipe, timeline, prompt, settings):
+    def spy(pipe, timeline, prompt, settings, on_step):
         asked.append((len(timeline.concepts), prompt, settings.pictures))
-        return generate(pipe, timeline, prompt, settings)
+        return generate(pipe, timeline, prompt, settings, on_step)
 
     monkeypatch.setattr(trainer, "generate", spy)
     prior = {"prior_pictures": 2, "prior_prompt": "a photo of a far man"}
@@ -281,3 +282,57 @@ def test_the_ablations_are_settings(pipe, pictures, config, empty) -> None:
     ids = pipe.tokenizer("photo", add_special_tokens=False).input_ids
     assert torch.allclose(start.token_embedding, table[ids].mean(0), atol=1e-6)
     assert start.template == "a photo of {} far"
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_every_method_goes_through_the_door_with_previews_and_checks(
+    open_bench, tmp_path, method, monkeypatch
+) -> None:
+    monkeypatch.setattr("clora_core.work.PREVIEW_SHARE", 1e9)  # after every step
+    studio = open_bench(tmp_path / "home")
+    try:
+        timeline_id = studio.new_timeline("People")
+        changes = {"method": method, "preview_every_seconds": 0.001, "steps": 4, "replay_pictures": 1}
+        for sample in studio.samples()[:2]:
+            concept = Concept(sample.name, sample.token, sample.pictures)
+            job_id = studio.learn(timeline_id, concept, studio.base.train_with(changes))
+            view = studio.wait(job_id, 120)
+            assert (view.state, view.resumable) == ("done", False), view.message
+        assert [p.is_new for p in view.previews].count(True) >= 2 and view.verdict
+        assert (view.verdict.differs_from_base is None) == (method == "textual_inversion")
+        cards = studio.timeline(timeline_id).cards
+        assert [card.token for card in cards] == [sample.token for sample in studio.samples()[:2]]
+        if method in ("routed", "textual_inversion"):
+            assert cards[0].changed == 0.0
+    finally:
+        studio.close()
+
+
+@pytest.mark.parametrize("method", ["custom_diffusion", "custom_diffusion_merge", "ewc", "dreambooth"])
+def test_whole_weights_learn_in_fp32_inside_a_bf16_model(tiny_folder, pictures, config, method) -> None:
+    pipe = load_pipeline(tiny_folder, "cpu", "bf16")
+    before = base_digest(pipe)
+    empty = Timeline("test", "Test", "", method)
+    concept = Concept("Rex", "<rex>", pictures)
+    with train_concept(pipe, concept, empty, config.updated({"method": method, "steps": 2})) as training:
+        assert all(torch.isfinite(torch.tensor(step.loss)) for step in training)
+        learned = training.finish()
+    assert any(delta.abs().max() > 0 for delta in learned.deltas.values())
+    assert base_digest(pipe) == before
+
+
+def test_more_pictures_can_be_drawn_to_learn_from_than_at_once(pipe, learn, empty) -> None:
+    assert learn("Rex", empty, steps=1, prior_pictures=DRAWN_AT_ONCE + 1).curve
+
+
+def test_drawing_pictures_to_learn_from_can_be_stopped(pipe, pictures, config, empty) -> None:
+    def stop(done: int, total: int) -> None:
+        raise Cancelled("Stopped.")
+
+    before = base_digest(pipe)
+    training = train_concept(
+        pipe, Concept("Rex", "<rex>", pictures), empty, config.updated({"prior_pictures": 2}), on_draw=stop
+    )
+    with pytest.raises(Cancelled), training:
+        next(training)
+    assert base_digest(pipe) == before

@@ -13,9 +13,11 @@ from conftest import base_digest, digest
 from clora_core.adapters import Installation, cross_attention_matrices
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainConfig
 from clora_core.errors import ConceptError, PictureError, SettingsError, TrainingError
+from clora_core.optimizer import learning_rate_scale
 from clora_core.pipeline import load_pipeline
+from clora_core.precision import resolved_precision
 from clora_core.sampling import generate
-from clora_core.trainer import TrainState, learning_rate_scale, resolved_precision, train_concept
+from clora_core.trainer import TrainState, train_concept
 
 
 @pytest.fixture

@@ -65,6 +65,10 @@ class Method:
         """What is added to the diffusion loss, with its weight: a scalar; nothing by default."""
         return torch.zeros((), device=self.token.vector.device)
 
+    def memory_so_far(self, pipe: Any) -> dict[str, Tensor]:
+        """What drawing needs of ``end_concept``'s tensors while learning goes on; none by default."""
+        return {}
+
     def end_concept(self, pipe: Any, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
         """Tensors the next concepts will need besides the weights; none by default."""
         return {}

@@ -35,18 +35,23 @@ class CustomDiffusionMerge(CustomDiffusion):
     continues = False
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
-        """As Custom Diffusion; remembers the prompt."""
+        """As Custom Diffusion; remembers the prompt, and G (D2, D2), which no learning changes."""
         self._concept = concept
+        self._gram = timeline.concepts[0].memory["gram"] if timeline.concepts else regular_gram(pipe)
         return super().begin_concept(pipe, concept, timeline)
 
     def end_concept(self, pipe: Any, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
         """C of this concept (s, D2) and G (D2, D2)."""
+        return self.memory_so_far(pipe)
+
+    def memory_so_far(self, pipe: Any) -> dict[str, Tensor]:
+        """C with the token as it is now, and G."""
         prompt = self._concept.template.format(self._concept.token)
         with torch.no_grad(), self.attached(pipe):
             features = text_features(pipe, [prompt])[0]  # (77, D2)
         ids = pipe.tokenizer(prompt).input_ids
         first = ids.index(pipe.tokenizer.convert_tokens_to_ids(self._concept.token))
-        return {"features": features[first : len(ids)].contiguous(), "gram": regular_gram(pipe)}
+        return {"features": features[first : len(ids)].contiguous(), "gram": self._gram}
 
     @staticmethod
     def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
