@@ -130,7 +130,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> CompareTab:
     followers += [given, told_given]
     _wire_look(studio, timeline, (other, versus, chosen, save, download), followers)
     started = _wire_start(studio, timeline, (methods, given, drop, whose, told_given, start))
-    stopped = stop.click(told(studio.comparisons.stop), None, None, **QUIET)
+    stopped = stop.click(told(lambda: studio.comparisons.stop()), None, None, **QUIET)
     return CompareTab(followers, progress, [started, stopped])
 
 
