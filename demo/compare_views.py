@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from clora_core.views import HARDLY
 from demo.views import count, duration, empty, forgetting_map, health_badge, image
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def headline(left: Side, right: Side) -> str:
     older = len(left.timeline.cards) - 1
     if math.isnan(left.mean_change) or math.isnan(right.mean_change):
         words = "Pictures are missing on one side, so which one forgot cannot be told."
+    elif worse.mean_change < HARDLY:
+        words = f"<b>Neither forgot:</b> under both, older pictures changed by less than {HARDLY:.0%}."
     elif math.isclose(better.mean_change, worse.mean_change, abs_tol=0.002):
         words = (
             f"<b>{escape(left.title)}</b> and <b>{escape(right.title)}</b> changed the older pictures alike."
