@@ -188,7 +188,8 @@ def train_unet(args: argparse.Namespace) -> None:
     vae = AutoencoderKL.from_pretrained((args.base or args.work) / "vae")
     vae.to(args.device, memory_format=torch.channels_last)
     latents = encode_pictures(args, vae)
-    vae.register_to_config(scaling_factor=float(1 / latents[:2000].astype(np.float32).std()))
+    scale = float(1 / latents[:2000].astype(np.float32).std())
+    vae.register_to_config(scaling_factor=scale, _name_or_path="")  # no path of this machine in what is saved
     tokenizer = base_tokenizer(args.base, args.work) if args.base else save_tokenizer(args.work / "tokenizer")
     model = nn.ModuleDict({"text_encoder": build_text_encoder(tokenizer), "unet": build_unet()})
     for name, part in model.items() if args.base else ():
