@@ -382,6 +382,22 @@ needs_the_model = pytest.mark.skipif(
 )
 
 
+@needs_the_model
+def test_compare_shows_the_shipped_example_at_once(browser: Browser, tmp_path: Path) -> None:
+    studio = Studio.open(tmp_path / "home")
+    with served(studio, tmp_path / "home", ASSETS) as url:
+        page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
+        page.goto(url)
+        expect(page.locator("#chips .cl-chip").first).to_be_visible(timeout=60_000)
+        open_tab(page, "Compare")
+        expect(page.locator("#versus thead")).to_contain_text("C-LoRA")
+        expect(page.locator("#versus thead")).to_contain_text("Sequential LoRA")
+        expect(page.locator("#compare-headline")).to_contain_text("Sequential LoRA forgot more")
+        expect(page.locator("#maps table")).to_have_count(2)
+        expect(page.locator("#measures tbody tr")).to_have_count(6)
+        page.close()
+
+
 @pytest.mark.slow
 @needs_the_model
 def test_two_people_taught_in_the_browser_and_the_first_is_drawn(
