@@ -25,7 +25,7 @@ HELD_OUT = ROOT / "tests" / "held_out"
 def test_the_embedded_model_is_small_and_safe() -> None:
     files = [path for path in BASE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 80e6
-    assert {path.suffix for path in files} <= {".json", ".txt", ".md", ".safetensors", ".png"}
+    assert {path.suffix for path in files} <= {".json", ".txt", ".md", ".safetensors", ".png", ".webp"}
 
 
 def test_the_embedded_model_loads_as_any_stable_diffusion_pipeline() -> None:
