@@ -20,9 +20,9 @@ UNFINISHED: tuple[JobState, ...] = ("queued", "running")
 
 Health = Literal["as good as new", "fading", "lost"]
 
-HARDLY = 0.01
+HARDLY = 0.025
 """Below this share of the full pixel range two pictures of the same seed look the same."""
-PLAINLY = 0.08
+PLAINLY = 0.12
 """From this share on, the change between two pictures of the same seed is plain to the eye."""
 
 

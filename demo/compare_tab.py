@@ -60,14 +60,13 @@ def follow(studio: Studio, timeline_id: str, other: str = "", chosen: str = "") 
         str(side.timeline.cards[place].now_picture) if side.timeline.cards[place].now_picture else None
         for side in (left, right)
     )
-    label = f"{left.timeline.cards[place].name} now: {left.title} | {right.title}"
     return [
         choice,
         compare_views.headline(left, right),
         compare_views.versus(left, right, chosen),
         chosen,
-        gr.update(value=pair, label=label, visible=True),
-        compare_views.measures(left, right),
+        gr.update(value=pair, visible=True),
+        compare_views.measures(left, right, left.timeline.cards[place].name),
         compare_views.maps(left, right),
         no_file,
         *asking,
@@ -98,7 +97,7 @@ def build(studio: Studio, timeline: gr.Dropdown) -> CompareTab:
         with gr.Column(scale=3, min_width=340, variant="panel", elem_classes="cl-panel"):
             versus = gr.HTML(elem_id="versus", js_on_load=SEND)
         with gr.Column(scale=2, min_width=320, variant="panel", elem_classes="cl-panel"):
-            slider = gr.ImageSlider(elem_id="compare-slider", buttons=[])
+            slider = gr.ImageSlider(elem_id="compare-slider", buttons=[], show_label=False)
             measures = gr.HTML(elem_id="measures")
     maps = gr.HTML(elem_id="maps")
     chosen = gr.State("")

@@ -70,11 +70,12 @@ def _state(side: Side, older: int) -> str:
 def versus(left: Side, right: Side, chosen: str) -> str:
     """Rows = concepts; for each method the picture as learned and the one of the same seed now."""
     heads = "".join(f'<th colspan="2" scope="colgroup">{escape(side.title)}</th>' for side in (left, right))
+    newest = len(left.timeline.cards)
     words = '<th scope="col">as learned</th><th scope="col">now, same seed</th>' * 2
     rows = "".join(
         f'<tr{" aria-selected=true" if one.token == chosen else ""}><th scope="row"><button type="button" class="cl-link" '
         f'data-act="pick" data-value="{escape(one.token)}" title="Look closer at {escape(one.name)}">{escape(one.name)}'
-        f"</button></th>{_pair(one)}{_pair(other)}</tr>"
+        f"</button></th>{_pair(one, newest)}{_pair(other, newest)}</tr>"
         for one, other in zip(left.timeline.cards, right.timeline.cards, strict=True)
     )
     return (
@@ -83,10 +84,11 @@ def versus(left: Side, right: Side, chosen: str) -> str:
     )
 
 
-def _pair(card: Card) -> str:
+def _pair(card: Card, newest: int) -> str:
+    badge = health_badge(card.changed) if card.index < newest else ""  # the newest cannot have faded yet
     return (
         f"<td>{image(card.learned_picture, f'{card.name} as learned')}</td>"
-        f"<td>{image(card.now_picture, f'{card.name} now')}{health_badge(card.changed)}</td>"
+        f"<td>{image(card.now_picture, f'{card.name} now')}{badge}</td>"
     )
 
 
@@ -99,8 +101,9 @@ def maps(left: Side, right: Side) -> str:
     return f'<div class="cl-maps">{parts}</div>'
 
 
-def measures(left: Side, right: Side) -> str:
-    """The figures of both sides, the better one marked."""
+def measures(left: Side, right: Side, name: str) -> str:
+    """What the slider above shows, then the figures of both sides, the better one marked."""
+    shown = f"{name} now: {left.title} on the left, {right.title} on the right. Pull the line."
     rows = []
     for words, figure, text, better in MEASURES:
         values = [figure(side) for side in (left, right)]
@@ -113,7 +116,7 @@ def measures(left: Side, right: Side) -> str:
         hint = f" <small>{better} is better</small>" if better else ""
         rows.append(f'<tr><th scope="row">{escape(words)}{hint}</th>{cells}</tr>')
     heads = "".join(f'<th scope="col">{escape(side.title)}</th>' for side in (left, right))
-    return f'<table class="cl-measures"><thead><tr><td></td>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<p class="cl-quiet">{escape(shown)}</p><table class="cl-measures"><thead><tr><td></td>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def progress(learned: int, total: int) -> str:
