@@ -413,8 +413,8 @@ def test_two_people_taught_in_the_browser_and_the_first_is_drawn(
 @pytest.mark.slow
 @needs_the_model
 @pytest.mark.xfail(
-    reason="the shipped weights were trained too briefly to draw one person apart from the others "
-    "(assets/base/MODEL_CARD.md); longer training comes next"
+    reason="a taught person comes out too little alike to be told from the nine others in one picture "
+    "(assets/base/MODEL_CARD.md, docs/preset.md)"
 )
 def test_the_first_is_drawn_as_herself(drawn_after_two: tuple[str, list[Path]]) -> None:
     from clora_core.features import EfficientNetLite0, unit_features
