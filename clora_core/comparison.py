@@ -1,6 +1,6 @@
 """The same concepts, in the same order, with the same seeds, under two methods.
 
-A comparison is two timelines, nothing more: *siblings* hold the same tokens in the same order. What each forgot is read
+A comparison is two timelines, nothing more: *siblings* were taught the same (``Comparisons.siblings``). What each forgot is read
 from the pictures that were drawn of every concept after every learning.
 """
 
@@ -20,7 +20,7 @@ from clora_core.concepts import Concept
 from clora_core.errors import SettingsError
 from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
-from clora_core.learning_queue import Part, comparison_jobs, queue_learning, refuse_while_learning
+from clora_core.learning_queue import Part, queue_learning, refuse_while_learning
 from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.pipeline import BaseModel
 from clora_core.settings import METHOD_TITLES
@@ -49,14 +49,16 @@ class Comparisons:
         """Other timelines of the same concepts: same base model, tokens, prompts, seeds and numbers of pictures, in the
         same order; last changed first; [] below two concepts."""
         own = self._store.view(timeline_id, self._base().id)
+        if not own.usable or len(own.cards) < 2:
+            return []
+        taught = _what_was_taught(own)
         return [
             summary
             for summary in self._store.summaries(self._base().id)
-            if own.usable
-            and summary.usable
+            if summary.usable
             and summary.id != timeline_id
-            and summary.concepts == len(own.cards) > 1
-            and _what_was_taught(self._store.view(summary.id)) == _what_was_taught(own)
+            and summary.concepts == len(own.cards)
+            and _what_was_taught(self._store.view(summary.id)) == taught
         ]
 
     def side(self, timeline_id: str) -> Side:
@@ -133,21 +135,19 @@ class Comparisons:
 
     def stop(self) -> None:
         """Stop the learning that runs for a comparison and drop what waits; what is learned stays."""
-        for job in self._unfinished():
-            self._board.stop(job.id, keep=False)
+        for job in self._asked():
+            if not job.finished:
+                self._board.stop(job.id, keep=False)
 
     def progress(self) -> tuple[int, int]:
         """(learned, all) of the concepts of the comparison that is running; (0, 0) when none is."""
-        left = self._unfinished()
-        if not left:
-            return 0, 0
-        jobs = comparison_jobs(self._board, left[0].request["comparison"])
-        return sum(job.finished for job in jobs), len(jobs)
+        asked = self._asked()
+        running = {job.request["comparison"] for job in asked if not job.finished}  # one at most
+        finished = [job.finished for job in asked if job.request["comparison"] in running]
+        return sum(finished), len(finished)
 
-    def _unfinished(self) -> list[Job]:
-        return [
-            job for job in self._board.jobs("learn") if not job.finished and job.request.get("comparison")
-        ]
+    def _asked(self) -> list[Job]:
+        return [job for job in self._board.jobs("learn") if job.request.get("comparison")]
 
     def picture(self, left: str, right: str) -> Path:
         """The whole comparison as one PNG, with both sides' settings inside (text chunk "comparison", JSON)."""

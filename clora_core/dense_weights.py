@@ -45,16 +45,17 @@ class DenseWeights:
         In a U-Net of another precision than theirs, autocast makes the two fit.
         """
         device, dtype = next(self._unet.parameters()).device.type, self._unet.dtype
-        places = [(self._unet.get_submodule(name.rpartition(".")[0]), name) for name in self.trained]
-        own = [getattr(module, name.rpartition(".")[2]) for module, name in places]
+        split = (name.rpartition(".") for name in self.trained)
+        places = [(self._unet.get_submodule(owner), leaf) for owner, _, leaf in split]
+        own = [getattr(module, leaf) for module, leaf in places]
         try:
-            for module, name in places:
-                setattr(module, name.rpartition(".")[2], self.trained[name])
+            for (module, leaf), copy in zip(places, self.trained.values(), strict=True):
+                setattr(module, leaf, copy)
             with torch.autocast(device, dtype, enabled=dtype != torch.float32):
                 yield
         finally:
-            for (module, name), parameter in zip(places, own, strict=True):
-                setattr(module, name.rpartition(".")[2], parameter)
+            for (module, leaf), parameter in zip(places, own, strict=True):
+                setattr(module, leaf, parameter)
 
 
 def last_deltas(concepts: Sequence[LearnedConcept], _: Any) -> dict[str, Tensor]:

@@ -71,7 +71,10 @@ def comparison_jobs(board: JobBoard, comparison: str) -> list[Job]:
 
 def refuse_while_learning(board: JobBoard, timeline_id: str | None = None) -> None:
     """Raise BusyError while a concept is being learned or waits for it; with a timeline, only in that one."""
-    for job in board.jobs("learn"):
-        if not job.finished and timeline_id in (None, job.request["timeline_id"]):
-            name = job.request["concept"]["name"]
-            raise BusyError(f"{name} is being learned. Wait until it is done, or stop it.")
+    busy = board.active("learn")
+    if timeline_id is not None:
+        unfinished = (job for job in board.jobs("learn") if not job.finished)
+        busy = next((job for job in unfinished if job.request["timeline_id"] == timeline_id), None)
+    if busy:
+        name = busy.request["concept"]["name"]
+        raise BusyError(f"{name} is being learned. Wait until it is done, or stop it.")
