@@ -43,6 +43,7 @@ GRID: Mapping[str, Sequence[float]] = MappingProxyType(
 )
 """What a sweep tries when nothing is given."""
 PENALTY_REPEATS = 20
+PENALTY_AT = (2, 20)  # concepts for whose learning the penalty is timed
 
 # ------------------------------------------------------------------------------------------- speed
 
@@ -72,6 +73,7 @@ def speed(open_studio: OpenStudio, say: Say) -> dict[str, Any]:
             studio.close()
         penalty_seconds = _penalty_seconds(base, device, Path(folder), timeline_id, sample)
     step_seconds = card.seconds / card.steps
+    shares = {number: own / (step_seconds + own) for number, own in penalty_seconds.items()}
     result = {
         "model": base.name,
         "cpus": os.cpu_count(),
@@ -80,7 +82,7 @@ def speed(open_studio: OpenStudio, say: Say) -> dict[str, Any]:
         "learn_seconds": round(view.seconds, 2),
         "learn_without_previews_seconds": round(card.seconds, 2),
         "picture_seconds": round(statistics.median(pictures), 2),
-        "penalty_share_of_a_step": round(penalty_seconds / (step_seconds + penalty_seconds), 4),
+        "penalty_share_of_a_step": {number: round(share, 4) for number, share in shares.items()},
         "train": base.train.to_json(),
         "sampling": base.sampling.to_json(),
     }
@@ -96,10 +98,10 @@ def speed(open_studio: OpenStudio, say: Say) -> dict[str, Any]:
                 ],
                 ["of that, the steps alone", f"{card.seconds:.1f} s ({step_seconds * 1000:.0f} ms a step)"],
                 [f"one picture, {base.sampling.steps} steps", f"{result['picture_seconds']:.2f} s"],
-                [
-                    "penalty, share of a step from the second concept on",
-                    f"{result['penalty_share_of_a_step']:.1%}",
-                ],
+                *(
+                    [f"penalty, share of a step of concept {number}", f"{share:.2%}"]
+                    for number, share in shares.items()
+                ),
             ],
         ),
     }
@@ -107,29 +109,36 @@ def speed(open_studio: OpenStudio, say: Say) -> dict[str, Any]:
 
 def _penalty_seconds(
     base: BaseModel, device: str | None, home: Path, timeline_id: str, sample: Sample
-) -> float:
-    """Median seconds of lambda * L_forget, forward and backward, for a second concept."""
+) -> dict[int, float]:
+    """Median seconds of lambda * L_forget, forward and backward, for each of ``PENALTY_AT``, by its number.
+
+    The concepts before it are the one that was learned, again and again. The numbers take turns, so that whatever
+    else the machine does slows them alike.
+    """
     import torch
 
     from clora_core.methods import method_named
     from clora_core.store import ConceptStore
 
     pipe = load_pipeline(base.path, device)
-    timeline = ConceptStore(home).load(timeline_id, base.id)
-    method, concept = (
-        method_named(base.train.method)(base.train),
-        Concept("second", "<second>", sample.pictures),
-    )
-    method.install(pipe, timeline, "", reserve=concept.token)
-    method.begin_concept(pipe, concept, timeline)
-    seconds = []
+    timeline, methods = ConceptStore(home).load(timeline_id, base.id), {}
+    for number in PENALTY_AT:
+        while (count := len(timeline.concepts) + 1) < number:
+            timeline = timeline.then(replace(timeline.concepts[0], token=f"<p{count}>", id=f"{count:03d}-p"))
+        method = method_named(base.train.method)(base.train)
+        concept = Concept("next", "<next>", sample.pictures)
+        method.install(pipe, timeline, "", reserve=concept.token)
+        method.begin_concept(pipe, concept, timeline)
+        methods[number] = method
+    seconds: dict[int, list[float]] = {number: [] for number in methods}
     for _ in range(PENALTY_REPEATS):
-        began = time.perf_counter()
-        method.penalty().backward()  # type: ignore[no-untyped-call]
-        if pipe.device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
+        for number, method in methods.items():
+            began = time.perf_counter()
+            method.penalty().backward()  # type: ignore[no-untyped-call]
+            if pipe.device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[number].append(time.perf_counter() - began)
+    return {number: statistics.median(own) for number, own in seconds.items()}
 
 
 # ------------------------------------------------------------------------------ sequence and sweep

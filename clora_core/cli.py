@@ -180,6 +180,8 @@ def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
     """One worker for each GPU, or one for the device that was asked for."""
     import torch
 
+    from clora_core.attributes import ATTRIBUTES_FILE
+    from clora_core.features import CLIP_MODEL, DINO_MODEL
     from clora_core.forgetting import Plan, cells_of, preset_of, run_cells
     from clora_core.forgetting_report import write_report
 
@@ -189,9 +191,20 @@ def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
         partial(Studio.open, model=chosen.model, device=device, precision=chosen.precision)
         for device in devices
     ]
-    base = preset_of(read_base(chosen.model or ASSETS / "base"))
-    settings = chosen_settings(chosen)
-    plan = Plan(chosen.people, chosen.draws, chosen.concepts, chosen.references, settings, base)
+    base, settings = read_base(chosen.model or ASSETS / "base"), chosen_settings(chosen)
+    judged = (
+        Path(base.path) / ATTRIBUTES_FILE
+    ).is_file()  # then EfficientNet-lite0 tells its drawn people apart, too
+    plan = Plan(
+        people=chosen.people,
+        draws=chosen.draws,
+        concepts=chosen.concepts,
+        references=chosen.references,
+        clip=chosen.clip or ("" if judged else CLIP_MODEL),
+        dino=chosen.dino or ("" if judged else DINO_MODEL),
+        settings=settings,
+        base=preset_of(base),
+    )
     cells = cells_of(chosen.methods, chosen.orders, chosen.seeds)
     lines = run_cells(openers, _say, chosen.out, cells, plan)
     return {"text": write_report(chosen.out, lines), "cells": lines}

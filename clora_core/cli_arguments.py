@@ -158,6 +158,13 @@ def _add_bench(commands: Any, common: _Parser) -> None:
                 metavar="METHOD",
                 help="what to compare (default: the main four)",
             )
+            for network, judges in (("clip", "prompts are followed"), ("dino", "concepts are alike")):
+                kind.add_argument(
+                    f"--{network}",
+                    metavar="PATH_OR_HUB_ID",
+                    help=f"{network.upper()} that says how well {judges} (default: on the embedded model its own "
+                    "networks, else the usual one from the Hub)",
+                )
             kind.add_argument("--orders", type=int, default=1, help="how many orders of the people")
             kind.add_argument("--seeds", type=int, default=1, help="how many seeds for each order")
         _add_settings(kind, TrainConfig, several=name == "sweep")

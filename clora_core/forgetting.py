@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
@@ -28,8 +29,10 @@ from clora_core.benchmark_arm import (
 )
 from clora_core.disk import append_line, read_lines
 from clora_core.errors import SettingsError, StudioError
+from clora_core.features import Clip, Dino, EfficientNetLite0
 from clora_core.forgetting_measures import (
     attributes_found,
+    clip_figures,
     costs,
     likeness_figures,
     peak_memory_mb,
@@ -92,6 +95,8 @@ class Plan:
     draws: int = 8
     concepts: Path | None = None
     references: Path | None = None
+    clip: str = ""  # folder or Hub id of CLIP; "" = the base model's own attribute classifiers judge prompts
+    dino: str = ""  # folder or Hub id of DINO; "" = likeness by EfficientNet-lite0
     settings: Mapping[str, Any] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)  # id and presets of the model, see `preset_of`
 
@@ -107,7 +112,8 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         folders = {name: str(getattr(self, name) or "") for name in ("concepts", "references")}
-        plain = {"people": self.people, "draws": self.draws, **folders}
+        networks = {name: getattr(self, name) for name in ("clip", "dino") if getattr(self, name)}
+        plain = {"people": self.people, "draws": self.draws, **folders, **networks}
         return {**plain, "settings": dict(self.settings), "base": dict(self.base)}
 
 
@@ -151,14 +157,15 @@ def run_cells(
             f"{out} holds results of another plan or model ({other[0]}). Choose another --out folder."
         )
     missing = [cell for cell in cells if cell.id not in done]
-    failed = []
+    failed, began = [], time.monotonic()
     for number, line in enumerate(_results(openers, say, out, missing, plan), 1):
         if isinstance(line, str):
             failed.append(line)
             continue
         append_line(out / "results.jsonl", line)
         done[line["cell"]] = line
-        say(f"{line['cell']} is done ({number} of {len(missing)})")
+        minutes = (time.monotonic() - began) / 60 / number * (len(missing) - number)
+        say(f"{line['cell']} is done ({number} of {len(missing)}, about {minutes:.0f} min left)")
     if failed:  # the others are done and kept
         raise SettingsError("; ".join(failed))
     return [done[cell.id] for cell in cells]
@@ -214,11 +221,15 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         config = studio.base.train_with({**plan.settings, **cell.settings})
         people = cell.ordered(samples)
         arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time)
-        asked = attributes_found(studio, say, home, arm)
+        if plan.clip:
+            asked = clip_figures(studio, say, home, arm, Clip(plan.clip, studio.device or "cpu"), references)
+        else:
+            asked = attributes_found(studio, say, home, arm)
         learned, base = studio.learned("arm"), studio.base
     finally:
         studio.close()
     say("measuring")
+    network = Dino(plan.dino, studio.device or "cpu") if plan.dino else EfficientNetLite0()
     return {
         "cell": cell.id,
         **asdict(cell),
@@ -229,8 +240,8 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         "tokens": [sample.token for sample in people],
         "train": config.to_json(),
         "versions": dict(learned[-1].versions),
-        **likeness_figures(people, arm, references),
-        "text_alignment": asked,
+        **likeness_figures(people, arm, references, network),
+        **asked,
         **costs(learned, base.path, config.method),
         "peak_memory_mb": peak_memory_mb(studio.device),
     }

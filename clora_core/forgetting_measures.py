@@ -13,7 +13,7 @@ from PIL import Image
 from clora_core import metrics
 from clora_core.benchmark_arm import Arm, Say, draw_prompt
 from clora_core.concepts import LearnedConcept
-from clora_core.features import Array, EfficientNetLite0, unit
+from clora_core.features import Array, Clip, Features, unit, unit_features
 from clora_core.studio import Studio
 from clora_core.views import Sample
 
@@ -26,50 +26,80 @@ ASKED = (
 """Attributes that the embedded model is asked for together with each person: its text alignment."""
 
 
-def attributes_found(studio: Studio, say: Say, home: Path, arm: Arm) -> float | None:
+PLACES = ("on the beach", "in the snow", "in front of a city skyline", "with a blue background")
+"""What other models are asked for together with each concept, for CLIP to look for."""
+
+
+def attributes_found(studio: Studio, say: Say, home: Path, arm: Arm) -> dict[str, float | None]:
     """Share of asked attributes found in pictures of every person at the end; None without a classifier."""
     from clora_core.attributes import ATTRIBUTES_FILE, AttributeNetwork, share_found
 
     weights = Path(studio.base.path) / ATTRIBUTES_FILE
     if not weights.is_file():
-        return None
-    pictures, asked = [], []
+        return {"text_alignment": None}
+    endings = [f"wearing {a['clothes']} clothes, {a['background']} background" for a in ASKED]
+    pictures, _ = _drawn_as_asked(studio, say, home, arm, endings)
+    found = AttributeNetwork.load(weights).classify(pictures)
+    return {"text_alignment": round(share_found(found, list(ASKED) * len(arm.cards)), 4)}
+
+
+def clip_figures(
+    studio: Studio, say: Say, home: Path, arm: Arm, clip: Clip, references: Mapping[str, Sequence[Path]]
+) -> dict[str, float]:
+    """CIDM's TA and IA, both 2.5 x cosine: pictures asked for in PLACES with their prompts less the token, and the
+    pictures at the end with the real ones."""
+    pictures, prompts = _drawn_as_asked(studio, say, home, arm, PLACES)
+    words = unit(clip.words(prompts))
+    end = len(arm.cards)
+    alike = [
+        metrics.cosine(_seen(clip, arm.drawn[card.name, end]), _seen(clip, references[card.name]))
+        for card in arm.cards
+    ]
+    return {
+        "text_alignment": metrics.text_alignment(unit(clip.raw(pictures)), words),
+        "clip_image_alignment": 2.5 * statistics.fmean(alike),
+    }
+
+
+def _seen(network: Features, paths: Sequence[Path]) -> Array:
+    return unit_features(network, [Image.open(path) for path in paths])
+
+
+def _drawn_as_asked(
+    studio: Studio, say: Say, home: Path, arm: Arm, endings: Sequence[str]
+) -> tuple[list[Image.Image], list[str]]:
+    """One picture of every concept at the end with each ending, concept by concept, and the prompts less the token."""
+    paths, prompts = [], []
     for card in arm.cards:
-        for number, wanted in enumerate(ASKED):
-            say(f"drawing {card.name} as asked ({number + 1} of {len(ASKED)})")
-            prompt = f"{card.prompt} wearing {wanted['clothes']} clothes, {wanted['background']} background"
-            name = f"{card.token[1:-1]}-asked-{number}"
-            pictures += draw_prompt(
-                studio, home / "drawn" / "asked", name, "arm", prompt, 1, as_of=len(arm.cards)
-            )
-            asked.append(wanted)
-    found = AttributeNetwork.load(weights).classify([Image.open(path) for path in pictures])
-    return round(share_found(found, asked), 4)
+        for number, ending in enumerate(endings):
+            say(f"drawing {card.name} as asked ({number + 1} of {len(endings)})")
+            name, prompt = f"{card.token[1:-1]}-asked-{number}", f"{card.prompt} {ending}"
+            paths += draw_prompt(studio, home / "drawn" / "asked", name, "arm", prompt, 1, len(arm.cards))
+            prompts.append(" ".join(prompt.replace(card.token, "").split()))
+    return [Image.open(path) for path in paths], prompts
 
 
 def likeness_figures(
-    people: Sequence[Sample], arm: Arm, references: Mapping[str, Sequence[Path]]
+    people: Sequence[Sample], arm: Arm, references: Mapping[str, Sequence[Path]], network: Features
 ) -> dict[str, Any]:
-    """Every figure of ``metrics`` for one cell; features of EfficientNet-lite0."""
-
-    network = EfficientNetLite0()
+    """Every figure of ``metrics`` for one cell, on the features of ``network``."""
+    names = [sample.name for sample in people]
 
     def raw(paths: Sequence[Path]) -> Array:
         return network.raw([Image.open(path) for path in paths])
 
-    real_raw = {sample.name: raw(references[sample.name]) for sample in people}
+    real_raw = {name: raw(references[name]) for name in names}
     real = {name: unit(rows) for name, rows in real_raw.items()}
-    end_raw = [raw(arm.drawn[sample.name, len(people)]) for sample in people]
-    end = [unit(rows) for rows in end_raw]
-    learned = [unit(raw(arm.drawn[sample.name, i])) for i, sample in enumerate(people, 1)]
+    drawn_raw = {key: raw(paths) for key, paths in arm.drawn.items()}
+    drawn = {key: unit(rows) for key, rows in drawn_raw.items()}
+    end_raw = [drawn_raw[name, len(people)] for name in names]
+    end = [drawn[name, len(people)] for name in names]
+    learned = [drawn[name, number] for number, name in enumerate(names, 1)]
     scores = {
-        (as_of - 1, j): metrics.cosine(unit(raw(paths)), real[people[j].name])
-        for j in range(len(people))
-        for (name, as_of), paths in arm.drawn.items()
-        if name == people[j].name
+        (as_of - 1, names.index(name)): metrics.cosine(rows, real[name])
+        for (name, as_of), rows in drawn.items()
     }
     matrix = metrics.result_matrix(scores, len(people))
-    names = [sample.name for sample in people]
     return {
         "features": network.name,
         "kernel": metrics.KERNEL,

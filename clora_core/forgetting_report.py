@@ -29,6 +29,7 @@ COLUMNS = (  # key, heading, digits, which is better
     ("kid_x1000", "KID", 0, "down"),
     ("nearest", "recognised", 2, "up"),
     ("text_alignment", "text alignment", 2, "up"),
+    ("clip_image_alignment", "CLIP image alignment", 3, "up"),
     ("trained_percent", "trained %", 2, ""),
     ("stored_percent", "stored %", 2, ""),
     ("seconds_a_concept", "s a concept", 0, ""),
@@ -49,16 +50,18 @@ def write_report(out: Path, lines: Lines) -> str:
     plot_pictures(out, lines, out / "pictures.png")
     first, arms = lines[0], by_arm(lines)
     orders, seeds = ({line[key] for line in lines} for key in ("order", "seed"))
+    columns = [column for column in COLUMNS if any(line.get(column[0]) is not None for line in lines)]
     text = "\n\n".join(
         [
             f"# What each method forgets: {first['plan']['people']} people, {first['model']}",
             f"{len(lines)} runs: {len(arms)} methods, {len(orders)} orders, {len(seeds)} seeds; means with 95 % intervals "
             f"(Student's t) over orders and seeds. Likeness is the mean cosine of {first['features']} features to held-out "
             f"pictures (real to real: {first['real_to_real']:.3f}). F_mmd, A_mmd: unbiased MMD x 1000, {first['kernel']}; "
-            "KID x 1000. Recognised: the person's mean feature is nearest to its own real pictures. Text alignment: share of "
-            "prompted clothes and backgrounds that the attribute classifiers find. Percentages are of the U-Net's parameters.",
+            "KID x 1000. Recognised: the person's mean feature is nearest to its own real pictures. "
+            f"{_judge(first['plan'])} Percentages are of the U-Net's parameters.",
             table(
-                ["method", *(head + ARROWS[better] for _, head, _, better in COLUMNS), "runs"], _rows(arms)
+                ["method", *(head + ARROWS[better] for _, head, _, better in columns), "runs"],
+                _rows(arms, columns),
             ),
             "![likeness of each concept over time](alignment.png)",
             "![forgetting against plasticity](tradeoff.png)",
@@ -67,6 +70,14 @@ def write_report(out: Path, lines: Lines) -> str:
     )
     write_text(out / "report.md", text + "\n")
     return text
+
+
+def _judge(plan: Mapping[str, Any]) -> str:
+    if plan.get("clip"):
+        return (
+            f"Text alignment and CLIP image alignment: 2.5 x cosine of {plan['clip']}, as CIDM reports them."
+        )
+    return "Text alignment: share of prompted clothes and backgrounds that the attribute classifiers find."
 
 
 def by_arm(lines: Lines) -> dict[str, list[Mapping[str, Any]]]:
@@ -79,16 +90,16 @@ def by_arm(lines: Lines) -> dict[str, list[Mapping[str, Any]]]:
 
 def interval(lines: Lines, key: str) -> tuple[float, float] | None:
     """Mean and half interval of a figure over the lines that have it; None when none has."""
-    values = [float(line[key]) for line in lines if line[key] is not None]
+    values = [float(line[key]) for line in lines if line.get(key) is not None]
     return mean_interval(values) if values else None
 
 
-def _rows(arms: Mapping[str, Lines]) -> list[list[str]]:
+def _rows(arms: Mapping[str, Lines], columns: Sequence[tuple[str, str, int, str]]) -> list[list[str]]:
     ranked = sorted(arms, key=lambda arm: -(interval(arms[arm], "alignment_end") or (0.0, 0.0))[0])
     return [
         [
             arm,
-            *(_cell(interval(arms[arm], key), digits) for key, _, digits, _ in COLUMNS),
+            *(_cell(interval(arms[arm], key), digits) for key, _, digits, _ in columns),
             str(len(arms[arm])),
         ]
         for arm in ranked

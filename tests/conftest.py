@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny_model import RESOLUTION, build_tiny_model
+from tiny_networks import build_tiny_clip, build_tiny_dino
 
 from clora_core.adapters import Installation
 from clora_core.concepts import Concept, LearnedConcept, SamplingConfig, Timeline, TrainConfig, token_for_name
@@ -26,6 +27,18 @@ from clora_core.trainer import train_concept
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model's folder; not to be written to."""
     return build_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny CLIP's folder, with the tiny model's tokenizer."""
+    return build_tiny_clip(tmp_path_factory.mktemp("clip"), load_pipeline(tiny_folder, "cpu").tokenizer)
+
+
+@pytest.fixture(scope="session")
+def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny DINO's folder."""
+    return build_tiny_dino(tmp_path_factory.mktemp("dino"))
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,18 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["cell"] == "clora-order0-seed0"
 
 
+def test_other_models_are_judged_by_clip_and_dino(
+    open_bench: Open, tmp_path: Path, clip_folder: str, dino_folder: str
+) -> None:
+    out, plan = tmp_path / "out", Plan(people=2, draws=2, clip=clip_folder, dino=dino_folder)
+    (line,) = run_cells([open_bench], lambda words: None, out, cells_of(["clora"], 1, 1), plan)
+    assert line["features"].startswith("DINO (")
+    assert 0.0 <= line["text_alignment"] <= 2.5 and -2.5 <= line["clip_image_alignment"] <= 2.5
+    pytest.importorskip("matplotlib")
+    report = forgetting_report.write_report(out, [line])
+    assert "CLIP image alignment" in report and clip_folder in report and "classifiers" not in report
+
+
 def _killed() -> None:
     raise KeyboardInterrupt
 

@@ -9,22 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import (
-    CLIPConfig,
-    CLIPImageProcessor,
-    CLIPModel,
-    CLIPProcessor,
-    CLIPTextConfig,
-    CLIPVisionConfig,
-    ViTConfig,
-    ViTImageProcessor,
-    ViTModel,
-)
+from transformers import CLIPModel, CLIPProcessor, ViTImageProcessor, ViTModel
 
 from clora_core import metrics
 from clora_core.errors import SettingsError
 from clora_core.features import Clip, Dino, EfficientNetLite0, unit, unit_features
-from clora_core.pipeline import load_pipeline
 
 
 def rows(seed: int, count: int, shift: float = 0.0, width: int = 12) -> np.ndarray:
@@ -104,23 +93,6 @@ def images() -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)) for _ in range(3)]
 
 
-@pytest.fixture(scope="module")
-def clip_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A random CLIP saved as a real one is, with the tiny model's tokenizer."""
-    torch.manual_seed(0)
-    tokenizer = load_pipeline(tiny_folder, "cpu").tokenizer
-    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    text = CLIPTextConfig(**shape, **ids, vocab_size=len(tokenizer), max_position_embeddings=24)
-    vision = CLIPVisionConfig(**shape, image_size=32, patch_size=16)
-    model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
-    folder = tmp_path_factory.mktemp("clip")
-    model.save_pretrained(folder)
-    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    CLIPProcessor(CLIPImageProcessor(**size), tokenizer).save_pretrained(folder)
-    return str(folder)
-
-
 def test_clip_gives_what_transformers_own_forward_gives(clip_folder, images) -> None:
     clip = Clip(clip_folder)
     assert clip.name.startswith("CLIP (")
@@ -134,16 +106,11 @@ def test_clip_gives_what_transformers_own_forward_gives(clip_folder, images) -> 
     assert np.allclose(pictures @ words.T, logits, atol=1e-5)
 
 
-def test_dino_gives_the_class_token(tmp_path: Path, images) -> None:
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    ViTModel(ViTConfig(**shape, image_size=32, patch_size=16)).save_pretrained(tmp_path)
-    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
-    dino = Dino(str(tmp_path))
-    pixels = ViTImageProcessor.from_pretrained(tmp_path)(images=images, return_tensors="pt")
+def test_dino_gives_the_class_token(dino_folder: str, images) -> None:
+    pixels = ViTImageProcessor.from_pretrained(dino_folder)(images=images, return_tensors="pt")
     with torch.no_grad():
-        expected = ViTModel.from_pretrained(tmp_path)(**pixels).last_hidden_state[:, 0].numpy()
-    assert np.allclose(dino.raw(images), expected, atol=1e-5)
+        expected = ViTModel.from_pretrained(dino_folder)(**pixels).last_hidden_state[:, 0].numpy()
+    assert np.allclose(Dino(dino_folder).raw(images), expected, atol=1e-5)
 
 
 def test_a_missing_network_is_named(tmp_path: Path) -> None:
