@@ -214,7 +214,11 @@ def cards(timeline: TimelineView, may_branch: bool = True) -> str:
             "Open Add concept, pick a sample person or drop your own pictures, "
             "and press Start. The first card appears here.",
         )
-    learned = "".join(_card(card, may_branch) for card in timeline.cards)
+    newest = len(timeline.cards)
+    learned = "".join(
+        _card(card, health_badge(card.changed) if card.index < newest else "", may_branch)
+        for card in timeline.cards
+    )
     shelf = ""
     if timeline.undone:
         ghosts = "".join(
@@ -294,7 +298,7 @@ def _heat(changed: float | None, card: Card, time: int) -> str:
     return f'<td class="{tone}" style="--heat:{share:.3f}">{changed:.1%}</td>'
 
 
-def _card(card: Card, may_branch: bool) -> str:
+def _card(card: Card, badge: str, may_branch: bool) -> str:
     name, token = escape(card.name), escape(card.token)
     branch = (
         f'<button type="button" class="cl-link" data-act="branch" data-value="{card.index}">Branch from here</button>'
@@ -304,10 +308,10 @@ def _card(card: Card, may_branch: bool) -> str:
     return (
         f'<article class="cl-card"><button type="button" class="cl-card-main" data-act="use" data-value="{token}" '
         f'aria-label="Draw {name} in the Playground" title="Draw {name} in the Playground">'
-        f'<span class="cl-card-title"><i>{card.index}</i><b>{name}</b><code>{token}</code>{health_badge(card.changed)}</span>'
+        f'<span class="cl-card-title"><i>{card.index}</i><b>{name}</b><code>{token}</code></span>'
         f'<span class="cl-pair"><span class="cl-shot">{image(card.learned_picture, f"{card.name} as learned")}'
         f'<small>as learned</small></span><span class="cl-shot">{image(card.now_picture, f"{card.name} now")}'
-        "<small>now, same seed</small></span></span></button>"
+        f"<small>now, same seed</small>{badge}</span></span></button>"
         f'<p class="cl-meta"><time datetime="{escape(card.created)}" title="{escape(card.created)}">'
         f"{escape(ago(card.created))}</time> &middot; took {duration(card.seconds)} &middot; "
         f"{count(card.picture_count, 'picture')}</p>"
