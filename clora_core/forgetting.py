@@ -221,6 +221,7 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         config = studio.base.train_with({**plan.settings, **cell.settings})
         people = cell.ordered(samples)
         arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time)
+        asked: Mapping[str, float | None]
         if plan.clip:
             asked = clip_figures(studio, say, home, arm, Clip(plan.clip, studio.device or "cpu"), references)
         else:

@@ -97,7 +97,7 @@ def _place(background: str, rng: random.Random) -> str:
 def caption(scene: Scene, rng: random.Random) -> str:
     """One caption of the scene, a function of the scene and the state of ``rng``."""
     two = len(scene.sitters) > 1
-    fine = rng.choice([0.0, 0.3, 0.7]) if not two else rng.choice([0.0, 0.0, 0.4])
+    fine = rng.choice([0.0, 0.5, 0.9]) if not two else rng.choice([0.0, 0.0, 0.4])
     keep = 0.85 if not two else 0.7
     opening = rng.choice(OPENINGS)
     if scene.words["style"]:

@@ -7,15 +7,16 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 TEXT_WIDTH = 256
 TOKENS = 77
-LATENT_CHANNELS = 4
+LATENT_CHANNELS = 12
+LATENT_SIDE = 16
 
 
 def build_vae() -> AutoencoderKL:
-    """Pictures (B, 3, 128, 128) to latents (B, 4, 32, 32) and back; convolutions only."""
+    """Pictures (B, 3, 128, 128) to latents (B, 12, 16, 16) and back; convolutions only."""
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(16, 32, 128),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 128, 192),
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         norm_num_groups=8,
@@ -43,17 +44,18 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def build_unet() -> UNet2DConditionModel:
-    """v-prediction on latents (B, 4, 32, 32), cross-attention at 16 x 16 and 8 x 8."""
+    """v-prediction on latents (B, 12, 16, 16), cross-attention at 16 x 16 and 8 x 8."""
     return UNet2DConditionModel(
-        sample_size=32,
+        sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
         mid_block_type="UNetMidBlock2DCrossAttn",
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(64, 192, 320),
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        block_out_channels=(192, 320),
         layers_per_block=1,
-        attention_head_dim=(1, 3, 5),  # diffusers means the number of heads: 64 channels each
+        time_embedding_dim=256,
+        attention_head_dim=(3, 5),  # diffusers means the number of heads: 64 channels each
         cross_attention_dim=TEXT_WIDTH,
         norm_num_groups=16,
         use_linear_projection=True,

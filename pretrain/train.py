@@ -29,7 +29,15 @@ from transformers import CLIPTokenizer
 from clora_core.losses import shifted_timesteps
 from pretrain.captions import caption
 from pretrain.corpus import Corpus
-from pretrain.model import build_scheduler, build_text_encoder, build_unet, build_vae
+from pretrain.model import (
+    LATENT_CHANNELS,
+    LATENT_SIDE,
+    build_scheduler,
+    build_text_encoder,
+    build_unet,
+    build_vae,
+)
+from pretrain.optimiser import MuonAdamW
 from pretrain.tokenizer import save_tokenizer
 
 
@@ -52,18 +60,15 @@ def learning_rate(step: int, total: int, peak: float, warm_up: int = 150, fall: 
 class Checkpoint:
     """Model, EMA and optimiser of one stage on disk: ``<stage>.safetensors`` and ``<stage>.json``, written atomically."""
 
-    def __init__(
-        self, folder: Path, stage: str, model: nn.Module, optimiser: torch.optim.Optimizer, ema: EMAModel
-    ):
+    def __init__(self, folder: Path, stage: str, model: nn.Module, optimiser: MuonAdamW, ema: EMAModel):
         self.path = folder / f"{stage}.safetensors"
         self.model, self.optimiser, self.ema = model, optimiser, ema
-        self.parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
     def save(self, step: int) -> None:
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"ema.{index}": tensor for index, tensor in enumerate(self.ema.shadow_params)}
-        for index, parameter in enumerate(self.parameters):
-            for key, value in self.optimiser.state[parameter].items():
+        for index, parameter in enumerate(self.optimiser.parameters):
+            for key, value in self.optimiser.state_of(parameter).items():
                 tensors[f"optimiser.{index}.{key}"] = value
         partial = self.path.with_suffix(".partial")
         copies = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
@@ -82,8 +87,9 @@ class Checkpoint:
         for name, value in tensors.items():
             if name.startswith("optimiser."):
                 _, number, key = name.split(".")
-                parameter = self.parameters[int(number)]
-                self.optimiser.state[parameter][key] = value if key == "step" else value.to(parameter.device)
+                parameter = self.optimiser.parameters[int(number)]
+                state = self.optimiser.state_of(parameter)
+                state[key] = value if key == "step" else value.to(parameter.device)
         with safe_open(self.path, "pt") as file:
             self.ema.optimization_step = step = int(file.metadata()["step"])
         return step
@@ -93,7 +99,7 @@ def vae_loss(picture: Tensor, decoded: Tensor, kl: Tensor) -> Tensor:
     """L1 + L1 of the gradients (crisp lines) + a light KL. picture, decoded: (B, 3, H, W); kl: (B,) summed over latents."""
     difference = decoded - picture
     lines = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
-    latents = picture[0, 0].numel() / 16 * 4
+    latents = LATENT_CHANNELS * LATENT_SIDE**2
     return difference.abs().mean() + 0.5 * lines + 1e-4 * kl.mean() / latents
 
 
@@ -102,18 +108,19 @@ def train_vae(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     pictures = np.load(args.corpus / "pictures.npy", mmap_mode="r")
     alone = args.stage == "decoder"
-    vae = AutoencoderKL.from_pretrained(args.work / "vae") if alone else build_vae()
+    start_from = args.work / "vae" if alone else args.base and args.base / "vae"
+    vae = AutoencoderKL.from_pretrained(start_from) if start_from else build_vae()
     vae.to(args.device, memory_format=torch.channels_last)
     for part in (vae.encoder, vae.quant_conv) if alone else ():
         part.requires_grad_(False)
     parameters = [parameter for parameter in vae.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=args.rate, weight_decay=1e-4, betas=(0.9, 0.99))
+    optimiser = MuonAdamW(vae, args.rate)
     ema = EMAModel(parameters, decay=0.998, use_ema_warmup=True, power=0.75)
     checkpoint = Checkpoint(args.work, args.stage, vae, optimiser, ema)
     start, total = checkpoint.load(), args.samples // args.batch
     seconds, losses = time.time(), []
     for step in range(start + 1, total + 1):
-        optimiser.param_groups[0]["lr"] = learning_rate(step, total, args.rate)
+        optimiser.set_rate(learning_rate(step, total, args.rate))
         x = to_tensor(
             pictures[np.sort(batch_indices(args.seed, step, args.batch, len(pictures)))], args.device
         )
@@ -124,7 +131,6 @@ def train_vae(args: argparse.Namespace) -> None:
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
         ema.step(parameters)
         losses.append(F.mse_loss(decoded.detach().float(), x).item())
         if step % 50 == 0:
@@ -143,12 +149,12 @@ def train_vae(args: argparse.Namespace) -> None:
 
 
 def encode_pictures(args: argparse.Namespace, vae: AutoencoderKL) -> np.ndarray:
-    """The latents (N, 4, 32, 32) float16 of the first ``args.pictures`` pictures, encoded once and kept on disk."""
+    """The latents (N, C, h, w) float16 of the first ``args.pictures`` pictures, encoded once and kept on disk."""
     path = args.work / "latents.npy"
     if path.exists():
         return np.load(path, mmap_mode="r")
     pictures = np.load(args.corpus / "pictures.npy", mmap_mode="r")[: args.pictures]
-    latents = np.empty((len(pictures), 4, 32, 32), np.float16)
+    latents = np.empty((len(pictures), LATENT_CHANNELS, LATENT_SIDE, LATENT_SIDE), np.float16)
     for first in tqdm(range(0, len(pictures), 32), desc="latents", mininterval=10):
         x = to_tensor(pictures[first : first + 32], args.device)
         with torch.no_grad(), torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
@@ -159,10 +165,30 @@ def encode_pictures(args: argparse.Namespace, vae: AutoencoderKL) -> np.ndarray:
     return latents
 
 
+def face_weight(device: str) -> Tensor:
+    """(1, 1, h, w) of mean 1: the middle, where eyes, nose and mouth of a portrait are, counts three times the rest."""
+    weight = torch.ones(1, 1, LATENT_SIDE, LATENT_SIDE, device=device)
+    quarter = LATENT_SIDE // 4
+    weight[..., quarter:-quarter, quarter:-quarter] = 3.0
+    return weight / weight.mean()
+
+
+def pictures_to_learn(corpus: Corpus, count: int, names: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices below ``count`` of the pictures that show nobody named, and of those whose names are among the first ``names``."""
+    known = set(corpus.names[:names])
+    plain: list[int] = []
+    named: list[int] = []
+    for index in tqdm(range(count), desc="who is in them", mininterval=10):
+        shown = {sitter.name for sitter in corpus[index].sitters} - {None}
+        if shown <= known:
+            (named if shown else plain).append(index)
+    return np.array(plain), np.array(named)
+
+
 def unet_loss(
     model: nn.ModuleDict, scheduler: DDPMScheduler, latents: Tensor, ids: Tensor, shift: float
 ) -> Tensor:
-    """Mean squared error of the v-prediction. latents: (B, 4, 32, 32) of unit variance; ids: (B, 77).
+    """Mean squared error of the v-prediction. latents: (B, C, h, w) of unit variance; ids: (B, 77).
 
     What the caption decides (colours, layout, how many people) is decided above t = 700 of 1000: below it, the right
     caption lowers this model's loss by less than 5 %, above 900 by a quarter. Hence the shift to noisy timesteps.
@@ -172,7 +198,8 @@ def unet_loss(
     t = shifted_timesteps(u, scheduler.config.num_train_timesteps, shift)
     text = model["text_encoder"](ids).last_hidden_state
     predicted = model["unet"](scheduler.add_noise(latents, noise, t), t, text).sample
-    return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, t))
+    error = (predicted.float() - scheduler.get_velocity(latents, noise, t)).square()
+    return (error * face_weight(latents.device)).mean()
 
 
 def base_tokenizer(base: Path, work: Path) -> CLIPTokenizer:
@@ -194,19 +221,27 @@ def train_unet(args: argparse.Namespace) -> None:
     model = nn.ModuleDict({"text_encoder": build_text_encoder(tokenizer), "unet": build_unet()})
     for name, part in model.items() if args.base else ():
         part.load_state_dict(type(part).from_pretrained(args.base / name).state_dict())
-    model.to(args.device).train()
+    model.to(args.device, memory_format=torch.channels_last).train()
     if args.device == "cpu":
         model["unet"].set_attn_processor(AttnProcessor())  # flash attention's backward is slower on a CPU
-    optimiser = torch.optim.AdamW(model.parameters(), args.rate, (0.9, 0.98), weight_decay=0.01, fused=True)
+    optimiser = MuonAdamW(model, args.rate)
     ema = EMAModel(model.parameters(), decay=0.994, use_ema_warmup=True, power=0.75)  # stepped every 4th step
     checkpoint = Checkpoint(args.work, "unet", model, optimiser, ema)
     scheduler, corpus = DDPMScheduler.from_config(build_scheduler().config), Corpus("train")
+    plain, named = pictures_to_learn(corpus, len(latents), args.names)
     start, total = checkpoint.load(), args.samples // args.batch
     seconds, losses = time.time(), []
     for step in range(start + 1, total + 1):
         torch.manual_seed(args.seed * 1_000_003 + step)
-        optimiser.param_groups[0]["lr"] = learning_rate(step, total, args.rate)
-        chosen, rng = batch_indices(args.seed + 1, step, args.batch, len(latents)), random.Random(step)
+        optimiser.set_rate(learning_rate(step, total, args.rate))
+        half = args.batch // 2
+        chosen = np.concatenate(
+            [
+                part[batch_indices(args.seed + number, step, half, len(part))]
+                for number, part in enumerate((plain, named), 1)
+            ]
+        )
+        rng = random.Random(step)
         texts = ["" if rng.random() < 0.1 else caption(corpus[int(index)], rng) for index in chosen]
         ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(
             args.device
@@ -217,7 +252,6 @@ def train_unet(args: argparse.Namespace) -> None:
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
         if step % 4 == 0:
             ema.step(model.parameters())
         losses.append(loss.item())
@@ -258,22 +292,28 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and results")
     parser.add_argument(
-        "--base", type=Path, help="U-Net stage: a finished model to go on from, instead of from scratch"
+        "--base", type=Path, help="a model of the same shapes to go on from, instead of from scratch"
     )
     parser.add_argument("--samples", type=int, help="pictures to see in all")
     parser.add_argument(
         "--pictures", type=int, default=60_000, help="how many pictures of the corpus the U-Net uses"
     )
+    parser.add_argument(
+        "--names",
+        type=int,
+        default=300,
+        help="U-Net stage: how many of the named people it is shown",
+    )
     parser.add_argument("--batch", type=int)
     parser.add_argument("--rate", type=float, help="peak learning rate")
-    parser.add_argument("--shift", type=float, default=3.0, help="of the U-Net's timesteps; 1 = all alike")
+    parser.add_argument("--shift", type=float, default=2.0, help="of the U-Net's timesteps; 1 = all alike")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--save-every", type=int, default=400, help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    defaults = {"vae": (26_000, 8, 2e-3), "decoder": (16_000, 8, 1e-3), "unet": (160_000, 32, 8e-4)}[
+    defaults = {"vae": (24_000, 8, 2e-3), "decoder": (16_000, 8, 1e-3), "unet": (160_000, 32, 1e-3)}[
         args.stage
     ]
     args.samples, args.batch, args.rate = (

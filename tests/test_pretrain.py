@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import random
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from diffusers.training_utils import EMAModel
+from torch import nn
 
 from pretrain.captions import caption, plain_caption
 from pretrain.classifiers import CLASSES, labels, targets
 from pretrain.corpus import FACES, Corpus, named_person, names, render
+from pretrain.model import LATENT_SIDE
+from pretrain.optimiser import MuonAdamW
 from pretrain.people import held_out
 from pretrain.sample_people import SETS, portraits, sample_people
 from pretrain.tokenizer import build_tokenizer, known_words
+from pretrain.train import Checkpoint, face_weight, pictures_to_learn
 
 
 def test_a_scene_and_its_caption_are_functions_of_seed_and_index() -> None:
@@ -80,6 +87,58 @@ def test_targets_leave_out_what_cannot_be_seen() -> None:
             assert row[3] == -100
         else:
             assert [*CLASSES["clothes"]][row[3]] == scene.sitters[0].words["clothes"]
+
+
+def test_the_pictures_learned_from_show_nobody_or_only_the_first_names() -> None:
+    corpus = Corpus("train")
+    plain, named = pictures_to_learn(corpus, 200, 300)
+    known = set(corpus.names[:300])
+    assert len(plain) and len(named) and not set(plain) & set(named)
+    for index in range(200):
+        shown = {sitter.name for sitter in corpus[index].sitters} - {None}
+        assert (index in plain) == (not shown) and (index in named) == (bool(shown) and shown <= known)
+
+
+def test_the_middle_of_a_portrait_counts_more_and_the_mean_stays_one() -> None:
+    weight = face_weight("cpu")
+    middle, corner = weight[0, 0, LATENT_SIDE // 2, LATENT_SIDE // 2], weight[0, 0, 0, 0]
+    assert weight.mean().item() == pytest.approx(1.0) and (middle / corner).item() == pytest.approx(3.0)
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.SiLU(), nn.Conv2d(4, 6, 3), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(6 * 16, 2)).to(memory_format=torch.channels_last)
+
+
+def test_every_weight_is_trained_and_a_checkpoint_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    def started() -> tuple[nn.Module, MuonAdamW, Checkpoint]:
+        model = small_network()
+        optimiser = MuonAdamW(model, 1e-2)
+        ema = EMAModel(model.parameters(), decay=0.5)
+        return model, optimiser, Checkpoint(tmp_path, "small", model, optimiser, ema)
+
+    def train(model: nn.Module, optimiser: MuonAdamW, checkpoint: Checkpoint, steps: range) -> None:
+        for step in steps:
+            torch.manual_seed(step)
+            (model(torch.randn(5, 3, 6, 6)) - 1).square().mean().backward()
+            optimiser.step()
+            checkpoint.ema.step(model.parameters())
+
+    straight = started()
+    train(*straight, range(8))
+    for before, after in zip(small_network().parameters(), straight[0].parameters(), strict=True):
+        assert not torch.equal(before, after)
+    interrupted = started()
+    train(*interrupted, range(5))
+    interrupted[2].save(5)
+    resumed = started()
+    assert resumed[2].load() == 5
+    train(*resumed, range(5, 8))
+    for one, other in zip(straight[0].parameters(), resumed[0].parameters(), strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(straight[2].ema.shadow_params, resumed[2].ema.shadow_params, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.skipif(
