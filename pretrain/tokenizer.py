@@ -1,4 +1,4 @@
-"""The embedded model's own byte-level BPE, in ``CLIPTokenizer`` format, and the list of words it knows."""
+"""The embedded model's own byte-level BPE, in ``CLIPTokenizer`` format, and the list of words that captions teach."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def known_words(captions: list[str], at_least: int = 5) -> list[str]:
 
 
 def save_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Train, check and save; ``known_words.txt`` goes beside the tokenizer's own files."""
-    captions = corpus_captions()
-    tokenizer = build_tokenizer(captions)
+    """Train on the corpus' captions and save."""
+    tokenizer = build_tokenizer(corpus_captions())
     tokenizer.save_pretrained(folder)
-    (folder / "known_words.txt").write_text("\n".join(known_words(captions)) + "\n")
     return tokenizer

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from transformers import CLIPTokenizer
 
 from clora_core.losses import shifted_timesteps
+from clora_core.pipeline import WORDS_FILE
 from pretrain.captions import caption
 from pretrain.corpus import Corpus
 from pretrain.model import (
@@ -38,7 +39,7 @@ from pretrain.model import (
     build_vae,
 )
 from pretrain.optimiser import MuonAdamW
-from pretrain.tokenizer import save_tokenizer
+from pretrain.tokenizer import known_words, save_tokenizer
 
 
 def batch_indices(seed: int, step: int, size: int, count: int) -> np.ndarray:
@@ -203,9 +204,8 @@ def unet_loss(
 
 
 def base_tokenizer(base: Path, work: Path) -> CLIPTokenizer:
-    """The tokenizer of the model to go on from, with its list of words, also put where a new one would be."""
+    """The tokenizer of the model to go on from, also put where a new one would be."""
     shutil.copytree(base / "tokenizer", work / "tokenizer", dirs_exist_ok=True)
-    shutil.copy(base / "known_words.txt", work / "tokenizer" / "known_words.txt")
     return CLIPTokenizer.from_pretrained(work / "tokenizer")
 
 
@@ -229,6 +229,9 @@ def train_unet(args: argparse.Namespace) -> None:
     checkpoint = Checkpoint(args.work, "unet", model, optimiser, ema)
     scheduler, corpus = DDPMScheduler.from_config(build_scheduler().config), Corpus("train")
     plain, named = pictures_to_learn(corpus, len(latents), args.names)
+    shown = np.concatenate([plain, named])
+    words = known_words([caption(corpus[int(index)], random.Random(int(index))) for index in shown])
+    (args.work / WORDS_FILE).write_text("\n".join(words) + "\n")
     start, total = checkpoint.load(), args.samples // args.batch
     seconds, losses = time.time(), []
     for step in range(start + 1, total + 1):
@@ -281,7 +284,7 @@ def save_pipeline(
         requires_safety_checker=False,
     )
     pipe.to("cpu", torch.float16).save_pretrained(folder)
-    shutil.copy(folder.parent / "tokenizer" / "known_words.txt", folder / "known_words.txt")
+    shutil.copy(folder.parent / WORDS_FILE, folder / WORDS_FILE)
 
 
 def main() -> None:
