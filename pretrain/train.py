@@ -41,6 +41,8 @@ from pretrain.model import (
 from pretrain.optimiser import MuonAdamW
 from pretrain.tokenizer import known_words, save_tokenizer
 
+FACE = slice(3, 14), slice(4, 12)  # rows and columns of the 16 x 16 latents
+
 
 def batch_indices(seed: int, step: int, size: int, count: int) -> np.ndarray:
     """Which pictures step ``step`` sees: a function of its arguments, so that a resumed run sees the same ones."""
@@ -167,10 +169,9 @@ def encode_pictures(args: argparse.Namespace, vae: AutoencoderKL) -> np.ndarray:
 
 
 def face_weight(device: str) -> Tensor:
-    """(1, 1, h, w) of mean 1: the middle, where eyes, nose and mouth of a portrait are, counts three times the rest."""
+    """(1, 1, h, w) of mean 1: ``FACE``, where a portrait has its brows, eyes, nose, mouth and chin, counts three times the rest."""
     weight = torch.ones(1, 1, LATENT_SIDE, LATENT_SIDE, device=device)
-    quarter = LATENT_SIDE // 4
-    weight[..., quarter:-quarter, quarter:-quarter] = 3.0
+    weight[..., FACE[0], FACE[1]] = 3.0
     return weight / weight.mean()
 
 

@@ -99,7 +99,7 @@ def test_the_pictures_learned_from_show_nobody_or_only_the_first_names() -> None
         assert (index in plain) == (not shown) and (index in named) == (bool(shown) and shown <= known)
 
 
-def test_the_middle_of_a_portrait_counts_more_and_the_mean_stays_one() -> None:
+def test_the_face_counts_more_and_the_mean_stays_one() -> None:
     weight = face_weight("cpu")
     middle, corner = weight[0, 0, LATENT_SIDE // 2, LATENT_SIDE // 2], weight[0, 0, 0, 0]
     assert weight.mean().item() == pytest.approx(1.0) and (middle / corner).item() == pytest.approx(3.0)
