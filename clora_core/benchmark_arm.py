@@ -6,6 +6,7 @@ pictures that lie in its folder are not drawn again.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from clora_core.concepts import Concept
+from clora_core.concepts import Concept, LearnedConcept
 from clora_core.disk import write_json
 from clora_core.errors import SettingsError, StudioError
+from clora_core.methods import method_named
 from clora_core.samples import pictures_in, read_samples
 from clora_core.settings import TrainConfig
 from clora_core.studio import Studio
@@ -73,8 +75,45 @@ def run_arm(
     config: TrainConfig,
     draws: int,
     times: Callable[[int, int], Iterable[int]] = first_and_last,
+    lent: Mapping[str, LearnedConcept] | None = None,
 ) -> Arm:
-    """Learn and draw whatever is missing of one arm; ``draws`` pictures of each concept at each of its times."""
+    """Learn and draw whatever is missing of one arm; ``draws`` pictures of each concept at each of its times.
+
+    lent: by token, concepts that need not be learned again, because they were under the same settings.
+    """
+    timeline_id = learn_people(studio, say, out, arm, samples, config, lent)
+    steady = method_named(config.method).steady
+    cards = studio.timeline(timeline_id).cards[: len(samples)]
+    drawn: dict[tuple[str, int], Sequence[Path]] = {}
+    for number, (sample, card) in enumerate(zip(samples, cards, strict=True), 1):
+        for as_of in times(number, len(samples)):
+            say(f"drawing {sample.name} as of {as_of} ({number} of {len(samples)})")
+            drawn[sample.name, as_of] = draw_prompt(
+                studio,
+                out / "drawn" / arm,
+                f"{card.token[1:-1]}-as-of-{as_of:02d}",
+                timeline_id,
+                card.prompt,
+                draws,
+                as_of,
+                drawn.get((sample.name, number), ()) if steady else (),
+            )
+    return Arm(cards, drawn)
+
+
+def learn_people(
+    studio: Studio,
+    say: Say,
+    out: Path,
+    arm: str,
+    samples: Sequence[Sample],
+    config: TrainConfig,
+    lent: Mapping[str, LearnedConcept] | None = None,
+) -> str:
+    """Learn whatever is missing of one arm, or take it where it is lent; returns the timeline's id.
+
+    Raises SettingsError when the arm was begun with other settings.
+    """
     known = {summary.name: summary.id for summary in studio.timelines()}
     timeline_id = known.get(arm) or studio.new_timeline(arm)
     wanted = {key: value for key, value in config.to_json().items() if value != "auto"}
@@ -83,16 +122,8 @@ def run_arm(
         raise SettingsError(
             f"{out} was begun with other settings. Choose another --out folder, or the same settings."
         )
-    _learn_all(studio, say, timeline_id, samples, config)
-    cards, drawn = studio.timeline(timeline_id).cards[: len(samples)], {}
-    for number, (sample, card) in enumerate(zip(samples, cards, strict=True), 1):
-        for as_of in times(number, len(samples)):
-            say(f"drawing {sample.name} as of {as_of} ({number} of {len(samples)})")
-            name = f"{card.token[1:-1]}-as-of-{as_of:02d}"
-            drawn[sample.name, as_of] = draw_prompt(
-                studio, out / "drawn" / arm, name, timeline_id, card.prompt, draws, as_of
-            )
-    return Arm(cards, drawn)
+    _learn_all(studio, say, timeline_id, samples, config, lent or {})
+    return timeline_id
 
 
 def measured_arm(
@@ -106,12 +137,21 @@ def measured_arm(
 
 
 def _learn_all(
-    studio: Studio, say: Say, timeline_id: str, samples: Sequence[Sample], config: TrainConfig
+    studio: Studio,
+    say: Say,
+    timeline_id: str,
+    samples: Sequence[Sample],
+    config: TrainConfig,
+    lent: Mapping[str, LearnedConcept],
 ) -> None:
     known = {card.token for card in studio.timeline(timeline_id).cards}
     missing = [sample for sample in samples if sample.token not in known]
     began = time.monotonic()
     for number, sample in enumerate(missing):
+        if sample.token in lent:
+            found = lent[sample.token]
+            studio.take(timeline_id, replace(found, config=replace(found.config, method=config.method)))
+            continue
         minutes = (time.monotonic() - began) / 60 / max(number, 1) * (len(missing) - number)
         left = f", {minutes:.0f} min for the rest" if number else ""
         learn_sample(
@@ -142,16 +182,26 @@ def learn_sample(
 
 
 def draw_prompt(
-    studio: Studio, folder: Path, name: str, timeline_id: str, prompt: str, draws: int, as_of: int
+    studio: Studio,
+    folder: Path,
+    name: str,
+    timeline_id: str,
+    prompt: str,
+    draws: int,
+    as_of: int,
+    same: Sequence[Path] = (),
 ) -> list[Path]:
-    """``draws`` pictures of a prompt as ``folder``/<name>-1.png and so on; not drawn again when they are there."""
+    """``draws`` pictures of a prompt as ``folder``/<name>-1.png and so on; not drawn again when they are there.
+
+    same: pictures that would come out again, to be copied instead.
+    """
     wanted = [folder / f"{name}-{number}.png" for number in range(1, draws + 1)]
     if not all(path.exists() for path in wanted):
         folder.mkdir(parents=True, exist_ok=True)
         settings = replace(studio.base.sampling, pictures=draws, seed=FIRST_SEED)
-        found = studio.draw_now(timeline_id, prompt, settings, as_of)
+        found = same or studio.draw_now(timeline_id, prompt, settings, as_of)
         for source, target in zip(found, wanted, strict=True):
-            source.replace(target)
+            shutil.copyfile(source, target) if same else source.replace(target)
     return wanted
 
 

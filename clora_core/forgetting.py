@@ -11,9 +11,9 @@ import itertools
 import multiprocessing
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -24,9 +24,11 @@ from clora_core.benchmark_arm import (
     Say,
     every_time,
     first_samples,
+    learn_people,
     reference_pictures,
     run_arm,
 )
+from clora_core.concepts import LearnedConcept, TrainConfig, slug
 from clora_core.disk import append_line, read_lines
 from clora_core.errors import SettingsError, StudioError
 from clora_core.features import Clip, Dino, EfficientNetLite0
@@ -38,6 +40,7 @@ from clora_core.forgetting_measures import (
     peak_memory_mb,
     reset_peak_memory,
 )
+from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
 from clora_core.settings import METHOD_NAMES
 from clora_core.views import Sample
@@ -50,6 +53,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 ARMS = (*METHOD_NAMES, *ABLATIONS)
+Work = Callable[[OpenStudio, Say, Path, "Cell", "Plan"], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,10 @@ def run_cells(
         )
     missing = [cell for cell in cells if cell.id not in done]
     failed, began = [], time.monotonic()
-    for number, line in enumerate(_results(openers, say, out, missing, plan), 1):
+    list(
+        _each(learn_alone, openers, say, out, _learned_alone(missing), plan)
+    )  # what went wrong is met again below
+    for number, line in enumerate(_each(run_cell, openers, say, out, missing, plan), 1):
         if isinstance(line, str):
             failed.append(line)
             continue
@@ -171,14 +178,24 @@ def run_cells(
     return [done[cell.id] for cell in cells]
 
 
-def _results(
-    openers: Sequence[OpenStudio], say: Say, out: Path, cells: Sequence[Cell], plan: Plan
+def _learned_alone(cells: Sequence[Cell]) -> list[Cell]:
+    """One cell for each way and seed in which concepts are learned on the base model alone."""
+    first: dict[tuple[str, int], Cell] = {}
+    for cell in cells:
+        way = method_named(cell.settings["method"]).alone
+        if way:
+            first.setdefault((way, cell.seed), cell)
+    return list(first.values())
+
+
+def _each(
+    work: Work, openers: Sequence[OpenStudio], say: Say, out: Path, cells: Sequence[Cell], plan: Plan
 ) -> Iterator[dict[str, Any] | str]:
-    """The line of each cell as it gets done, or what went wrong with it."""
+    """What each cell's work gives as it gets done, or what went wrong with it."""
     if len(openers) == 1 or len(cells) < 2:
         for number, cell in enumerate(cells, 1):
             prefix = f"{cell.id} ({number} of {len(cells)}): "
-            yield _line_or_error(openers[0], partial(_say_with, say, prefix), out, cell, plan)
+            yield _done_or_error(work, openers[0], partial(_say_with, say, prefix), out, cell, plan)
         return
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     free = context.Manager().Queue()
@@ -186,28 +203,65 @@ def _results(
         free.put(opener)
     with ProcessPoolExecutor(len(openers), context) as pool:
         for future in as_completed(
-            [pool.submit(_run_on_a_free_one, free, out, cell, plan) for cell in cells]
+            [pool.submit(_run_on_a_free_one, work, free, out, cell, plan) for cell in cells]
         ):
             yield future.result()
 
 
-def _run_on_a_free_one(free: Any, out: Path, cell: Cell, plan: Plan) -> dict[str, Any] | str:
+def _run_on_a_free_one(work: Work, free: Any, out: Path, cell: Cell, plan: Plan) -> dict[str, Any] | str:
     opener = free.get()
     try:
-        return _line_or_error(opener, lambda line: None, out, cell, plan)
+        return _done_or_error(work, opener, lambda line: None, out, cell, plan)
     finally:
         free.put(opener)
 
 
-def _line_or_error(opener: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any] | str:
+def _done_or_error(
+    work: Work, opener: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan
+) -> dict[str, Any] | str:
     try:
-        return run_cell(opener, say, out, cell, plan)
+        return work(opener, say, out, cell, plan)
     except StudioError as error:
         return f"{cell.id}: {error}"
 
 
 def _say_with(say: Say, prefix: str, line: str) -> None:
     say(prefix + line)
+
+
+def learn_alone(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
+    """Learn every person of the plan once, on the base model alone, for all orders and all methods that do so."""
+    home = _alone(out, cell)
+    studio = open_studio(home)
+    try:
+        samples = first_samples(studio, plan.people, plan.concepts)
+        config = studio.base.train_with({**plan.settings, **cell.settings})
+        learn_people(studio, say, home, "arm", samples, config)
+    finally:
+        studio.close()
+    return {}
+
+
+def _alone(out: Path, cell: Cell) -> Path:
+    way = slug(method_named(cell.settings["method"]).alone)
+    return out / "alone" / f"{way}-seed{cell.seed}"
+
+
+def _lent(open_studio: OpenStudio, out: Path, cell: Cell, config: TrainConfig) -> dict[str, LearnedConcept]:
+    """By token, what ``learn_alone`` learned, if it did so under this very config; {} for methods that build on the past."""
+    if not method_named(config.method).alone or not _alone(out, cell).is_dir():
+        return {}
+    studio = open_studio(_alone(out, cell))
+    try:
+        learned = studio.learned("arm")
+    finally:
+        studio.close()
+    same = {"method": config.method, "precision": config.precision}
+    return {
+        concept.token: concept
+        for concept in learned
+        if replace(concept.config, **same) == config  # type: ignore[arg-type]
+    }
 
 
 def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
@@ -220,7 +274,8 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         references = reference_pictures(samples, plan.references)
         config = studio.base.train_with({**plan.settings, **cell.settings})
         people = cell.ordered(samples)
-        arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time)
+        lent = _lent(open_studio, out, cell, config)
+        arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time, lent)
         asked: Mapping[str, float | None]
         if plan.clip:
             asked = clip_figures(studio, say, home, arm, Clip(plan.clip, studio.device or "cpu"), references)

@@ -9,6 +9,7 @@ once except ``draw_now`` and ``wait``. Errors are ``StudioError``s whose text is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,15 @@ class Studio:
     def learned(self, timeline_id: str) -> tuple[LearnedConcept, ...]:
         """The concepts of a timeline with their tensors, for the benchmarks."""
         return self._store.load(timeline_id, self.base.id).concepts
+
+    def take(self, timeline_id: str, learned: LearnedConcept) -> None:
+        """Store a concept that was learned elsewhere, on this base model, at the end of a timeline, for the benchmarks.
+
+        Raises ConceptError (its token is taken), StoreError (another base model, no room).
+        """
+        self.check_token(learned.token, timeline_id)
+        before = self._store.load(timeline_id, self.base.id)
+        self._store.append(replace(before, method=learned.config.method), learned)
 
     # -- work ------------------------------------------------------------------------------------
 

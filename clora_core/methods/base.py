@@ -31,6 +31,12 @@ class Method:
 
     name: ClassVar[str]
     continues: ClassVar[bool] = False  # a concept's weights hold those of all earlier ones, too
+    alone: ClassVar[str] = (
+        ""  # set where concepts are learned on the base model alone: alike under all with this word
+    )
+    steady: ClassVar[bool] = (
+        False  # later concepts leave every picture of an earlier one as it was, bit for bit
+    )
     weights: LowRankPairs | DenseWeights
     token: TokenEmbedding
 

@@ -13,6 +13,7 @@ class Merged(Method):
     """Nothing of the past is in place while a concept is learned."""
 
     name = "merged"
+    alone = "low-rank pairs"
 
     @staticmethod
     def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

@@ -17,6 +17,8 @@ class Routed(Method):
     """The prompt decides."""
 
     name = "routed"
+    alone = "low-rank pairs"
+    steady = True
 
     @staticmethod
     def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

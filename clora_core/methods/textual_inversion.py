@@ -18,6 +18,8 @@ class TextualInversion(Method):
     """Pairs on no matrix."""
 
     name = "textual_inversion"
+    alone = "tokens"
+    steady = True
 
     def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
         """None."""
