@@ -1,16 +1,15 @@
-"""Three measurements, each one command and each through the same door as the page.
+"""Two measurements, each one command and each through the same door as the page; ``clora_core.sweep`` and
+``clora_core.forgetting`` hold the others.
 
 ``speed``     seconds to learn one sample person and to draw a picture, and what the penalty costs.
 ``sequence``  the sample people learned in order; at the end everyone is drawn and looked for.
-``sweep``     the same on a few people over a grid of settings, to choose a preset with.
 
-``sequence`` and ``sweep`` work in a folder of their own and go on where they were interrupted: a
-timeline there is one arm, its concepts and its drawn pictures are not made again.
+``sequence`` works in a folder of its own and goes on where it was interrupted: its concepts and its drawn
+pictures are not made again.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import statistics
 import tempfile
@@ -18,7 +17,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from clora_core.benchmark_arm import (
@@ -32,16 +30,12 @@ from clora_core.benchmark_arm import (
     run_arm,
     telling,
 )
-from clora_core.concepts import Concept, slug
-from clora_core.disk import append_line, read_lines, write_text
+from clora_core.concepts import Concept
+from clora_core.disk import write_text
 from clora_core.pipeline import BaseModel, load_pipeline
 from clora_core.settings import TrainConfig
 from clora_core.views import Sample
 
-GRID: Mapping[str, Sequence[float]] = MappingProxyType(
-    {"penalty_weight": (1e0, 1e2, 1e4, 1e6, 1e8), "learning_rate": (1e-3, 1e-2)}
-)
-"""What a sweep tries when nothing is given."""
 PENALTY_REPEATS = 20
 PENALTY_AT = (2, 20)  # concepts for whose learning the penalty is timed
 
@@ -141,7 +135,7 @@ def _penalty_seconds(
     return {number: statistics.median(own) for number, own in seconds.items()}
 
 
-# ------------------------------------------------------------------------------ sequence and sweep
+# ---------------------------------------------------------------------------------------- sequence
 
 
 def sequence(
@@ -176,48 +170,6 @@ def sequence(
     result = {"model": base.name, "recognised": recognised, "people": rows, "train": config.to_json()}
     write_text(out / "sequence.md", text + "\n")
     return {**result, "text": text}
-
-
-def sweep(
-    open_studio: OpenStudio,
-    say: Say,
-    out: Path,
-    references: Path | None = None,
-    people: int = 3,
-    draws: int = 4,
-    concepts: Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    grid: Mapping[str, Sequence[float]] = GRID,
-) -> dict[str, Any]:
-    """Every combination of ``grid`` (TrainConfig field -> values) over ``settings``; one line in sweep.jsonl each.
-
-    Returns the arms, best first: by the mean cosine to the real pictures at the end.
-    """
-    studio = open_studio(out)
-    try:
-        lines = read_lines(out / "sweep.jsonl")
-        done = {line["arm"]: line for line in lines if line["base_id"] == studio.base.id}
-        samples = first_samples(studio, people, concepts)
-        real = reference_pictures(samples, references)
-        combinations = list(itertools.product(*grid.values()))
-        for number, values in enumerate(combinations, 1):
-            chosen = {**(settings or {}), **dict(zip(grid, values, strict=True))}
-            config = studio.base.train_with({"preview_every_seconds": 0.0, **chosen})
-            words = " ".join(f"{key[:7]} {value}" for key, value in chosen.items())
-            arm = slug(f"{people}x{draws} {words}")
-            if arm in done:
-                continue
-            prefix = f"arm {number} of {len(combinations)}: "
-            drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws)
-            rows = measured_arm(arm, out, samples, drawn, real)
-            done[arm] = {"arm": arm, "base_id": studio.base.id, "settings": chosen, **_figures(rows)}
-            append_line(out / "sweep.jsonl", done[arm])
-    finally:
-        studio.close()
-    arms = sorted(done.values(), key=lambda arm: float(arm["cosine_end"]), reverse=True)
-    text = _sweep_table(arms)
-    write_text(out / "sweep.md", text + "\n")
-    return {"arms": arms, "text": text}
 
 
 # -------------------------------------------------------------------------------------- wording
@@ -266,42 +218,3 @@ def _note(config: TrainConfig) -> str:
         f"mean cosine of EfficientNet-lite0 features; lambda {config.penalty_weight:g}, learning rate "
         f"{config.learning_rate:g}, {config.steps} steps, rank {config.rank}"
     )
-
-
-def _figures(rows: Sequence[Person]) -> dict[str, Any]:
-    return {
-        "recognised": sum(row.recognised for row in rows),
-        "people": len(rows),
-        "cosine_learned": round(statistics.fmean(row.cosine_learned for row in rows), 4),
-        "cosine_end": round(statistics.fmean(row.cosine_end for row in rows), 4),
-        "pictures_nearest": round(statistics.fmean(row.pictures_nearest for row in rows), 4),
-        "seconds": round(statistics.fmean(row.seconds for row in rows), 1),
-    }
-
-
-def _sweep_table(arms: Sequence[Mapping[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for arm in arms for name in arm["settings"]))
-    head = [*names, "when learned", "at the end", "lost", "recognised", "pictures", "seconds a person"]
-    return table(
-        head,
-        [
-            [
-                *(_short(arm["settings"].get(name, "")) for name in names),
-                f"{arm['cosine_learned']:.3f}",
-                f"{arm['cosine_end']:.3f}",
-                f"{arm['cosine_learned'] - arm['cosine_end']:.3f}",
-                f"{arm['recognised']} of {arm['people']}",
-                f"{arm['pictures_nearest']:.0%}",
-                f"{arm['seconds']:.0f}",
-            ]
-            for arm in arms
-        ],
-    )
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _prefixed(say: Say, prefix: str) -> Say:
-    return lambda line: say(prefix + line)

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from clora_core import benchmark
-from clora_core.cli_arguments import COMMON, HOME, chosen_settings, make_parser
+from clora_core.cli_arguments import COMMON, DECADES, HOME, chosen_settings, make_parser
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.pipeline import read_base
 from clora_core.studio import ASSETS, Studio
+from clora_core.sweep import decade_arms, grid_arms, sweep
 from clora_core.views import JobView, TimelineView, to_plain
 
 NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
@@ -173,7 +174,17 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
         return benchmark.sequence(*common, settings)
     grid = {name: values for name, values in settings.items() if isinstance(values, list)}
     fixed = {name: value for name, value in settings.items() if name not in grid}
-    return benchmark.sweep(*common, fixed, grid or benchmark.GRID)
+    if grid and not chosen.methods and not chosen.decades:
+        return sweep(*common, fixed, grid_arms(grid))
+    several = [name for name, values in grid.items() if len(values) > 1]
+    if several:
+        raise SettingsError(
+            f"Give several values ({', '.join(several)}) or --methods and --decades, not both."
+        )
+    fixed |= {name: value for name, (value,) in grid.items()}
+    base = read_base(chosen.model or ASSETS / "base")
+    methods = chosen.methods or [fixed.pop("method", base.train.method)]
+    return sweep(*common, fixed, decade_arms(base, methods, chosen.decades or DECADES))
 
 
 def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:

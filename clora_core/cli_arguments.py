@@ -11,6 +11,7 @@ from clora_core.errors import SettingsError
 from clora_core.settings import SamplingConfig, Settings, TrainConfig
 
 HOME = Path("~/.clora-studio")
+DECADES = ("learning_rate", "penalty_weight")
 COMMON = {"home": None, "model": None, "device": None, "precision": None, "json": False}
 
 
@@ -150,6 +151,16 @@ def _add_bench(commands: Any, common: _Parser) -> None:
             metavar="DIR",
             help="people to learn, a folder like assets/concepts (default: the sample people)",
         )
+        if name == "sweep":
+            kind.add_argument(
+                "--methods", nargs="+", metavar="METHOD", help="methods to sweep (default: one)"
+            )
+            kind.add_argument(
+                "--decades",
+                nargs="+",
+                choices=(*DECADES, "token_learning_rate"),
+                help=f"settings to try at a tenth, once and ten times each method's preset (default: {' '.join(DECADES)})",
+            )
         if name == "forgetting":
             kind.add_argument(
                 "--methods",

@@ -35,6 +35,7 @@ LAYERS = [
     {
         "benchmark",
         "benchmark_arm",
+        "sweep",
         "forgetting",
         "forgetting_measures",
         "forgetting_report",

@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from clora_core import benchmark, cli
+from clora_core.pipeline import read_base
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.studio import Studio
+from clora_core.sweep import decade_arms, grid_arms, sweep
 
 QUICK = ["--rank", "2", "--steps", "3", "--preview-every-seconds", "0"]
 Command = Callable[..., tuple[int, str, str]]
@@ -190,8 +192,24 @@ def test_bench_sequence_and_sweep_go_on_where_they_stopped(
     assert "of 3 recognised" in (out / "sequence.md").read_text()
 
     grid = {"penalty_weight": [1.0, 100.0], "learning_rate": [0.01], "steps": [2]}
-    first = benchmark.sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, grid=grid)
+    arms = grid_arms(grid)
+    first = sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms)
     assert len(first["arms"]) == len((tmp_path / "sweep/sweep.jsonl").read_text().splitlines()) == 2
     told.clear()
-    assert benchmark.sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, grid=grid) == first
+    assert sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms) == first
     assert told == []
+
+
+def test_decades_stand_around_each_methods_own_preset(tiny_folder: Path) -> None:
+    base = read_base(tiny_folder)
+    arms = decade_arms(base, ["clora", "dreambooth"], ["learning_rate", "penalty_weight"])
+    own = [arm for arm in arms if arm["method"] == "clora"]
+    assert len(own) == 9 and len(arms) == 12  # DreamBooth has no penalty
+    assert {arm["penalty_weight"] for arm in own} == {1e7, 1e8, 1e9}
+    assert [arm["learning_rate"] for arm in arms if arm["method"] == "dreambooth"] == [5e-7, 5e-6, 5e-5]
+
+
+def test_bench_sweep_takes_values_or_decades(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "sweep", "--out", str(tmp_path), "--methods", "clora", "--learning-rate", "1", "2"]
+    assert cli.main(words) == 2
+    assert "learning_rate) or --methods and --decades, not both" in capsys.readouterr().err

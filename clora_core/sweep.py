@@ -1,0 +1,132 @@
+"""``bench sweep``: several values of settings, or several decades of them for every method, on a few people.
+
+Works in a folder of its own and goes on where it was interrupted: a timeline there is one arm, its concepts and its
+drawn pictures are not made again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clora_core.benchmark import table
+from clora_core.benchmark_arm import (
+    OpenStudio,
+    Person,
+    Say,
+    first_samples,
+    measured_arm,
+    reference_pictures,
+    run_arm,
+)
+from clora_core.concepts import slug
+from clora_core.disk import append_line, read_lines, write_text
+from clora_core.methods import Method, method_named
+from clora_core.pipeline import BaseModel
+
+FACTORS = (0.1, 1.0, 10.0)
+
+Arms = Sequence[Mapping[str, Any]]  # TrainConfig values by name, one mapping an arm
+
+
+def grid_arms(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the values of the grid."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def decade_arms(base: BaseModel, methods: Iterable[str], names: Sequence[str]) -> list[dict[str, Any]]:
+    """For every method a tenth, once and ten times its own preset of each of the named settings, in all combinations.
+
+    The penalty weight is left out for methods that have no penalty.
+    """
+    arms = []
+    for method in methods:
+        preset = base.train_with({"method": method}).to_json()
+        penalised = method_named(method).penalty is not Method.penalty
+        swept = [name for name in names if penalised or name != "penalty_weight"]
+        grid = {name: [float(f"{preset[name] * factor:.6g}") for factor in FACTORS] for name in swept}
+        arms += [{"method": method, **values} for values in grid_arms(grid)]
+    return arms
+
+
+def sweep(
+    open_studio: OpenStudio,
+    say: Say,
+    out: Path,
+    references: Path | None = None,
+    people: int = 3,
+    draws: int = 4,
+    concepts: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    arms: Arms = (),
+) -> dict[str, Any]:
+    """Every arm's settings over ``settings``; one line in sweep.jsonl each.
+
+    Returns the arms, best first: by the mean cosine to the real pictures at the end.
+    """
+    studio = open_studio(out)
+    try:
+        lines = read_lines(out / "sweep.jsonl")
+        done = {line["arm"]: line for line in lines if line["base_id"] == studio.base.id}
+        samples = first_samples(studio, people, concepts)
+        real = reference_pictures(samples, references)
+        for number, values in enumerate(arms, 1):
+            chosen = {**(settings or {}), **values}
+            config = studio.base.train_with({"preview_every_seconds": 0.0, **chosen})
+            words = " ".join(f"{key[:7]} {value}" for key, value in chosen.items())
+            arm = slug(f"{people}x{draws} {words}")
+            if arm in done:
+                continue
+            prefix = f"arm {number} of {len(arms)}: "
+            drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws)
+            rows = measured_arm(arm, out, samples, drawn, real)
+            done[arm] = {"arm": arm, "base_id": studio.base.id, "settings": chosen, **_figures(rows)}
+            append_line(out / "sweep.jsonl", done[arm])
+    finally:
+        studio.close()
+    ranked = sorted(done.values(), key=lambda arm: float(arm["cosine_end"]), reverse=True)
+    text = _table(ranked)
+    write_text(out / "sweep.md", text + "\n")
+    return {"arms": ranked, "text": text}
+
+
+def _prefixed(say: Say, prefix: str) -> Say:
+    return lambda line: say(prefix + line)
+
+
+def _figures(rows: Sequence[Person]) -> dict[str, Any]:
+    return {
+        "recognised": sum(row.recognised for row in rows),
+        "people": len(rows),
+        "cosine_learned": round(statistics.fmean(row.cosine_learned for row in rows), 4),
+        "cosine_end": round(statistics.fmean(row.cosine_end for row in rows), 4),
+        "pictures_nearest": round(statistics.fmean(row.pictures_nearest for row in rows), 4),
+        "seconds": round(statistics.fmean(row.seconds for row in rows), 1),
+    }
+
+
+def _table(arms: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for arm in arms for name in arm["settings"]))
+    head = [*names, "when learned", "at the end", "lost", "recognised", "pictures", "seconds a person"]
+    return table(
+        head,
+        [
+            [
+                *(_short(arm["settings"].get(name, "")) for name in names),
+                f"{arm['cosine_learned']:.3f}",
+                f"{arm['cosine_end']:.3f}",
+                f"{arm['cosine_learned'] - arm['cosine_end']:.3f}",
+                f"{arm['recognised']} of {arm['people']}",
+                f"{arm['pictures_nearest']:.0%}",
+                f"{arm['seconds']:.0f}",
+            ]
+            for arm in arms
+        ],
+    )
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
