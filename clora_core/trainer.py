@@ -110,6 +110,13 @@ def train_concept(
     return Training(pipe, concept, timeline, method, images, resume, drawing, on_draw, clock)
 
 
+def encode_prompts(pipe: Any, prompts: list[str]) -> Tensor:
+    """The text encoder's last states (B, 77, text_dim) of B prompts; alike ones are computed once."""
+    different = list(dict.fromkeys(prompts))
+    text: Tensor = pipe.encode_prompt(different, pipe.device, 1, False)[0]
+    return text[[different.index(prompt) for prompt in prompts]]
+
+
 def _check_resolution(pipe: Any, config: TrainConfig) -> None:
     levels = len(pipe.unet.config.block_out_channels) - 1
     grid = pipe.vae_scale_factor * 2**levels
@@ -213,7 +220,7 @@ class Training(Iterator[TrainStep]):
         noise, t = draw_noise(x0, noise_scheduler, seed, step, self._config.timestep_shift)
         xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
         with self._accelerator.autocast():
-            text = pipe.encode_prompt(prompts, pipe.device, 1, False)[0]  # (B, 77, text_dim)
+            text = encode_prompts(pipe, prompts)  # (B, 77, text_dim)
             dtype = pipe.unet.dtype
             prediction = pipe.unet(xt.to(dtype), t, text.to(dtype)).sample
         return diffusion_loss(prediction, diffusion_target(noise_scheduler, x0, noise, t), mask)
@@ -334,9 +341,14 @@ class Training(Iterator[TrainStep]):
 def draw_noise(
     x0: Tensor, noise_scheduler: Any, seed: int, step: int, shift: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Noise like x0 (B, C, h, w) and timesteps (B,), uniform at shift 1: a function of (seed, step), on the CPU."""
+    """Noise like x0 (B, C, h, w) and timesteps (B,), uniform at shift 1: a function of (seed, step), on the CPU.
+
+    One timestep falls into each of B equal parts of the range, in random order, so that every step sees quiet and
+    noisy pictures alike; each alone is still uniform (Kingma et al. 2021, Variational Diffusion Models, appendix I.1).
+    """
     generator = generator_for(seed, "noise", step)
     noise = torch.randn(x0.shape, generator=generator)
-    u = torch.rand(x0.shape[0], generator=generator)
+    count = x0.shape[0]
+    u = (torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)) / count
     t = shifted_timesteps(u, noise_scheduler.config.num_train_timesteps, shift)
     return noise.to(x0.device), t.to(x0.device)

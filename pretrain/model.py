@@ -63,13 +63,13 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def build_scheduler() -> DPMSolverMultistepScheduler:
-    """Stable Diffusion's scaled-linear schedule with zero terminal signal, v-prediction, DPM-Solver++ 2M."""
+    """Stable Diffusion's scaled-linear schedule with zero terminal signal, v-prediction, stochastic DPM-Solver++ 2M."""
     return DPMSolverMultistepScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
         prediction_type="v_prediction",
-        algorithm_type="dpmsolver++",
+        algorithm_type="sde-dpmsolver++",
         timestep_spacing="trailing",
         steps_offset=1,
         rescale_betas_zero_snr=True,

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import base_digest, digest
+from diffusers import DDPMScheduler
 
 from clora_core.adapters import Installation, cross_attention_matrices
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainConfig
@@ -17,7 +18,7 @@ from clora_core.optimizer import learning_rate_scale
 from clora_core.pipeline import load_pipeline
 from clora_core.precision import resolved_precision
 from clora_core.sampling import generate
-from clora_core.trainer import TrainState, train_concept
+from clora_core.trainer import TrainState, draw_noise, encode_prompts, train_concept
 
 
 @pytest.fixture
@@ -71,6 +72,27 @@ def test_learning_lowers_the_loss(pipe, rex, config, empty) -> None:
     learned, untouched = (sum(curve[-20:]) for curve in curves)
     assert curves[0][0] == curves[1][0]
     assert learned < 0.97 * untouched
+
+
+def test_a_step_sees_one_timestep_of_every_part_of_the_range() -> None:
+    scheduler, x0 = DDPMScheduler(num_train_timesteps=1000), torch.zeros(5, 1, 2, 2)
+    drawn = [draw_noise(x0, scheduler, seed=7, step=step)[1] for step in range(1, 201)]
+    assert all(sorted((t // 200).tolist()) == [0, 1, 2, 3, 4] for t in drawn)
+    first = torch.stack(drawn)[:, 0].float()  # one place of the batch alone is uniform
+    assert len({int(t) // 200 for t in first}) == 5
+    assert abs(first.mean() - 500) < 3 * 289 / math.sqrt(len(first))
+    assert torch.equal(draw_noise(x0, scheduler, 7, 3)[1], drawn[2])
+
+
+def test_alike_prompts_are_encoded_once(pipe) -> None:
+    prompts, seen = ["a photo of a dog", "a cat", "a photo of a dog"], []
+    handle = pipe.text_encoder.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        encoded = encode_prompts(pipe, prompts)
+    finally:
+        handle.remove()
+    assert [len(output.last_hidden_state) for output in seen] == [2]
+    assert torch.allclose(encoded, pipe.encode_prompt(prompts, pipe.device, 1, False)[0], atol=1e-5)
 
 
 def test_nothing_else_is_touched(pipe, rex, mug, config, empty) -> None:
