@@ -114,6 +114,17 @@ def test_nothing_else_is_touched(pipe, rex, mug, config, empty) -> None:
     assert all(parameter.grad is None for parameter in pipe.unet.parameters())
 
 
+def test_every_token_starts_at_an_embedding_of_its_own(pipe, rex, mug, config, empty) -> None:
+    still = config.updated({"steps": 1, "learning_rate": 0.0, "token_learning_rate": 0.0})
+    starts = []
+    for concept in (rex, mug, rex):
+        with train_concept(pipe, concept, empty, still) as training:
+            list(training)
+            starts.append(training.finish().token_embedding)
+    assert torch.equal(starts[0], starts[2])
+    assert torch.corrcoef(torch.stack(starts[:2]))[0, 1].abs() < 0.9
+
+
 def test_the_seed_decides(learn, empty) -> None:
     assert concept_digest(learn("Rex", empty)) == concept_digest(learn("Rex", empty))
     assert concept_digest(learn("Rex", empty)) != concept_digest(learn("Rex", empty, seed=1))

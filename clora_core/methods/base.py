@@ -44,8 +44,12 @@ class Method:
         self.config = config
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
-        """Prepare to learn `concept` after `timeline`; returns all that is trained, the token last."""
-        generator = generator_for(self.config.seed, "start")
+        """Prepare to learn `concept` after `timeline`; returns all that is trained, the token last.
+
+        What is random at the start is so for every token anew: two concepts that began at one embedding would be told
+        apart by nothing but what they learned since.
+        """
+        generator = generator_for(self.config.seed, "start", concept.token)
         self.weights = self.start_weights(pipe, timeline, generator)
         word, table = self.config.token_start.strip(), Installation.of(pipe).tokens.weight
         start = word_embedding(pipe, word) if word else random_embedding(table, generator)

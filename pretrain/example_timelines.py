@@ -1,0 +1,54 @@
+"""The timelines that ship with the app: ``python -m pretrain.example_timelines --home DIR --assets assets/timelines``.
+
+DIR is that of ``python -m clora_core bench sequence``: the first five of its people become one example; they are learned
+again under sequential LoRA, as the Compare tab does it, for the other. Goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from clora_core.studio import Studio
+
+PEOPLE, NAME = 5, "Five people"
+
+
+def learn_examples(studio: Studio) -> list[str]:
+    """Ids of both timelines in the studio's home; learns what is missing. Raises StudioError when a learning fails."""
+    by_name = {summary.name: summary.id for summary in studio.timelines()}
+    example = by_name.get(NAME) or studio.branch(by_name["sequence"], PEOPLE, NAME)
+    job = studio.job()
+    if job and job.resumable:
+        studio.resume(job.id)
+    elif not studio.comparisons.siblings(example):
+        studio.comparisons.start(example, ["sequential"])
+    done, asked = studio.comparisons.progress()
+    while done < asked:
+        job = studio.job()
+        assert job
+        studio.follow(
+            job.id, lambda view: print(f"\r{view.token} {view.step}/{view.total}  ", end="", flush=True)
+        )
+        done, asked = studio.comparisons.progress()
+    return [example, studio.comparisons.siblings(example)[0].id]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Learn the example timelines.")
+    parser.add_argument("--home", type=Path, required=True, help="folder of bench sequence")
+    parser.add_argument("--assets", type=Path, required=True, help="folder of the examples, replaced")
+    args = parser.parse_args()
+    studio = Studio.open(args.home)
+    try:
+        ids = learn_examples(studio)
+    finally:
+        studio.close()
+    shutil.rmtree(args.assets, ignore_errors=True)
+    for timeline_id in ids:
+        shutil.copytree(args.home / "timelines" / timeline_id, args.assets / timeline_id)
+
+
+if __name__ == "__main__":
+    main()
