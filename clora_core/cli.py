@@ -162,7 +162,7 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
     """The benchmarks work in a folder of their own, never in the user's home folder."""
 
     def open_studio(folder: Path) -> Studio:
-        return Studio.open(folder, chosen.model, chosen.device, chosen.precision)
+        return Studio.open(folder, chosen.model, chosen.device, chosen.precision, examples=False)
 
     if chosen.bench == "speed":
         return benchmark.speed(open_studio, _say)
@@ -199,7 +199,7 @@ def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
     gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     devices = [chosen.device] if chosen.device or len(gpus) < 2 else gpus
     openers = [
-        partial(Studio.open, model=chosen.model, device=device, precision=chosen.precision)
+        partial(Studio.open, model=chosen.model, device=device, precision=chosen.precision, examples=False)
         for device in devices
     ]
     base, settings = read_base(chosen.model or ASSETS / "base"), chosen_settings(chosen)

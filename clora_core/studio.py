@@ -43,6 +43,7 @@ class Studio:
         device: str | None = None,
         precision: str | None = None,
         assets: Path = ASSETS,
+        examples: bool = True,
     ) -> Studio:
         """Open a home folder (made when missing). Loads no model: call ``warm_up`` or start a job.
 
@@ -52,6 +53,7 @@ class Studio:
             device: "cpu", "cuda", ...; None = the best one there is.
             precision: "fp32", "bf16" or "fp16" for drawing; None = by device.
             assets: the shipped files (embedded model, sample pictures, example timelines).
+            examples: a home folder without timelines gets the shipped ones.
 
         Raises:
             ModelError: there is no such model folder. A Hub id is only looked up when it is loaded.
@@ -59,10 +61,17 @@ class Studio:
 
         path = assets / "base" if model is None else Path(model)
         embedded = model is None or (path.exists() and path.resolve() == (assets / "base").resolve())
-        return cls(home, pipeline.read_base(model or path, embedded=embedded), device, precision, assets)
+        base = pipeline.read_base(model or path, embedded=embedded)
+        return cls(home, base, device, precision, assets, examples)
 
     def __init__(
-        self, home: Path, base: pipeline.BaseModel, device: str | None, precision: str | None, assets: Path
+        self,
+        home: Path,
+        base: pipeline.BaseModel,
+        device: str | None,
+        precision: str | None,
+        assets: Path,
+        examples: bool,
     ) -> None:
         """Use ``Studio.open``."""
         self._home, self._base, self._assets = home, base, assets
@@ -70,7 +79,7 @@ class Studio:
         self._store = ConceptStore(home)
         self._board = JobBoard(home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw})
         self.comparisons = Comparisons(self._store, self._board, lambda: self.base, self.samples, home)
-        if not self._store.ids():
+        if examples and not self._store.ids():
             for shipped in sorted((assets / "timelines").glob("*/timeline.json")):
                 if read_json(shipped)["base_id"] == base.id:
                     self._store.adopt(shipped.parent)

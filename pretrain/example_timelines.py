@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="folder of bench sequence")
     parser.add_argument("--assets", type=Path, required=True, help="folder of the examples, replaced")
     args = parser.parse_args()
-    studio = Studio.open(args.home)
+    studio = Studio.open(args.home, examples=False)
     try:
         ids = learn_examples(studio)
     finally:

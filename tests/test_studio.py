@@ -341,6 +341,7 @@ def test_first_start_brings_samples_and_the_example_timeline(
     ).read_text()
     studio.close()
     assert len(open_studio("home").timelines()) == 1
+    assert open_studio("without", examples=False).timelines() == []
 
 
 def test_a_home_of_another_model_is_listed_but_not_used(
