@@ -22,7 +22,7 @@ def learn_examples(studio: Studio) -> list[str]:
     job = studio.job()
     if job and job.resumable:
         studio.resume(job.id)
-    elif not studio.comparisons.siblings(example):
+    elif not _sequential(studio, example):
         studio.comparisons.start(example, ["sequential"])
     done, asked = studio.comparisons.progress()
     while done < asked:
@@ -32,7 +32,11 @@ def learn_examples(studio: Studio) -> list[str]:
             job.id, lambda view: print(f"\r{view.token} {view.step}/{view.total}  ", end="", flush=True)
         )
         done, asked = studio.comparisons.progress()
-    return [example, studio.comparisons.siblings(example)[0].id]
+    return [example, *_sequential(studio, example)]
+
+
+def _sequential(studio: Studio, example: str) -> list[str]:
+    return [side.id for side in studio.comparisons.siblings(example) if side.method == "sequential"]
 
 
 def main() -> None:
