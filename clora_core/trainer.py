@@ -35,10 +35,11 @@ from clora_core.concepts import (
     check_token,
     concept_id,
 )
-from clora_core.dataset import LatentDataset, encode_views, generator_for, make_views
+from clora_core.dataset import LatentDataset, encode_views, make_views
 from clora_core.errors import SettingsError, TrainingError
-from clora_core.losses import diffusion_loss, diffusion_target, shifted_timesteps
+from clora_core.losses import diffusion_loss, diffusion_target
 from clora_core.methods import Method, method_named
+from clora_core.noise import draw_noise
 from clora_core.optimizer import learning_rate_scale, make_optimizer
 from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.precision import make_accelerator, resolved_precision
@@ -336,19 +337,3 @@ class Training(Iterator[TrainStep]):
                 f"The checkpoint at step {state.step} was made with other settings. Learn from the start."
             ) from error
         self._curve = list(state.curve)
-
-
-def draw_noise(
-    x0: Tensor, noise_scheduler: Any, seed: int, step: int, shift: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """Noise like x0 (B, C, h, w) and timesteps (B,), uniform at shift 1: a function of (seed, step), on the CPU.
-
-    One timestep falls into each of B equal parts of the range, in random order, so that every step sees quiet and
-    noisy pictures alike; each alone is still uniform (Kingma et al. 2021, Variational Diffusion Models, appendix I.1).
-    """
-    generator = generator_for(seed, "noise", step)
-    noise = torch.randn(x0.shape, generator=generator)
-    count = x0.shape[0]
-    u = (torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)) / count
-    t = shifted_timesteps(u, noise_scheduler.config.num_train_timesteps, shift)
-    return noise.to(x0.device), t.to(x0.device)

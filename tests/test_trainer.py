@@ -14,11 +14,12 @@ from diffusers import DDPMScheduler
 from clora_core.adapters import Installation, cross_attention_matrices
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainConfig
 from clora_core.errors import ConceptError, PictureError, SettingsError, TrainingError
+from clora_core.noise import draw_noise
 from clora_core.optimizer import learning_rate_scale
 from clora_core.pipeline import load_pipeline
 from clora_core.precision import resolved_precision
 from clora_core.sampling import generate
-from clora_core.trainer import TrainState, draw_noise, encode_prompts, train_concept
+from clora_core.trainer import TrainState, encode_prompts, train_concept
 
 
 @pytest.fixture
