@@ -15,7 +15,17 @@ PAGE = [*sorted((ROOT / "demo").rglob("*.py")), ROOT / "app.py"]
 LAYERS = [
     {"errors", "settings", "disk"},
     {"concepts"},
-    {"losses", "adapters", "dense_weights", "noise", "tokens", "dataset", "pipeline", "pictures", "precision"},
+    {
+        "losses",
+        "adapters",
+        "dense_weights",
+        "noise",
+        "tokens",
+        "dataset",
+        "pipeline",
+        "pictures",
+        "precision",
+    },
     {"methods"},
     {"features", "attributes", "optimizer", "trainer", "sampling", "metrics"},
     {
