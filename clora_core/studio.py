@@ -61,17 +61,13 @@ class Studio:
 
         path = assets / "base" if model is None else Path(model)
         embedded = model is None or (path.exists() and path.resolve() == (assets / "base").resolve())
-        base = pipeline.read_base(model or path, embedded=embedded)
-        return cls(home, base, device, precision, assets, examples)
+        studio = cls(home, pipeline.read_base(model or path, embedded=embedded), device, precision, assets)
+        if examples:
+            studio._adopt_examples()
+        return studio
 
     def __init__(
-        self,
-        home: Path,
-        base: pipeline.BaseModel,
-        device: str | None,
-        precision: str | None,
-        assets: Path,
-        examples: bool,
+        self, home: Path, base: pipeline.BaseModel, device: str | None, precision: str | None, assets: Path
     ) -> None:
         """Use ``Studio.open``."""
         self._home, self._base, self._assets = home, base, assets
@@ -79,10 +75,6 @@ class Studio:
         self._store = ConceptStore(home)
         self._board = JobBoard(home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw})
         self.comparisons = Comparisons(self._store, self._board, lambda: self.base, self.samples, home)
-        if examples and not self._store.ids():
-            for shipped in sorted((assets / "timelines").glob("*/timeline.json")):
-                if read_json(shipped)["base_id"] == base.id:
-                    self._store.adopt(shipped.parent)
 
     # -- the model -------------------------------------------------------------------------------
 
@@ -329,6 +321,12 @@ class Studio:
         self._board.close()
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _adopt_examples(self) -> None:
+        if not self._store.ids():
+            for shipped in sorted((self._assets / "timelines").glob("*/timeline.json")):
+                if read_json(shipped)["base_id"] == self._base.id:
+                    self._store.adopt(shipped.parent)
 
     def _load(self) -> Any:
         from clora_core.work import Loaded

@@ -1,4 +1,5 @@
-"""Concept tokens: a random embedding to start from, one trained vector, and rows put into the table.
+"""Concept tokens: a random embedding to start from, one trained vector, and rows put into the table; and what the
+text encoder makes of prompts that hold them.
 
 The tokenizer and the embedding table of the base model are never changed: an installed timeline gets a copy
 of the tokenizer and a longer copy of the table, and the empty timeline gets the originals back.
@@ -31,6 +32,13 @@ def word_embedding(pipe: Any, word: str) -> Tensor:
     ids = pipe.tokenizer(word, add_special_tokens=False).input_ids
     pieces: Tensor = pipe.text_encoder.get_input_embeddings().weight[ids]
     return pieces.detach().float().mean(0).cpu()
+
+
+def encode_prompts(pipe: Any, prompts: list[str]) -> Tensor:
+    """The text encoder's last states (B, 77, text_dim) of B prompts; alike ones are computed once."""
+    different = list(dict.fromkeys(prompts))
+    text: Tensor = pipe.encode_prompt(different, pipe.device, 1, False)[0]
+    return text[[different.index(prompt) for prompt in prompts]]
 
 
 class TokenEmbedding:

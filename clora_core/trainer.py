@@ -45,6 +45,7 @@ from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.precision import make_accelerator, resolved_precision
 from clora_core.sampling import generate
 from clora_core.settings import SamplingConfig
+from clora_core.tokens import encode_prompts
 
 DRAWN_AT_ONCE = 16  # pictures that a method has the model draw to learn from
 ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
@@ -109,13 +110,6 @@ def train_concept(
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
     return Training(pipe, concept, timeline, method, images, resume, drawing, on_draw, clock)
-
-
-def encode_prompts(pipe: Any, prompts: list[str]) -> Tensor:
-    """The text encoder's last states (B, 77, text_dim) of B prompts; alike ones are computed once."""
-    different = list(dict.fromkeys(prompts))
-    text: Tensor = pipe.encode_prompt(different, pipe.device, 1, False)[0]
-    return text[[different.index(prompt) for prompt in prompts]]
 
 
 def _check_resolution(pipe: Any, config: TrainConfig) -> None:

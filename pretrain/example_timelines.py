@@ -10,6 +10,8 @@ import argparse
 import shutil
 from pathlib import Path
 
+from clora_core.benchmark_arm import telling
+from clora_core.errors import StudioError
 from clora_core.studio import Studio
 
 PEOPLE, NAME = 5, "Five people"
@@ -18,9 +20,11 @@ PEOPLE, NAME = 5, "Five people"
 def learn_examples(studio: Studio) -> list[str]:
     """Ids of both timelines in the studio's home; learns what is missing. Raises StudioError when a learning fails."""
     by_name = {summary.name: summary.id for summary in studio.timelines()}
+    if "sequence" not in by_name:
+        raise StudioError("There is no sequence in this folder. Run bench sequence with it as --out first.")
     example = by_name.get(NAME) or studio.branch(by_name["sequence"], PEOPLE, NAME)
     job = studio.job()
-    if job and job.resumable:
+    if job and job.resumable and job.timeline_id != by_name["sequence"]:
         studio.resume(job.id)
     elif not _sequential(studio, example):
         studio.comparisons.start(example, ["sequential"])
@@ -28,15 +32,19 @@ def learn_examples(studio: Studio) -> list[str]:
     while done < asked:
         job = studio.job()
         assert job
-        studio.follow(
-            job.id, lambda view: print(f"\r{view.token} {view.step}/{view.total}  ", end="", flush=True)
-        )
+        view = studio.follow(job.id, telling(_say, job.token))
+        if view.state != "done":
+            raise StudioError(f"{view.token} was not learned: {view.message}")
         done, asked = studio.comparisons.progress()
     return [example, *_sequential(studio, example)]
 
 
 def _sequential(studio: Studio, example: str) -> list[str]:
     return [side.id for side in studio.comparisons.siblings(example) if side.method == "sequential"]
+
+
+def _say(line: str) -> None:
+    print(f"\r{line}", end="", flush=True)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from clora_core.adapters import Installation
 from clora_core.concepts import Concept
 from clora_core.errors import ConceptError
 from clora_core.pipeline import load_pipeline
-from clora_core.tokens import TokenEmbedding, TokenTable, random_embedding
+from clora_core.tokens import TokenEmbedding, TokenTable, encode_prompts, random_embedding
 from clora_core.trainer import train_concept
 
 
@@ -82,3 +82,14 @@ def test_a_token_the_base_model_has_is_refused(tiny_folder) -> None:
 def test_an_embedding_of_another_width_is_refused(pipe) -> None:
     with pytest.raises(ConceptError, match=r"5 numbers.*32"):
         TokenTable(pipe).install(pipe, {"<rex>": torch.zeros(5)})
+
+
+def test_alike_prompts_are_encoded_once(pipe) -> None:
+    prompts, seen = ["a photo of a dog", "a cat", "a photo of a dog"], []
+    handle = pipe.text_encoder.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        encoded = encode_prompts(pipe, prompts)
+    finally:
+        handle.remove()
+    assert [len(output.last_hidden_state) for output in seen] == [2]
+    assert torch.allclose(encoded, pipe.encode_prompt(prompts, pipe.device, 1, False)[0], atol=1e-5)

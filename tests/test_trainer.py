@@ -19,7 +19,7 @@ from clora_core.optimizer import learning_rate_scale
 from clora_core.pipeline import load_pipeline
 from clora_core.precision import resolved_precision
 from clora_core.sampling import generate
-from clora_core.trainer import TrainState, encode_prompts, train_concept
+from clora_core.trainer import TrainState, train_concept
 
 
 @pytest.fixture
@@ -83,17 +83,6 @@ def test_a_step_sees_one_timestep_of_every_part_of_the_range() -> None:
     assert len({int(t) // 200 for t in first}) == 5
     assert abs(first.mean() - 500) < 3 * 289 / math.sqrt(len(first))
     assert torch.equal(draw_noise(x0, scheduler, 7, 3)[1], drawn[2])
-
-
-def test_alike_prompts_are_encoded_once(pipe) -> None:
-    prompts, seen = ["a photo of a dog", "a cat", "a photo of a dog"], []
-    handle = pipe.text_encoder.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    try:
-        encoded = encode_prompts(pipe, prompts)
-    finally:
-        handle.remove()
-    assert [len(output.last_hidden_state) for output in seen] == [2]
-    assert torch.allclose(encoded, pipe.encode_prompt(prompts, pipe.device, 1, False)[0], atol=1e-5)
 
 
 def test_nothing_else_is_touched(pipe, rex, mug, config, empty) -> None:

@@ -23,6 +23,7 @@ from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.dataset import LatentDataset
 from clora_core.methods.base import StepLoss
 from clora_core.methods.custom_diffusion import CustomDiffusion
+from clora_core.tokens import encode_prompts
 
 REGULAR_PROMPTS = 200
 RIDGE = 1e-4  # of G's mean diagonal: text features do not span their space evenly
@@ -62,8 +63,7 @@ class CustomDiffusionMerge(CustomDiffusion):
 
 def text_features(pipe: Any, prompts: list[str]) -> Tensor:
     """What the U-Net's keys and values see of the prompts: (N, 77, D2), fp32 on the CPU."""
-    encoded: Tensor = pipe.encode_prompt(prompts, pipe.device, 1, False)[0]
-    return encoded.float().cpu()
+    return encode_prompts(pipe, prompts).float().cpu()
 
 
 def regular_gram(pipe: Any) -> Tensor:
