@@ -126,6 +126,15 @@ def learn_people(
     return timeline_id
 
 
+def lendable(learned: Iterable[LearnedConcept], config: TrainConfig) -> dict[str, LearnedConcept]:
+    """By token, those that were learned under this very config but for the method's name."""
+    return {
+        concept.token: concept
+        for concept in learned
+        if replace(concept.config, method=config.method, precision=config.precision) == config
+    }
+
+
 def measured_arm(
     arm: str, out: Path, samples: Sequence[Sample], done: Arm, references: Mapping[str, Sequence[Path]]
 ) -> list[Person]:

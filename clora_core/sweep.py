@@ -18,14 +18,16 @@ from clora_core.benchmark_arm import (
     Person,
     Say,
     first_samples,
+    lendable,
     measured_arm,
     reference_pictures,
     run_arm,
 )
-from clora_core.concepts import slug
+from clora_core.concepts import LearnedConcept, TrainConfig, slug
 from clora_core.disk import append_line, read_lines, write_text
 from clora_core.methods import Method, method_named
 from clora_core.pipeline import BaseModel
+from clora_core.studio import Studio
 
 FACTORS = (0.1, 1.0, 10.0)
 
@@ -81,7 +83,8 @@ def sweep(
             if arm in done:
                 continue
             prefix = f"arm {number} of {len(arms)}: "
-            drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws)
+            lent = _learned_alone(studio, config)
+            drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws, lent=lent)
             rows = measured_arm(arm, out, samples, drawn, real)
             done[arm] = {"arm": arm, "base_id": studio.base.id, "settings": chosen, **_figures(rows)}
             append_line(out / "sweep.jsonl", done[arm])
@@ -91,6 +94,15 @@ def sweep(
     text = _table(ranked)
     write_text(out / "sweep.md", text + "\n")
     return {"arms": ranked, "text": text}
+
+
+def _learned_alone(studio: Studio, config: TrainConfig) -> dict[str, LearnedConcept]:
+    """By token, what other arms learned on the base model alone in just this way; {} for methods that build on the past."""
+    way = method_named(config.method).alone
+    alike = [
+        timeline for timeline in studio.timelines() if way and method_named(timeline.method).alone == way
+    ]
+    return lendable((concept for timeline in alike for concept in studio.learned(timeline.id)), config)
 
 
 def _prefixed(say: Say, prefix: str) -> Say:
