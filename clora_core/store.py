@@ -267,7 +267,6 @@ class ConceptStore:
                 "concepts": ids,
                 "undone": [],
                 "set_aside": [],
-                "branch_of": {"timeline": timeline_id, "concepts": k},
             }
             self._place(new_id, copied, copies=[self._folder / timeline_id / concept for concept in ids])
             return new_id
