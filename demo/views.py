@@ -262,9 +262,7 @@ def health_badge(changed: float | None) -> str:
         return ""
     word = health(changed)
     told = "its picture of the same seed has changed by this much since it was learned"
-    return (
-        f'<span class="cl-health cl-{HEALTH_TONES[word]}" title="{told}">{word} &middot; {changed:.1%}</span>'
-    )
+    return f'<span class="cl-health cl-{HEALTH_TONES[word]}" title="{told}"><span>{word}</span> <span>{changed:.1%}</span></span>'
 
 
 def forgetting_map(timeline: TimelineView, rows: Sequence[Sequence[float | None]]) -> str:

@@ -265,7 +265,7 @@ def test_a_finished_job_is_shown_where_it_was_watched_only() -> None:
 )
 def test_a_card_says_how_its_concept_is_and_the_figure_behind_it(changed: float, said: str) -> None:
     view = replace(timeline("Rex"), cards=(replace(card(1), changed=changed), replace(card(2), changed=0.0)))
-    assert f"{said} &middot; {changed:.1%}" in views.cards(view)
+    assert f"<span>{said}</span> <span>{changed:.1%}</span>" in views.cards(view)
     assert views.cards(view).count("cl-health") == 1  # the newest cannot have faded yet
     assert "cl-health" not in views.cards(timeline("Rex"))
 
