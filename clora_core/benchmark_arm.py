@@ -127,7 +127,7 @@ def learn_people(
 
 
 def lendable(learned: Iterable[LearnedConcept], config: TrainConfig) -> dict[str, LearnedConcept]:
-    """By token, those that were learned under this very config but for the method's name."""
+    """By token, those that were learned under this very config but for the method's name and the arithmetic's precision."""
     return {
         concept.token: concept
         for concept in learned

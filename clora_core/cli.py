@@ -74,7 +74,7 @@ def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
         raise
     finally:
         studio.close()
-    _say("")
+    say("")
     if view.state not in ("done", "stopped"):
         raise StudioError(view.message)
     return {
@@ -114,7 +114,7 @@ def _draw(chosen: argparse.Namespace) -> dict[str, Any]:
         pictures = studio.draw_now(timeline_id, chosen.prompt, settings, chosen.as_of, _progress)
     finally:
         studio.close()
-    _say("")
+    say("")
     if chosen.out:
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         numbered = [chosen.out.with_stem(f"{chosen.out.stem}-{i}") for i in range(1, len(pictures) + 1)]
@@ -165,10 +165,10 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
         return Studio.open(folder, chosen.model, chosen.device, chosen.precision, examples=False)
 
     if chosen.bench == "speed":
-        return benchmark.speed(open_studio, _say)
+        return benchmark.speed(open_studio, say)
     if chosen.bench == "forgetting":
         return _forgetting(chosen)
-    common = (open_studio, _say, chosen.out, chosen.references, chosen.people, chosen.draws, chosen.concepts)
+    common = (open_studio, say, chosen.out, chosen.references, chosen.people, chosen.draws, chosen.concepts)
     settings = chosen_settings(chosen)
     if chosen.bench == "sequence":
         return benchmark.sequence(*common, settings)
@@ -217,7 +217,7 @@ def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
         base=preset_of(base),
     )
     cells = cells_of(chosen.methods, chosen.orders, chosen.seeds)
-    lines = run_cells(openers, _say, chosen.out, cells, plan)
+    lines = run_cells(openers, say, chosen.out, cells, plan)
     return {"text": write_report(chosen.out, lines), "cells": lines}
 
 
@@ -242,10 +242,10 @@ def _words(view: TimelineView) -> str:
 
 def _progress(view: JobView) -> None:
     left = f", {view.seconds_left:.0f} s left" if view.seconds_left is not None else ""
-    _say(f"{view.phase}: {view.step}/{view.total}{left}" if view.total else view.phase)
+    say(f"{view.phase}: {view.step}/{view.total}{left}" if view.total else view.phase)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     """Show one changing line on a terminal; nothing elsewhere, so that logs stay readable."""
     if sys.stderr.isatty():
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)

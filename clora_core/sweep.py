@@ -83,7 +83,7 @@ def sweep(
             if arm in done:
                 continue
             prefix = f"arm {number} of {len(arms)}: "
-            lent = _learned_alone(studio, config)
+            lent = _lent(studio, config)
             drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws, lent=lent)
             rows = measured_arm(arm, out, samples, drawn, real)
             done[arm] = {"arm": arm, "base_id": studio.base.id, "settings": chosen, **_figures(rows)}
@@ -96,7 +96,7 @@ def sweep(
     return {"arms": ranked, "text": text}
 
 
-def _learned_alone(studio: Studio, config: TrainConfig) -> dict[str, LearnedConcept]:
+def _lent(studio: Studio, config: TrainConfig) -> dict[str, LearnedConcept]:
     """By token, what other arms learned on the base model alone in just this way; {} for methods that build on the past."""
     way = method_named(config.method).alone
     alike = [

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from clora_core.benchmark_arm import telling
+from clora_core.cli import say
 from clora_core.errors import StudioError
 from clora_core.studio import Studio
 
@@ -32,7 +33,7 @@ def learn_examples(studio: Studio) -> list[str]:
     while done < asked:
         job = studio.job()
         assert job
-        view = studio.follow(job.id, telling(_say, job.token))
+        view = studio.follow(job.id, telling(say, job.token))
         if view.state != "done":
             raise StudioError(f"{view.token} was not learned: {view.message}")
         done, asked = studio.comparisons.progress()
@@ -41,10 +42,6 @@ def learn_examples(studio: Studio) -> list[str]:
 
 def _sequential(studio: Studio, example: str) -> list[str]:
     return [side.id for side in studio.comparisons.siblings(example) if side.method == "sequential"]
-
-
-def _say(line: str) -> None:
-    print(f"\r{line}", end="", flush=True)
 
 
 def main() -> None:

