@@ -151,6 +151,7 @@ class Training(Iterator[TrainStep]):
         try:
             self._install()
             self._parameters = list(method.begin_concept(pipe, concept, timeline))
+            self.token_start = method.token.value()  # (text_dim,), before any step
             self._optimizer = self._accelerator.prepare(make_optimizer(self._parameters, method))
             if resume:
                 self._load(resume)

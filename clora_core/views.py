@@ -64,16 +64,12 @@ class Verdict:
     seed, prompt and settings, as a share of the full range: 0 = equal, 1 = black against white.
 
     Attributes:
-        differs_from_base: the new concept's picture with its weights against without them; None where the
-            method trains no weights.
-        likeness: mean feature cosine to the concept's own pictures; None when no feature network
-            is at hand.
+        differs_from_base: the new concept's picture against the one its prompt drew before the first step.
         older_changed: (token, difference) for every older concept, before against after.
         finite: every learned number is finite.
     """
 
-    differs_from_base: float | None
-    likeness: float | None = None
+    differs_from_base: float
     older_changed: tuple[tuple[str, float], ...] = ()
     finite: bool = True
 
@@ -98,14 +94,12 @@ class Verdict:
         return f"{learned} {older}"
 
     def _learned(self) -> str:
-        if self.differs_from_base is None:
-            return "Only its token was learned, no weight changed."
         if self.differs_from_base < HARDLY:
             return (
                 f"The picture hardly differs from before ({self.differs_from_base:.1%}): it may not have "
                 "been learned. Try more steps or a higher learning rate."
             )
-        return f"With it the same seed draws a picture that differs by {self.differs_from_base:.1%}."
+        return f"The same seed draws a picture now that differs from before by {self.differs_from_base:.1%}."
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain JSON values."""
@@ -115,7 +109,7 @@ class Verdict:
     def from_json(cls, data: dict[str, Any]) -> Verdict:
         """The inverse of ``to_json``."""
         older = tuple((str(token), float(change)) for token, change in data["older_changed"])
-        return cls(data["differs_from_base"], data["likeness"], older, data["finite"])
+        return cls(data["differs_from_base"], older, data["finite"])
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from clora_core.checkpoints import read_checkpoint, save_checkpoint
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
@@ -78,8 +79,9 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
         if not job.record["step"]:
             raise Cancelled("Stopped before the first step; there is nothing to keep.")
         learned = replace(training.finish(), id=store.next_id(timeline.id, concept.name))
+        token_start = training.token_start
     del training  # its copies and moments: whole-model methods need the room
-    verdict, drawn = check_learned(model, job, store, timeline, learned)
+    verdict, drawn = check_learned(model, job, store, timeline, learned, token_start)
     keep = concept.pictures if request["keep_pictures"] else ()
     stored = store.append(timeline, learned, drawn, verdict, keep)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
@@ -214,9 +216,16 @@ class _Progress:
 
 
 def check_learned(
-    model: Loaded, job: Job, store: ConceptStore, before: Timeline, learned: LearnedConcept
+    model: Loaded,
+    job: Job,
+    store: ConceptStore,
+    before: Timeline,
+    learned: LearnedConcept,
+    token_start: Tensor,
 ) -> tuple[Verdict, dict[str, Path]]:
     """Draw the card picture of every concept and measure what learning changed.
+
+    token_start: the new token's embedding (text_dim,) before the first step.
 
     Returns: the verdict, and the card pictures by concept id.
 
@@ -238,10 +247,8 @@ def check_learned(
 
     job.update(phase="checking what was learned")
     drawn[learned.id] = draw_card(after, learned, learned.id)
-    differs = None
-    if learned.factors or learned.deltas:
-        without = draw_card(before.then(_without_weights(learned, before)), learned, "base")
-        differs = difference(drawn[learned.id], without)
+    not_yet = draw_card(before.then(_not_yet_learned(learned, before, token_start)), learned, "not-yet")
+    differs = difference(drawn[learned.id], not_yet)
     earlier = store.drawn(before.id, before.concepts[-1].id) if before.concepts else {}
     changed = []
     for number, concept in enumerate(before.concepts, 1):
@@ -251,12 +258,13 @@ def check_learned(
         if known is None or Image.open(known).size != (settings.width, settings.height):
             known = draw_card(before, concept, "before")
         changed.append((concept.token, difference(known, drawn[concept.id])))
-    return Verdict(differs, None, tuple(changed)), drawn
+    return Verdict(differs, tuple(changed)), drawn
 
 
-def _without_weights(learned: LearnedConcept, before: Timeline) -> LearnedConcept:
-    """The concept with its token, but with the weights as they were before it: D = A 0, or the last concept's
-    where one set of weights is trained on and on."""
+def _not_yet_learned(learned: LearnedConcept, before: Timeline, token_start: Tensor) -> LearnedConcept:
+    """The concept as it began: its token at the start, the weights as they were before it: D = A 0, or the last
+    concept's where one set of weights is trained on and on."""
+    learned = replace(learned, token_embedding=token_start)
     if method_named(before.method).continues and before.concepts:
         last = before.concepts[-1]
         return replace(learned, factors=last.factors, deltas=last.deltas)

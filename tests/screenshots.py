@@ -96,7 +96,7 @@ def take(studio: Studio, url: str, out: Path) -> None:
             shoot(page, out, f"compare-{name}")
         fill_form(first)
         first.locator("#start").click()
-        expect(first.locator(".cl-growth .cl-strip img").nth(1)).to_be_visible(timeout=LEARN_MS)
+        expect(first.locator(".cl-growth .cl-strip img").first).to_be_visible(timeout=LEARN_MS)
         for name, page in pages.items():
             open_tab(page, "Add concept")
             expect(page.locator("#curves svg").first).to_be_visible()

@@ -289,6 +289,6 @@ def test_names_need_not_be_ascii(store: ConceptStore) -> None:
 
 
 def test_cards_carry_the_verdict(store: ConceptStore, timeline_id: str) -> None:
-    verdict = Verdict(0.25, None, (("<old>", 0.125),))
+    verdict = Verdict(0.25, (("<old>", 0.125),))
     store.append(store.load(timeline_id, BASE), learned("Rex"), verdict=verdict)
     assert store.view(timeline_id).cards[0].verdict == verdict
