@@ -56,7 +56,7 @@ def write_report(out: Path, lines: Lines) -> str:
             f"# What each method forgets: {first['plan']['people']} people, {first['model']}",
             f"{len(lines)} runs: {len(arms)} methods, {len(orders)} orders, {len(seeds)} seeds; means with 95 % intervals "
             f"(Student's t) over orders and seeds. Likeness is the mean cosine of {first['features']} features to held-out "
-            f"pictures (real to real: {first['real_to_real']:.3f}). F_mmd, A_mmd: unbiased MMD x 1000, {first['kernel']}; "
+            f"pictures (real to real: {first['real_to_real']:.3f}). F_mmd, A_mmd: unbiased MMD x 1000 (F_mmd paired by seed), {first['kernel']}; "
             "KID x 1000. Recognised: the person's mean feature is nearest to its own real pictures. "
             f"{_judge(first['plan'])} Percentages are of the U-Net's parameters.",
             table(

@@ -46,11 +46,26 @@ def test_mmd_is_nothing_within_one_distribution_and_something_between_two() -> N
     assert min(same) < 0  # unbiased: its mean is 0, so it cannot always be above
 
 
+def test_paired_mmd_is_unbiased_for_pictures_of_the_same_seeds() -> None:
+    def k(a: np.ndarray, b: np.ndarray) -> float:
+        return (math.fsum(float(p) * float(q) for p, q in zip(a, b, strict=True)) + 1) ** 3
+
+    x, y = unit(rows(0, 6)), unit(rows(1, 6, 0.4))
+    pairs = [(i, j) for i in range(6) for j in range(6) if i != j]
+    h = [k(x[i], x[j]) + k(y[i], y[j]) - k(x[i], y[j]) - k(x[j], y[i]) for i, j in pairs]
+    assert metrics.paired_mmd(x, y) == pytest.approx(math.fsum(h) / len(h), rel=1e-6)
+    assert metrics.paired_mmd(x, x) == pytest.approx(0, abs=1e-9) and metrics.mmd(x, x) < -0.5
+    nearly = [
+        metrics.paired_mmd(unit(rows(s, 8)), unit(rows(s, 8) + 0.1 * rows(s + 500, 8))) for s in range(60)
+    ]
+    assert abs(float(np.mean(nearly))) < 0.02
+
+
 def test_a_mmd_looks_at_the_real_and_f_mmd_at_the_learned_pictures() -> None:
     real, learned, end = ([unit(rows(10 * k + j, 6, k)) for j in range(3)] for k in range(3))
     pairs = zip(real, end, strict=True)
     assert metrics.a_mmd(real, end) == pytest.approx(np.mean([metrics.mmd(a, b) for a, b in pairs]))
-    first_two = [metrics.mmd(learned[j], end[j]) for j in (0, 1)]
+    first_two = [metrics.paired_mmd(learned[j], end[j]) for j in (0, 1)]
     assert metrics.f_mmd(learned, end) == pytest.approx(np.mean(first_two))
     assert math.isnan(metrics.f_mmd(learned[:1], end[:1]))
 
