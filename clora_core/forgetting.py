@@ -71,11 +71,15 @@ class Cell:
         return f"{self.arm.replace('_', '-')}-order{self.order}-seed{self.seed}"
 
     @property
+    def method(self) -> str:
+        """The method that is run."""
+        return "clora" if self.arm in ABLATIONS else self.arm
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What the cell changes in the method's preset."""
-        method = "clora" if self.arm in ABLATIONS else self.arm
         return {
-            "method": method,
+            "method": self.method,
             "seed": self.seed,
             "preview_every_seconds": 0.0,
             **ABLATIONS.get(self.arm, {}),
@@ -114,12 +118,13 @@ class Plan:
                 f"The {' and the '.join(sorted(fixed))} are given by --methods and --seeds here."
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+    def to_json(self, cell: Cell) -> dict[str, Any]:
+        """What of the plan decides about a cell, as plain values; other methods' presets do not."""
         folders = {name: str(getattr(self, name) or "") for name in ("concepts", "references")}
         networks = {name: getattr(self, name) for name in ("clip", "dino") if getattr(self, name)}
         plain = {"people": self.people, "draws": self.draws, **folders, **networks}
-        return {**plain, "settings": dict(self.settings), "base": dict(self.base)}
+        methods = {name: own for name, own in self.base.get("methods", {}).items() if name == cell.method}
+        return {**plain, "settings": dict(self.settings), "base": {**self.base, "methods": methods}}
 
 
 def preset_of(base: BaseModel) -> dict[str, Any]:
@@ -156,7 +161,11 @@ def run_cells(
     """
     out.mkdir(parents=True, exist_ok=True)
     done = {line["cell"]: line for line in read_lines(out / "results.jsonl")}
-    other = [line["cell"] for line in done.values() if line["plan"] != plan.to_json()]
+    other = [
+        line["cell"]
+        for line in done.values()
+        if line["plan"] != plan.to_json(Cell(line["arm"], line["order"], line["seed"]))
+    ]
     if other:
         raise SettingsError(
             f"{out} holds results of another plan or model ({other[0]}). Choose another --out folder."
@@ -183,7 +192,7 @@ def _learned_alone(cells: Sequence[Cell]) -> list[Cell]:
     """One cell for each way and seed in which concepts are learned on the base model alone."""
     first: dict[tuple[str, int], Cell] = {}
     for cell in cells:
-        way = method_named(cell.settings["method"]).alone
+        way = method_named(cell.method).alone
         if way:
             first.setdefault((way, cell.seed), cell)
     return list(first.values())
@@ -244,7 +253,7 @@ def learn_alone(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: 
 
 
 def _alone(out: Path, cell: Cell) -> Path:
-    way = slug(method_named(cell.settings["method"]).alone)
+    way = slug(method_named(cell.method).alone)
     return out / "alone" / f"{way}-seed{cell.seed}"
 
 
@@ -285,7 +294,7 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
     return {
         "cell": cell.id,
         **asdict(cell),
-        "plan": plan.to_json(),
+        "plan": plan.to_json(cell),
         "model": base.name,
         "base_id": base.id,
         "people": [sample.name for sample in people],

@@ -54,6 +54,14 @@ def test_one_picture_a_person_is_refused() -> None:
         Plan(draws=1)
 
 
+def test_a_cell_stays_done_when_another_method_gets_a_preset() -> None:
+    cell, base = Cell("clora-word-token", 0, 0), {"id": "b", "methods": {"clora": {"rank": 4}}}
+    plan = Plan(base=base)
+    more = Plan(base={"id": "b", "methods": {"ewc": {"rank": 8}, **base["methods"]}})
+    other = Plan(base={"id": "b", "methods": {"clora": {"rank": 8}}})
+    assert plan.to_json(cell) == more.to_json(cell) != other.to_json(cell)
+
+
 def line(arm: str, order: int, **figures: float) -> dict:
     keys = {key: 0.5 for key, *_ in forgetting_report.COLUMNS}
     matrix = [[0.8, None], [0.6, 0.7]]
@@ -102,6 +110,7 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
         assert found["alignment_end"] == pytest.approx(np.mean(found["matrix"][1]), abs=1e-3)
         assert found["versions"]["torch"] and found["train"]["method"] == found["arm"]
     assert routed["forgetting"] == pytest.approx(0.0, abs=1e-9)  # the very same pictures
+    assert routed["f_mmd_x1000"] == pytest.approx(0.0, abs=1e-6)
     assert sequential["stored_percent"] < clora["stored_percent"] == routed["stored_percent"]
     report = forgetting_report.write_report(out, lines)
     assert "3 runs: 3 methods" in report and "| routed" in report
