@@ -80,13 +80,19 @@ def sweep(
             config = studio.base.train_with({"preview_every_seconds": 0.0, **chosen})
             words = " ".join(f"{key[:7]} {value}" for key, value in chosen.items())
             arm = slug(f"{people}x{draws} {words}")
-            if arm in done:
+            if done.get(arm, {}).get("train") == config.to_json():
                 continue
             prefix = f"arm {number} of {len(arms)}: "
             lent = _lent(studio, config)
             drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws, lent=lent)
             rows = measured_arm(arm, out, samples, drawn, real)
-            done[arm] = {"arm": arm, "base_id": studio.base.id, "settings": chosen, **_figures(rows)}
+            done[arm] = {
+                "arm": arm,
+                "base_id": studio.base.id,
+                "settings": chosen,
+                "train": config.to_json(),
+                **_figures(rows),
+            }
             append_line(out / "sweep.jsonl", done[arm])
     finally:
         studio.close()

@@ -13,7 +13,6 @@ from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.errors import Cancelled, SettingsError
 from clora_core.methods import METHODS, method_named
 from clora_core.methods.custom_diffusion_merge import text_features
-from clora_core.methods.ewc import FISHER_BATCHES
 from clora_core.pipeline import load_pipeline
 from clora_core.sampling import generate
 from clora_core.settings import METHOD_NAMES, METHOD_SETTINGS, METHOD_TITLES
@@ -21,6 +20,12 @@ from clora_core.trainer import DRAWN_AT_ONCE, train_concept
 
 EVERY = [method.name for method in METHODS]
 KV = ("to_k.weight", "to_v.weight")
+
+
+@pytest.fixture(autouse=True)
+def few_fisher_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EWC's Fisher information from 4 batches a concept instead of 32: these tests are of its use, not its noise."""
+    monkeypatch.setattr("clora_core.methods.ewc.FISHER_BATCHES", 4)
 
 
 @pytest.fixture
@@ -212,7 +217,7 @@ def test_ewc_holds_the_weights_that_matter(sequence, learn) -> None:
         )
 
     fisher = torch.cat([value.flatten() for name, value in first.memory.items()])
-    assert FISHER_BATCHES > 1 and (fisher >= 0).all() and fisher.max() > 0
+    assert (fisher >= 0).all() and fisher.max() > 0
     assert moved(1e9) < 0.3 * moved(0.0)
 
 
