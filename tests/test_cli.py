@@ -199,7 +199,9 @@ def test_bench_sequence_and_sweep_go_on_where_they_stopped(
     assert sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms) == first
     assert told == []
     kept = tmp_path / "sweep/sweep.jsonl"
-    kept.write_text(kept.read_text().replace('"batch_size": 1', '"batch_size": 7', 1))  # once another preset's
+    kept.write_text(
+        kept.read_text().replace('"batch_size": 1', '"batch_size": 7', 1)
+    )  # once another preset's
     sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms)
     assert len(kept.read_text().splitlines()) == 3
 
