@@ -35,6 +35,7 @@ from clora_core.errors import SettingsError, StudioError
 from clora_core.features import Clip, Dino, EfficientNetLite0
 from clora_core.forgetting_measures import (
     attributes_found,
+    change_norms,
     clip_figures,
     costs,
     likeness_figures,
@@ -303,6 +304,7 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         "versions": dict(learned[-1].versions),
         **likeness_figures(people, arm, references, network),
         **asked,
+        "change_norms": change_norms(learned),
         **costs(learned, base.path, config.method),
         "peak_memory_mb": peak_memory_mb(studio.device),
     }

@@ -104,6 +104,9 @@ def likeness_figures(
         "features": network.name,
         "kernel": metrics.KERNEL,
         "matrix": [[None if np.isnan(value) else round(float(value), 4) for value in row] for row in matrix],
+        "real_between": [
+            [round(metrics.cosine(real[one], real[other]), 4) for other in names] for one in names
+        ],
         "real_to_real": float(np.mean([metrics.cosine_within(rows) for rows in real.values()])),
         "a_mmd_x1000": 1e3 * metrics.a_mmd([real[name] for name in names], end),
         "f_mmd_x1000": _or_none(1e3 * metrics.f_mmd(learned, end)),
@@ -122,6 +125,18 @@ def likeness_figures(
 
 def _or_none(value: float) -> float | None:
     return None if value != value else value  # NaN: one concept forgets nothing, and JSON has no NaN
+
+
+def change_norms(learned: Sequence[LearnedConcept]) -> dict[str, list[float]]:
+    """||A_t B_t||_F of each concept in order, by matrix; {} for methods without a low-rank pair of each concept's own."""
+    from clora_core.methods import method_named
+
+    if method_named(learned[-1].config.method).continues:
+        return {}
+    return {
+        name: [round(float((c.factors[name][0] @ c.factors[name][1]).norm()), 5) for c in learned]
+        for name in learned[-1].factors
+    }
 
 
 def costs(learned: Sequence[LearnedConcept], model: str, method: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from clora_core.benchmark import table
 from clora_core.disk import write_text
 from clora_core.errors import SettingsError
+from clora_core.forgetting_gap import gap_report
 from clora_core.metrics import mean_interval
 from clora_core.sheet import contact_sheet
 
@@ -66,8 +67,9 @@ def write_report(out: Path, lines: Lines) -> str:
             "![likeness of each concept over time](alignment.png)",
             "![forgetting against plasticity](tradeoff.png)",
             "![as learned and at the end](pictures.png)",
+            gap_report(lines),
         ]
-    )
+    ).rstrip()
     write_text(out / "report.md", text + "\n")
     return text
 

@@ -43,7 +43,8 @@ def visit(browser: Browser, url: str, size: dict[str, int], scale: float, theme:
 
 def shoot(page: Page, out: Path, name: str) -> None:
     """The whole page as ``out``/``name``.png, once every picture on it is there."""
-    page.wait_for_function("[...document.images].every(i => i.complete || i.loading === 'lazy')")
+    page.evaluate("for (const i of document.images) i.loading = 'eager'")
+    page.wait_for_function("[...document.images].every(i => i.complete)")
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement?.blur()")
     path = out / f"{name}.png"

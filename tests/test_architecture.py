@@ -47,6 +47,7 @@ LAYERS = [
         "benchmark_arm",
         "sweep",
         "forgetting",
+        "forgetting_gap",
         "forgetting_measures",
         "forgetting_report",
         "cli_arguments",

@@ -15,6 +15,7 @@ from PIL import Image
 from clora_core import forgetting, forgetting_report
 from clora_core.errors import SettingsError
 from clora_core.forgetting import ABLATIONS, Cell, Plan, cells_of, run_cells
+from clora_core.forgetting_gap import gap_report
 from clora_core.methods.routed import Routed
 from clora_core.studio import Studio
 from clora_core.views import Sample
@@ -75,6 +76,28 @@ def test_the_report_gives_means_and_intervals() -> None:
     assert list(forgetting_report.by_arm([*lines, line("routed", 0)])) == ["clora", "routed"]
 
 
+def test_the_gap_is_told_by_person_by_layer_and_by_pair() -> None:
+    def cell(arm: str, people: list[str], matrix: list[list[float | None]], k: list[float]) -> dict:
+        norms = {"up.0.attn2.to_k": k, "up.0.attn2.to_v": [2.0, 2.0, 2.0]}
+        between = [[0.9, 0.8, 0.5], [0.8, 0.9, 0.1], [0.5, 0.1, 0.9]]
+        own = {"people": people, "matrix": matrix, "change_norms": norms, "real_between": between}
+        return {"arm": arm, "order": 1, "seed": 0, **own}
+
+    ours = [[0.8, None, None], [0.7, 0.6, None], [0.7, 0.6, 0.5]]
+    free = [[0.8, None, None], [0.8, 0.7, None], [0.8, 0.7, 0.5]]
+    lines = [
+        cell("clora", ["A", "B", "C"], ours, [3.0, 1.0, 1.0]),
+        cell("routed", ["A", "B", "C"], free, [3.0, 2.0, 2.0]),
+    ]
+    report = gap_report(lines)
+    told = [[cell.strip() for cell in row.split("|")[1:-1]] for row in report.splitlines() if "|" in row]
+    assert ["A", "0.800", "0.800", "0.700", "-0.100", "+0.000", "-0.100"] in told
+    assert ["B", "0.700", "0.600", "0.600", "-0.100", "-0.100", "+0.000"] in told
+    assert ["up.0", "100%", "50%", "100%"] in told
+    assert ["clora", "+0.1000", "+0.0000"] in told and ["routed", "+0.0000", "+0.0000"] in told
+    assert gap_report(lines[:1]) == gap_report([{**lines[0], "order": 2}, lines[1]]) == ""
+
+
 def test_plots_are_drawn_from_lines_alone(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     lines = [line("clora", 0), line("clora", 1, forgetting=0.1), line("routed", 0, forgetting=0.0)]
@@ -111,9 +134,10 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
         assert found["versions"]["torch"] and found["train"]["method"] == found["arm"]
     assert routed["forgetting"] == pytest.approx(0.0, abs=1e-9)  # the very same pictures
     assert routed["f_mmd_x1000"] == pytest.approx(0.0, abs=1e-6)
+    assert not sequential["change_norms"] and len(next(iter(clora["change_norms"].values()))) == 2
     assert sequential["stored_percent"] < clora["stored_percent"] == routed["stored_percent"]
     report = forgetting_report.write_report(out, lines)
-    assert "3 runs: 3 methods" in report and "| routed" in report
+    assert "3 runs: 3 methods" in report and "| routed" in report and "left of K" in report
     for name in ("alignment", "tradeoff", "pictures"):
         assert np.asarray(Image.open(out / f"{name}.png").convert("L")).std() > 5
     with pytest.raises(SettingsError, match="another plan"):
