@@ -102,6 +102,8 @@ def take(studio: Studio, url: str, out: Path) -> None:
             open_tab(page, "Add concept")
             expect(page.locator("#curves svg").first).to_be_visible()
             shoot(page, out, f"learning-{name}")
+        for page in pages.values():
+            page.context.close()  # four more pages would take their share of the processor
         expect(first.locator("#try-it")).to_be_visible(timeout=LEARN_MS)
         shoot(first, out, "learned-desktop-light")
         first.set_viewport_size(PHONE)  # type: ignore[arg-type]
