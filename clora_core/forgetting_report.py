@@ -190,9 +190,11 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
 
 
 def plot_pictures(out: Path, lines: Lines, path: Path) -> None:
-    """The first picture of every concept as learned and at the end, for each method's first order and seed."""
-    firsts = [own[0] for own in by_arm(lines).values()]
-    people = firsts[0]["people"]
+    """The first picture of every concept as learned and at the end, for each method's first order and seed whose
+    pictures are at hand: results may come from another machine."""
+    at_hand = [line for line in lines if (out / "cells" / line["cell"]).is_dir()]
+    firsts = [own[0] for own in by_arm(at_hand).values()]
+    people = lines[0]["people"]
 
     def column(line: Mapping[str, Any], at_the_end: bool) -> list[Path | None]:
         drawn = out / "cells" / line["cell"] / "drawn" / "arm"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -140,6 +141,8 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     assert "3 runs: 3 methods" in report and "| routed" in report and "left of K" in report
     for name in ("alignment", "tradeoff", "pictures"):
         assert np.asarray(Image.open(out / f"{name}.png").convert("L")).std() > 5
+    shutil.rmtree(out / "cells")  # results that were brought along from another machine
+    assert forgetting_report.write_report(out, lines) == report
     with pytest.raises(SettingsError, match="another plan"):
         run_cells([open_bench], told.append, out, cells, Plan(people=3, draws=2))
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["cell"] == "clora-order0-seed0"
