@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.errors import StudioError
+from clora_core.settings import HOME, home_folder
 from clora_core.studio import ASSETS, Studio
 from demo.blocks import LOGO, build_demo
 from demo.theme import STYLE_SHEET, StudioTheme
@@ -21,7 +22,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         description="C-LoRA Studio: teach a picture model new concepts, one after the other."
     )
     parser.add_argument(
-        "--home", type=Path, default=Path("~/.clora-studio"), help="where timelines and pictures live"
+        "--home", type=Path, help=f"where timelines and pictures live; default: $CLORA_HOME or {HOME}"
     )
     parser.add_argument(
         "--model", help="folder or Hub id of a Stable Diffusion model; default: the embedded one"
@@ -68,13 +69,13 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
 def main(argv: list[str] | None = None) -> None:
     """Open the studio, serve the page, load the model meanwhile."""
     options = arguments(argv)
-    home = options.home.expanduser().resolve()
+    home = home_folder(options.home)
     try:
         studio = Studio.open(home, options.model, options.device, options.precision)
+        demo = build_demo(studio, may_undo=bool(options.auth) or not options.share)
     except StudioError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    demo = build_demo(studio, may_undo=bool(options.auth) or not options.share)
     try:
         demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)
         studio.warm_up()

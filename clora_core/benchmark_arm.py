@@ -84,6 +84,8 @@ def run_arm(
     timeline_id = learn_people(studio, say, out, arm, samples, config, lent)
     steady = method_named(config.method).steady
     cards = studio.timeline(timeline_id).cards[: len(samples)]
+    if [card.token for card in cards] != [sample.token for sample in samples]:
+        raise SettingsError(f"{out} was begun with other people. Choose another --out folder.")
     drawn: dict[tuple[str, int], Sequence[Path]] = {}
     for number, (sample, card) in enumerate(zip(samples, cards, strict=True), 1):
         for as_of in times(number, len(samples)):
@@ -117,12 +119,17 @@ def learn_people(
     known = {summary.name: summary.id for summary in studio.timelines()}
     timeline_id = known.get(arm) or studio.new_timeline(arm)
     wanted = {key: value for key, value in config.to_json().items() if value != "auto"}
-    begun = [{**TrainConfig().to_json(), **card.settings} for card in studio.timeline(timeline_id).cards]
-    if any({**settings, **wanted} != settings for settings in begun):
-        raise SettingsError(
-            f"{out} was begun with other settings. Choose another --out folder, or the same settings."
-        )
+
+    def demand_the_same_settings() -> None:
+        begun = [{**TrainConfig().to_json(), **card.settings} for card in studio.timeline(timeline_id).cards]
+        if any({**settings, **wanted} != settings for settings in begun):
+            raise SettingsError(
+                f"{out} was begun with other settings. Choose another --out folder, or the same settings."
+            )
+
+    demand_the_same_settings()
     _learn_all(studio, say, timeline_id, samples, config, lent or {})
+    demand_the_same_settings()  # an interrupted learning goes on with those that it began with
     return timeline_id
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from clora_core import benchmark
-from clora_core.cli_arguments import COMMON, DECADES, HOME, chosen_settings, make_parser
+from clora_core.cli_arguments import COMMON, DECADES, chosen_settings, make_parser
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, SettingsError, StudioError
-from clora_core.pipeline import read_base
+from clora_core.pipeline import load_pipeline, read_base
+from clora_core.settings import home_folder
 from clora_core.studio import ASSETS, Studio
 from clora_core.sweep import decade_arms, grid_arms, sweep
 from clora_core.views import JobView, TimelineView, to_plain
@@ -52,8 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _open(chosen: argparse.Namespace) -> Studio:
-    home = chosen.home or Path(os.environ.get("CLORA_HOME") or HOME)
-    return Studio.open(home.expanduser(), chosen.model, chosen.device, chosen.precision)
+    return Studio.open(home_folder(chosen.home), chosen.model, chosen.device, chosen.precision)
 
 
 def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -70,7 +71,8 @@ def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
             job_id = studio.learn(timeline_id, concept, config, chosen.keep_pictures)
         view = studio.follow(job_id, _progress)
     except KeyboardInterrupt:
-        print(f"\nGo on later with: python -m clora_core learn --resume {job_id}", file=sys.stderr)
+        if job_id:
+            print(f"\nGo on later with: {_resume_command(chosen, job_id)}", file=sys.stderr)
         raise
     finally:
         studio.close()
@@ -88,6 +90,12 @@ def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
         "verdict": view.verdict,
         "message": view.message,
     }
+
+
+def _resume_command(chosen: argparse.Namespace, job_id: str) -> str:
+    places = {name: getattr(chosen, name) for name in ("home", "model", "device", "precision")}
+    options = [word for name, value in places.items() if value for word in (f"--{name}", str(value))]
+    return shlex.join(["python", "-m", "clora_core", "learn", *options, "--resume", job_id])
 
 
 def _concept(studio: Studio, chosen: argparse.Namespace) -> Concept:
@@ -139,7 +147,7 @@ def _timeline(chosen: argparse.Namespace) -> dict[str, Any]:
             found = studio.timelines()
             lines = [
                 f"{entry.id:24} {entry.concepts:3} concepts  {entry.name}"
-                + ("" if entry.usable else "  (another base model)")
+                + (f"  ({entry.problem})" if entry.problem else "")
                 for entry in found
             ]
             return {"text": "\n".join(lines) or "There is no timeline yet.", "timelines": found}
@@ -202,7 +210,11 @@ def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
         partial(Studio.open, model=chosen.model, device=device, precision=chosen.precision, examples=False)
         for device in devices
     ]
-    base, settings = read_base(chosen.model or ASSETS / "base"), chosen_settings(chosen)
+    model, settings = chosen.model or ASSETS / "base", chosen_settings(chosen)
+    base = read_base(model)
+    if not base.id:  # not fetched from the Hub yet, and its fingerprint says which results belong together
+        load_pipeline(model, "cpu")
+        base = read_base(model)
     judged = (
         Path(base.path) / ATTRIBUTES_FILE
     ).is_file()  # then EfficientNet-lite0 tells its drawn people apart, too

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from clora_core.errors import SettingsError
-from clora_core.settings import SamplingConfig, Settings, TrainConfig
+from clora_core.settings import HOME, SamplingConfig, Settings, TrainConfig
 
-HOME = Path("~/.clora-studio")
 DECADES = ("learning_rate", "penalty_weight")
 COMMON = {"home": None, "model": None, "device": None, "precision": None, "json": False}
 

@@ -19,6 +19,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +37,11 @@ StopWish = Literal["", "keep", "discard", "close"]
 
 class Interrupted(Exception):
     """The programme is ending: leave the job as it is, so that it can be resumed."""
+
+
+def job_number(folder: Path) -> int:
+    """7 for ".../0007-learn": the order in which jobs were made."""
+    return int(folder.name.split("-")[0])
 
 
 class Job:
@@ -57,10 +63,7 @@ class Job:
         cls, jobs: Path, kind: str, owner: str, request: dict[str, Any], changed: threading.Condition
     ) -> Job:
         """Make the next job folder ("0007-learn"): a queued job of ``owner``."""
-        number = (
-            max((int(name.name.split("-")[0]) for name in jobs.glob("[0-9]*-*") if name.is_dir()), default=0)
-            + 1
-        )
+        number = max((job_number(path) for path in jobs.glob("[0-9]*-*") if path.is_dir()), default=0) + 1
         while True:
             folder = jobs / f"{number:04d}-{kind}"
             try:
@@ -108,6 +111,11 @@ class Job:
     def finished(self) -> bool:
         """No further change will come by itself."""
         return self.record["state"] not in UNFINISHED
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """What was learned so far can be gone on with."""
+        return (self.folder / "checkpoint" / "checkpoint.json").exists()
 
     @property
     def uploads(self) -> Path:
@@ -173,8 +181,8 @@ class Job:
             self._changed.notify_all()
 
     def log(self, text: str) -> None:
-        """Append to log.txt."""
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+        """Append to log.txt; nothing happens when the disk is full."""
+        with suppress(OSError), (self.folder / "log.txt").open("a", encoding="utf-8") as file:
             file.write(text.rstrip() + "\n")
 
     def drop_inputs(self) -> None:

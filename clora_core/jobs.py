@@ -17,12 +17,13 @@ import traceback
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from clora_core.disk import check_id, process_alive, write_text
-from clora_core.errors import BusyError, Cancelled, StoreError, StudioError
-from clora_core.job_folder import Interrupted, Job
+from clora_core.errors import BusyError, Cancelled, StoreError, StudioError, TrainingError
+from clora_core.job_folder import Interrupted, Job, job_number
 from clora_core.views import JobView
 
 BEAT_SECONDS = 2.0
@@ -98,6 +99,7 @@ class JobBoard:
         """Delete a created job that was never submitted."""
         with self._changed:
             self._mine.pop(job.id, None)
+        job.drop_inputs()
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def stop(self, job_id: str, keep: bool) -> None:
@@ -141,15 +143,14 @@ class JobBoard:
                     raise StoreError(f"There is no job {job_id!r}.")
                 job = Job(self._folder / job_id, self._changed, self._clock)
             if not job.finished and job.id not in self._mine and not self._alive(job.record["owner"]):
-                job.update(
-                    state="interrupted", phase="interrupted", seconds_left=None, message=_interrupted(job)
-                )
+                self._leave(job, _interrupted(job))
             return job
 
     def jobs(self, kind: str) -> Iterator[Job]:
         """All jobs of a kind, newest first."""
-        for path in sorted(self._folder.glob(f"[0-9]*-{kind}/job.json"), reverse=True):
-            yield self.find(path.parent.name)
+        for folder in sorted(self._folder.glob(f"[0-9]*-{kind}"), key=job_number, reverse=True):
+            if (folder / "job.json").exists():
+                yield self.find(folder.name)
 
     def active(self, kind: str) -> Job | None:
         """The job of a kind that is running or queued anywhere, or None."""
@@ -200,7 +201,7 @@ class JobBoard:
             for job in self._current:
                 job.stop_wish = job.stop_wish or "close"
             for job in self._waiting:
-                job.update(state="interrupted", phase="interrupted", message=_interrupted(job))
+                self._leave(job, _interrupted(job))
             self._waiting.clear()
             self._changed.notify_all()
         for thread in self._threads:
@@ -244,29 +245,33 @@ class JobBoard:
             problem = str(error)
         except Exception as error:  # noqa: BLE001  a broken model folder must reach the user, not kill the worker
             problem = f"The model could not be loaded ({type(error).__name__}: {error})."
-            write_text(self._folder / "model-error.txt", traceback.format_exc(), durable=False)
+            with suppress(OSError):
+                write_text(self._folder / "model-error.txt", traceback.format_exc(), durable=False)
         with self._changed:
             self._model, self.model_problem, self._model_wanted = model, problem, False
             while problem and self._waiting:
-                self._end(self._waiting.popleft(), state="failed", message=problem)
+                self._fail(self._waiting.popleft(), problem)
             self._changed.notify_all()
 
     def _do(self, job: Job) -> None:
         with self._changed:
             self._current.append(job)
-            job.update(state="running", phase="starting")
         try:
+            job.update(state="running", phase="starting")
             self._end(job, **{"state": "done", **self._works[job.kind](self._model, job)})
         except Interrupted:
-            job.update(state="interrupted", phase="interrupted", seconds_left=None, message=_interrupted(job))
+            self._leave(job, _interrupted(job))
         except Cancelled:
             self._end(job, state="stopped", message="Stopped. Nothing was kept.")
-        except StudioError as error:
+        except TrainingError as error:  # it would come again from the checkpoint
             job.log(traceback.format_exc())
             self._end(job, state="failed", message=str(error))
+        except StudioError as error:
+            job.log(traceback.format_exc())
+            self._fail(job, str(error))
         except Exception as error:  # noqa: BLE001  a bug, or the machine: the job fails, the worker lives on
             job.log(traceback.format_exc())
-            self._end(job, state="failed", message=_unexpected(error, job))
+            self._fail(job, _unexpected(error, job))
         finally:
             with self._changed:
                 self._current.remove(job)
@@ -274,7 +279,22 @@ class JobBoard:
 
     def _end(self, job: Job, **changes: Any) -> None:
         job.drop_inputs()
-        job.update(**{"phase": str(changes["state"]), "seconds_left": None, **changes})
+        with suppress(
+            OSError
+        ):  # a full disk: then it has ended in memory at least, and others wait no longer
+            job.update(**{"phase": str(changes["state"]), "seconds_left": None, **changes})
+
+    def _fail(self, job: Job, problem: str) -> None:
+        """The job has failed; what was learned until the last checkpoint is kept for when that is mended."""
+        if job.has_checkpoint:
+            name = job.request["concept"]["name"]
+            self._leave(job, f"{problem} What was learned of {name} is kept: resume it, or discard it.")
+        else:
+            self._end(job, state="failed", message=problem)
+
+    def _leave(self, job: Job, message: str) -> None:
+        with suppress(OSError):
+            job.update(state="interrupted", phase="interrupted", seconds_left=None, message=message)
 
     def _prune(self) -> None:
         for old in list(self.jobs("draw"))[DRAW_JOBS_KEPT:]:

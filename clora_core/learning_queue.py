@@ -66,7 +66,7 @@ def queue_learning(
 def comparison_jobs(board: JobBoard, comparison: str) -> list[Job]:
     """All learn jobs of one comparison, first asked for first; [] for ""."""
     jobs = [job for job in board.jobs("learn") if comparison and job.request.get("comparison") == comparison]
-    return sorted(jobs, key=lambda job: job.id)
+    return jobs[::-1]
 
 
 def refuse_while_learning(board: JobBoard, timeline_id: str | None = None) -> None:

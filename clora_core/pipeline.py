@@ -223,7 +223,8 @@ def _best_device(torch: Any) -> str:
 def _precision_for(torch: Any, device: str) -> str:
     if not device.startswith("cuda"):
         return "fp32"
-    return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp16"
+    fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if fast else "fp16"
 
 
 def sampler_name(pipe: Any) -> str:

@@ -8,11 +8,24 @@ from accelerate.state import AcceleratorState
 
 from clora_core.errors import SettingsError
 
+NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
-def resolved_precision(precision: str, device: torch.device) -> str:
-    """What "auto" means on this device: bf16 where it is computed in hardware (AMX on a CPU), else fp32."""
+
+def resolved_precision(precision: str, device: torch.device, weights: torch.dtype) -> str:
+    """What "auto" means on this device for a model in this number format: its own where that is a short one, else
+    bf16 where it is computed in hardware (AMX on a CPU), else fp32.
+
+    Raises SettingsError for fp32 with a model that is not in fp32.
+    """
+    if precision == "fp32" and weights != torch.float32:
+        raise SettingsError(
+            f"The model is loaded in {NAMES[weights]}, so it cannot learn in fp32. Start the programme with "
+            "--precision fp32, or learn with the precision auto."
+        )
     if precision != "auto":
         return precision
+    if weights != torch.float32:
+        return NAMES[weights]
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     fast = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)

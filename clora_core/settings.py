@@ -6,8 +6,10 @@ The page and the command line read them from here: `dataclasses.fields(TrainConf
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -231,6 +233,7 @@ class TrainConfig(Settings):
     )
 
 
+PENALISED = ("clora", "ewc")  # methods with a penalty, and so with a penalty weight
 FULL_RANK: Mapping[str, Any] = MappingProxyType({"learning_rate": 5e-6})
 METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -276,3 +279,11 @@ class SamplingConfig(Settings):
         maximum=2**32 - 1,
     )
     pictures: int = _setting(1, "Pictures", "How many pictures to draw.", minimum=1, maximum=64)
+
+
+HOME = Path("~/.clora-studio")
+
+
+def home_folder(asked: Path | None) -> Path:
+    """Where timelines and pictures live: the folder asked for, else $CLORA_HOME, else ``HOME``."""
+    return (asked or Path(os.environ.get("CLORA_HOME") or HOME)).expanduser().resolve()

@@ -65,10 +65,15 @@ class ConceptStore:
         return sorted(path.parent.name for path in self._folder.glob("*/timeline.json"))
 
     def summaries(self, base_id: str = "") -> list[TimelineSummary]:
-        """All timelines, last changed first. ``base_id`` decides ``usable``; "" = not known yet."""
+        """All timelines, last changed first, those that cannot be read last. ``base_id`` decides which are usable; "" =
+        not known yet."""
         found = []
         for timeline_id in self.ids():
-            index = self._index(timeline_id)
+            try:
+                index = self._index(timeline_id)
+            except StoreError:
+                found.append(TimelineSummary(timeline_id, timeline_id, "", 0, "", "cannot be read"))
+                continue
             found.append(
                 TimelineSummary(
                     timeline_id,
@@ -76,7 +81,7 @@ class ConceptStore:
                     index["method"],
                     len(index["concepts"]),
                     index["updated"],
-                    _fits(index, base_id),
+                    "" if _fits(index, base_id) else "another base model",
                     index.get("comparison", ""),
                 )
             )

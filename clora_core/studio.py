@@ -137,7 +137,10 @@ class Studio:
 
     def default_timeline(self) -> str:
         """Id of the timeline changed last that fits the base model; a new empty one when there is none."""
-        usable = [summary for summary in self.timelines() if summary.usable]
+        summaries = self._store.summaries(
+            self.base.id or "not known yet"
+        )  # then none that belongs to another
+        usable = [summary for summary in summaries if summary.usable]
         usable.sort(key=lambda summary: bool(summary.comparison))  # what only a comparison made comes last
         return usable[0].id if usable else self.new_timeline("My concepts")
 

@@ -25,8 +25,9 @@ from clora_core.benchmark_arm import (
 )
 from clora_core.concepts import LearnedConcept, TrainConfig, slug
 from clora_core.disk import append_line, read_lines, write_text
-from clora_core.methods import Method, method_named
+from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
+from clora_core.settings import PENALISED
 from clora_core.studio import Studio
 
 FACTORS = (0.1, 1.0, 10.0)
@@ -47,8 +48,7 @@ def decade_arms(base: BaseModel, methods: Iterable[str], names: Sequence[str]) -
     arms = []
     for method in methods:
         preset = base.train_with({"method": method}).to_json()
-        penalised = method_named(method).penalty is not Method.penalty
-        swept = [name for name in names if penalised or name != "penalty_weight"]
+        swept = [name for name in names if method in PENALISED or name != "penalty_weight"]
         grid = {name: [float(f"{preset[name] * factor:.6g}") for factor in FACTORS] for name in swept}
         arms += [{"method": method, **values} for values in grid_arms(grid)]
     return arms
@@ -72,7 +72,12 @@ def sweep(
     studio = open_studio(out)
     try:
         lines = read_lines(out / "sweep.jsonl")
-        done = {line["arm"]: line for line in lines if line["base_id"] == studio.base.id}
+        people_of = {"concepts": str(concepts or ""), "references": str(references or "")}
+        done = {
+            line["arm"]: line
+            for line in lines
+            if line["base_id"] == studio.base.id and line.get("plan") == people_of
+        }
         samples = first_samples(studio, people, concepts)
         real = reference_pictures(samples, references)
         for number, values in enumerate(arms, 1):
@@ -89,6 +94,7 @@ def sweep(
             done[arm] = {
                 "arm": arm,
                 "base_id": studio.base.id,
+                "plan": people_of,
                 "settings": chosen,
                 "train": config.to_json(),
                 **_figures(rows),

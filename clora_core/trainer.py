@@ -101,7 +101,7 @@ def train_concept(
             f"The timeline {timeline.name!r} is learned with {timeline.method}, not {config.method}. "
             "One timeline holds one method: start a new timeline for another."
         )
-    config = config.updated({"precision": resolved_precision(config.precision, pipe.device)})
+    config = config.updated({"precision": resolved_precision(config.precision, pipe.device, pipe.unet.dtype)})
     method = method_named(config.method)(config)
     _check_resolution(pipe, config)
     images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))

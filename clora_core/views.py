@@ -44,7 +44,7 @@ class Sample:
 class TimelineSummary:
     """One line in the list of timelines, newest change first.
 
-    ``usable`` is False when the timeline was learned on another base model than the open one.
+    ``problem`` says why it cannot be used: it was learned on another base model, or its file cannot be read.
     """
 
     id: str
@@ -52,8 +52,13 @@ class TimelineSummary:
     method: str
     concepts: int
     updated: str
-    usable: bool = True
+    problem: str = ""
     comparison: str = ""  # the comparison it was learned for
+
+    @property
+    def usable(self) -> bool:
+        """It can be drawn from and learned on with the open base model."""
+        return not self.problem
 
 
 @dataclass(frozen=True)
@@ -66,19 +71,13 @@ class Verdict:
     Attributes:
         differs_from_base: the new concept's picture against the one its prompt drew before the first step.
         older_changed: (token, difference) for every older concept, before against after.
-        finite: every learned number is finite.
     """
 
     differs_from_base: float
     older_changed: tuple[tuple[str, float], ...] = ()
-    finite: bool = True
 
     def words(self) -> str:
         """The verdict in one short paragraph, for people."""
-        if not self.finite:
-            return (
-                "The learned weights are not finite, so this concept cannot be used. Lower the learning rate."
-            )
         learned = self._learned()
         if not self.older_changed:
             return learned
@@ -89,7 +88,7 @@ class Verdict:
         else:
             older = (
                 f"Older concepts changed by {mean:.1%} on average, most of all {token} ({most:.1%}): look at "
-                "it in the timeline; undo and learn again with a larger penalty weight if it is lost."
+                "it in the timeline. If it is lost, undo and learn again, under C-LoRA with a larger penalty weight."
             )
         return f"{learned} {older}"
 
@@ -109,7 +108,7 @@ class Verdict:
     def from_json(cls, data: dict[str, Any]) -> Verdict:
         """The inverse of ``to_json``."""
         older = tuple((str(token), float(change)) for token, change in data["older_changed"])
-        return cls(data["differs_from_base"], older, data["finite"])
+        return cls(data["differs_from_base"], older)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,14 @@ class _Progress:
         first = len(job.steps())
         if self._config.preview_every_seconds > 0:
             older = [preview for preview in job.previews() if not preview.is_new]
-            cost = 0.0 if older or not self._timeline.concepts else self._preview_older(self._timeline, 0)
+            began_drawing = time.monotonic()
+            if self._timeline.concepts and not older:
+                with suppress(Cancelled):  # the wish is met below
+                    self._preview_older(self._timeline, 0)
+            if job.stop_wish == "keep" and not first:
+                return
+            self._check_wish(training)
+            cost = time.monotonic() - began_drawing
             soon = min(FIRST_PREVIEW_SECONDS, self._config.preview_every_seconds)
             self._preview_due = time.monotonic() + max(soon, cost / PREVIEW_SHARE)
         job.update(phase="learning", step=first)
@@ -184,21 +192,16 @@ class _Progress:
         began = time.monotonic()
         self._job.update(phase="drawing a preview")
         timeline = self._timeline.then(training.snapshot())
-        try:
+        with suppress(Cancelled):  # the pause that this is part of ends by meeting the wish
             self._draw(timeline, timeline.concepts[-1], step, is_new=True)
             if self._timeline.concepts:
                 self._preview_older(timeline, step)
-        except Cancelled:
-            if self._job.stop_wish != "keep":
-                raise
         cost = time.monotonic() - began
         self._preview_due = time.monotonic() + max(self._config.preview_every_seconds, cost / PREVIEW_SHARE)
 
-    def _preview_older(self, timeline: Timeline, step: int) -> float:
-        """The oldest concept: it has seen the most since, so it has the most to lose. Returns the seconds."""
-        began = time.monotonic()
+    def _preview_older(self, timeline: Timeline, step: int) -> None:
+        """The oldest concept: it has seen the most since, so it has the most to lose."""
         self._draw(timeline, timeline.concepts[0], step, is_new=False)
-        return time.monotonic() - began
 
     def _draw(self, timeline: Timeline, concept: LearnedConcept, step: int, is_new: bool) -> None:
         began = time.monotonic()

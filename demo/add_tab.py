@@ -276,7 +276,8 @@ def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown) -> Any:
     def start(
         timeline_id: str, paths: list[str], name: str, token: str, keep: bool, *values: Any
     ) -> list[Any]:
-        config = from_inputs(studio.base.train, names, values)
+        chosen = studio.base.train_with({"method": values[names.index("method")]})
+        config = from_inputs(chosen, names, values)
         concept = Concept(name.strip(), token.strip(), tuple(Path(p) for p in paths))
         studio.learn(timeline_id, concept, config, keep_pictures=keep)
         return [[], "", "", "", "", ""]

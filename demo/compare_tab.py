@@ -18,6 +18,7 @@ from demo.uploads import PICTURE_TYPES, uploaded
 if TYPE_CHECKING:
     from clora_core.studio import Studio
 
+LOOKED_AT = 8  # places in ``CompareTab.followers``; what is asked for to learn from comes after them
 LEARNABLE = [(title, name) for name, title in METHOD_TITLES.items()]
 
 
@@ -136,10 +137,14 @@ def build(studio: Studio, timeline: gr.Dropdown) -> CompareTab:
 def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], followers: list[Any]) -> None:
     """Another sibling, another concept in the slider, and the picture of it all."""
     other, versus, chosen, save, download = parts
+    shown = followers[:LOOKED_AT]  # pictures given already are kept
+
+    def look(timeline_id: str, other_id: str, token: str) -> list[Any]:
+        return follow(studio, timeline_id, other_id, token)[:LOOKED_AT]
 
     def look_closer(timeline_id: str, other_id: str, event: gr.EventData) -> list[Any]:
         act, token = picked(event)
-        return follow(studio, timeline_id, other_id, token) if act == "pick" else [gr.skip()] * len(followers)
+        return look(timeline_id, other_id, token) if act == "pick" else [gr.skip()] * LOOKED_AT
 
     def drawn(timeline_id: str, other_id: str | None) -> Any:
         if not other_id:
@@ -149,8 +154,8 @@ def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], fo
         path = studio.comparisons.picture(timeline_id, other_id)
         return gr.update(value=str(path), visible=True)
 
-    other.input(told(lambda t, o, c: follow(studio, t, o, c)), [timeline, other, chosen], followers, **QUIET)
-    versus.click(told(look_closer), [timeline, other], followers, **QUIET)
+    other.input(told(look), [timeline, other, chosen], shown, **QUIET)
+    versus.click(told(look_closer), [timeline, other], shown, **QUIET)
     save.click(told(drawn), [timeline, other], download, **QUIET)
 
 

@@ -106,16 +106,18 @@ def _spread(items: Sequence[Preview], most: int) -> list[Preview]:
 
 
 def job_curves(job: JobView) -> str:
-    """Loss and penalty over the steps; without older concepts there is no penalty to show."""
+    """Loss and penalty over the steps; or why there is no penalty to show."""
     steps = [s.step for s in job.curve]
     loss = curve(
         "Loss", "how well the new one is drawn", steps, [s.loss for s in job.curve], job.total, "new"
     )
     penalties = [s.penalty for s in job.curve]
-    if job.curve and not any(penalties):
+    if len(penalties) > 1 and not any(
+        penalties
+    ):  # the first step has none in any case: nothing has changed yet
         return (
-            f'<div class="cl-curves">{loss}<p class="cl-quiet">The first concept of a timeline has no older ones '
-            "to protect, so there is no penalty.</p></div>"
+            f'<div class="cl-curves">{loss}<p class="cl-quiet">There is no penalty: the first concept has no older ones '
+            "to protect, and methods other than C-LoRA and EWC protect none this way.</p></div>"
         )
     guard = curve("Penalty", "pull against changing older concepts", steps, penalties, job.total, "older")
     return f'<div class="cl-curves">{loss}{guard}</div>'

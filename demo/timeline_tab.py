@@ -33,7 +33,7 @@ def choices(studio: Studio) -> list[tuple[str, str]]:
     """(words, id) of each timeline for the dropdown, last changed first."""
     return [
         (
-            f"{t.name} · {views.count(t.concepts, 'concept')}" + ("" if t.usable else " (other base model)"),
+            f"{t.name} · {views.count(t.concepts, 'concept')}" + (f" ({t.problem})" if t.problem else ""),
             t.id,
         )
         for t in studio.timelines()

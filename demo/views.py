@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from clora_core.settings import TrainConfig
+from clora_core.settings import PENALISED, TrainConfig
 from clora_core.views import health
 
 if TYPE_CHECKING:
@@ -189,14 +189,15 @@ def coming(timeline: TimelineView) -> str:
     place = len(timeline.cards) + 1
     if timeline.cards:
         faces = "".join(image(c.now_picture or c.learned_picture, c.name) for c in timeline.cards[-6:])
-        older = f"{count(len(timeline.cards), 'concept')} already here will be protected while it learns."
+        older = f"{count(len(timeline.cards), 'concept')} already here"
+        older += " will be protected while it learns." if timeline.method in PENALISED else "."
         guard = f'<div class="cl-faces" aria-hidden="true">{faces}<span class="cl-next">{place}</span></div>'
     else:
         older, guard = "This timeline is empty: it will be the first.", ""
     return (
         f'<div class="cl-coming"><h3>Concept {place} of &ldquo;{escape(timeline.name)}&rdquo;</h3>{guard}'
         f"<ol><li><b>Show</b> 3 to 30 pictures of one person or thing. {escape(older)}</li>"
-        "<li><b>Watch</b> it take shape. The older ones are drawn again as it learns, so you see that they stay.</li>"
+        "<li><b>Watch</b> it take shape. The older ones are drawn again as it learns, so you see whether they stay.</li>"
         "<li><b>Draw</b> it in the Playground, by its token, alone or with the others.</li></ol>"
         '<p class="cl-quiet">Your pictures stay on this computer and are deleted when learning ends, '
         "unless you tick the box under Advanced.</p></div>"

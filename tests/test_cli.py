@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from clora_core import benchmark, cli
+from clora_core.errors import SettingsError
 from clora_core.pipeline import read_base
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.studio import Studio
@@ -103,7 +104,7 @@ def test_learn_tells_a_script_everything(command: Command, folder: Path) -> None
     )
     told = json.loads(out)
     assert (told["state"], told["concept"], told["token"]) == ("done", "001-my-dog", "<rex>")
-    assert told["verdict"]["finite"] is True
+    assert told["verdict"]["differs_from_base"] > 0
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,11 @@ def test_bench_sequence_and_sweep_go_on_where_they_stopped(
     assert 0 <= again["recognised"] <= 3
     assert "of 3 recognised" in (out / "sequence.md").read_text()
 
+    for name in ("1-bob", "2-cy"):
+        shutil.copytree(tmp_path / "assets/concepts" / name, tmp_path / "others" / name)
+    with pytest.raises(SettingsError, match="begun with other people"):
+        benchmark.sequence(open_bench, told.append, out, people=2, draws=2, concepts=tmp_path / "others")
+
     grid = {"penalty_weight": [1.0, 100.0], "learning_rate": [0.01], "steps": [2]}
     arms = grid_arms(grid)
     first = sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms)
@@ -199,9 +205,7 @@ def test_bench_sequence_and_sweep_go_on_where_they_stopped(
     assert sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms) == first
     assert told == []
     kept = tmp_path / "sweep/sweep.jsonl"
-    kept.write_text(
-        kept.read_text().replace('"batch_size": 1', '"batch_size": 7', 1)
-    )  # once another preset's
+    kept.write_text(kept.read_text().replace('"rank": 2', '"rank": 7', 1))  # once another preset's
     sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms)
     assert len(kept.read_text().splitlines()) == 3
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clora_core.concepts import TrainStep
-from clora_core.errors import BusyError, ModelError, SettingsError, StoreError
+from clora_core.errors import BusyError, ModelError, SettingsError, StoreError, TrainingError
 from clora_core.job_folder import Job, thin
 from clora_core.jobs import DRAW_JOBS_KEPT, JobBoard
 from clora_core.views import Preview
@@ -122,6 +122,62 @@ def test_our_errors_are_shown_as_they_are_and_others_keep_their_traceback(board:
     assert "KeyError" in on_disk(bug)["message"]
     assert "Traceback" in (bug.folder / "log.txt").read_text()
     assert made.wait(start(made, "draw").id, SECONDS).record["state"] == "done"
+
+
+def test_a_failure_leaves_what_has_a_checkpoint_to_be_resumed(board: Board) -> None:
+    trouble = [StoreError("Mug could not be stored: no space left. Free some space."), MemoryError("full")]
+
+    def work(model: Any, job: Job) -> dict[str, Any]:
+        (job.folder / "checkpoint").mkdir(exist_ok=True)
+        (job.folder / "checkpoint" / "checkpoint.json").write_text("{}")
+        if trouble:
+            raise trouble.pop(0)
+        return {}
+
+    made = board(work)
+    job = start(made)
+    for words in ("Free some space. What was learned of Rex is kept", "MemoryError"):
+        left = made.wait(job.id, SECONDS)
+        assert left.record["state"] == "interrupted" and words in left.record["message"]
+        assert made.view(left).resumable and left.has_checkpoint
+        made.submit(job)
+    assert made.wait(job.id, SECONDS).record["state"] == "done"
+
+
+def test_numbers_that_are_not_finite_are_not_resumed(board: Board) -> None:
+    def work(model: Any, job: Job) -> dict[str, Any]:
+        (job.folder / "checkpoint").mkdir()
+        (job.folder / "checkpoint" / "checkpoint.json").write_text("{}")
+        raise TrainingError("The loss became nan.")
+
+    made = board(work)
+    job = made.wait(start(made).id, SECONDS)
+    assert job.record["state"] == "failed" and not job.has_checkpoint
+
+
+def test_a_full_disk_fails_the_job_and_not_the_worker(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*args: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    def work(model: Any, job: Job) -> dict[str, Any]:
+        monkeypatch.setattr("clora_core.job_folder.write_json", no_room)
+        job.update(state="running")
+        return {}
+
+    made = board(work)
+    failed = made.wait(start(made).id, SECONDS)
+    assert failed.record["state"] == "failed" and "No space left" in failed.record["message"]
+    monkeypatch.undo()
+    assert made.wait(start(made, "draw").id, SECONDS).record["state"] == "done"
+
+
+def test_the_tenthousandth_job_is_the_newest(board: Board) -> None:
+    made = board()
+    first = made.create("learn", LEARN)
+    first.folder.rename(first.folder.with_name("9999-learn"))
+    made.submit(second := made.create("learn", LEARN))
+    assert second.id == "10000-learn" and made.wait(second.id, SECONDS).record["state"] == "done"
+    assert [job.id for job in made.jobs("learn")][0] == second.id
 
 
 def test_stop_reaches_running_work_and_queued_work(board: Board) -> None:

@@ -319,7 +319,8 @@ def test_whole_weights_learn_in_fp32_inside_a_bf16_model(tiny_folder, pictures, 
     before = base_digest(pipe)
     empty = Timeline("test", "Test", "", method)
     concept = Concept("Rex", "<rex>", pictures)
-    with train_concept(pipe, concept, empty, config.updated({"method": method, "steps": 2})) as training:
+    own = {"method": method, "steps": 2, "precision": "bf16"}
+    with train_concept(pipe, concept, empty, config.updated(own)) as training:
         assert all(torch.isfinite(torch.tensor(step.loss)) for step in training)
         learned = training.finish()
     assert any(delta.abs().max() > 0 for delta in learned.deltas.values())

@@ -8,15 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from clora_core import work
 from clora_core.concepts import Concept
 from clora_core.errors import (
     BusyError,
@@ -27,7 +31,7 @@ from clora_core.errors import (
     StoreError,
     StudioError,
 )
-from clora_core.settings import SamplingConfig, TrainConfig
+from clora_core.settings import HOME, SamplingConfig, TrainConfig, home_folder
 from clora_core.studio import Studio
 from clora_core.views import JobView
 
@@ -263,6 +267,83 @@ def test_an_interrupted_lesson_is_resumed_bit_for_bit(
     assert all(torch.equal(ours[name], straight[name]) for name in straight)
     with pytest.raises(StoreError, match="only an interrupted"):
         again.resume(job_id)
+
+
+@pytest.mark.parametrize("drawn_before", [0, 1], ids=["the older one", "the new one"])
+def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
+    open_studio: Callable[..., Studio],
+    rex: Concept,
+    mug: Concept,
+    config: TrainConfig,
+    drawn_before: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clora_core.work.PREVIEW_SHARE", 1e9)  # after every step
+    studio = open_studio()
+    teach(studio, rex, config)
+    drawing, closing, drawn, draw = threading.Event(), threading.Event(), [], work.draw_concept
+
+    def slow(*values: Any) -> Any:
+        drawn.append(values)
+        if len(drawn) == drawn_before + 1:
+            drawing.set()
+            assert closing.wait(SECONDS)
+        return draw(*values)
+
+    monkeypatch.setattr(work, "draw_concept", slow)
+    job_id = studio.learn(
+        studio.default_timeline(), mug, config.updated({"steps": 6, "preview_every_seconds": 0.001})
+    )
+    assert drawing.wait(SECONDS)
+    ending = threading.Thread(target=studio.close)
+    ending.start()
+    while not studio._board.find(job_id).stop_wish:
+        time.sleep(0.01)
+    closing.set()
+    ending.join(SECONDS)
+    again = open_studio()
+    view = again.job()
+    assert view and (view.id, view.state, view.resumable) == (job_id, "interrupted", True)
+    again.resume(job_id)
+    assert again.wait(job_id, SECONDS).state == "done"
+
+
+def test_pictures_that_could_not_be_copied_leave_nothing_behind(
+    studio: Studio, rex: Concept, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("clora_core.job_folder.shutil.copyfile", no_room)
+    with pytest.raises(StoreError, match="Free some space"):
+        studio.learn(studio.default_timeline(), rex, config)
+    assert not list((tmp_path / "home" / "uploads").iterdir())
+    monkeypatch.undo()
+    teach(studio, rex, config)
+
+
+def test_a_timeline_that_cannot_be_read_does_not_hide_the_others(
+    open_studio: Callable[..., Studio], tmp_path: Path
+) -> None:
+    studio = open_studio()
+    good = studio.new_timeline("Good")
+    broken = studio.new_timeline("Broken")
+    (tmp_path / "home" / "timelines" / broken / "timeline.json").write_text('{"format": ')
+    again = open_studio()
+    assert again.default_timeline() == good
+    assert [(line.id, line.problem) for line in again.timelines()] == [(good, ""), (broken, "cannot be read")]
+    with pytest.raises(StoreError, match="Restore it from a backup"):
+        again.timeline(broken)
+
+
+def test_the_home_folder_is_the_one_asked_for_or_the_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLORA_HOME", str(tmp_path / "there"))
+    assert home_folder(None) == tmp_path / "there"
+    assert home_folder(tmp_path / "here") == tmp_path / "here"
+    monkeypatch.delenv("CLORA_HOME")
+    assert home_folder(None) == HOME.expanduser()
 
 
 KILLED = """
