@@ -279,9 +279,7 @@ class JobBoard:
 
     def _end(self, job: Job, **changes: Any) -> None:
         job.drop_inputs()
-        with suppress(
-            OSError
-        ):  # a full disk: then it has ended in memory at least, and others wait no longer
+        with suppress(OSError):  # a full disk: it has ended in memory, and others wait no longer
             job.update(**{"phase": str(changes["state"]), "seconds_left": None, **changes})
 
     def _fail(self, job: Job, problem: str) -> None:

@@ -199,7 +199,7 @@ def coming(timeline: TimelineView) -> str:
         f"<ol><li><b>Show</b> 3 to 30 pictures of one person or thing. {escape(older)}</li>"
         "<li><b>Watch</b> it take shape. The older ones are drawn again as it learns, so you see whether they stay.</li>"
         "<li><b>Draw</b> it in the Playground, by its token, alone or with the others.</li></ol>"
-        '<p class="cl-quiet">Your pictures stay on this computer and are deleted when learning ends, '
+        '<p class="cl-quiet">Your pictures stay on this computer and are deleted within a day, '
         "unless you tick the box under Advanced.</p></div>"
     )
 
