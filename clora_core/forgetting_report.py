@@ -7,7 +7,7 @@ pictures.png     rows = concepts; for each method as learned and at the end, sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def write_report(out: Path, lines: Lines) -> str:
     text = "\n\n".join(
         [
             f"# What each method forgets: {first['plan']['people']} people, {first['model']}",
-            f"{len(lines)} runs: {len(arms)} methods, {len(orders)} orders, {len(seeds)} seeds; means with 95 % intervals "
+            f"{_count(lines, 'run')}: {_count(arms, 'method')}, {_count(orders, 'order')}, {_count(seeds, 'seed')}; means with 95 % intervals "
             f"(Student's t) over orders and seeds. Likeness is the mean cosine of {first['features']} features to held-out "
             f"pictures (real to real: {first['real_to_real']:.3f}). F_mmd, A_mmd: unbiased MMD x 1000 (F_mmd paired by seed), {first['kernel']}; "
             "KID x 1000. Recognised: the person's mean feature is nearest to its own real pictures. "
@@ -72,6 +72,10 @@ def write_report(out: Path, lines: Lines) -> str:
     ).rstrip()
     write_text(out / "report.md", text + "\n")
     return text
+
+
+def _count(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def _judge(plan: Mapping[str, Any]) -> str:

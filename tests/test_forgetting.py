@@ -138,7 +138,7 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     assert not sequential["change_norms"] and len(next(iter(clora["change_norms"].values()))) == 2
     assert sequential["stored_percent"] < clora["stored_percent"] == routed["stored_percent"]
     report = forgetting_report.write_report(out, lines)
-    assert "3 runs: 3 methods" in report and "| routed" in report and "left of K" in report
+    assert "3 runs: 3 methods, 1 order, 1 seed;" in report and "| routed" in report and "left of K" in report
     for name in ("alignment", "tradeoff", "pictures"):
         assert np.asarray(Image.open(out / f"{name}.png").convert("L")).std() > 5
     shutil.rmtree(out / "cells")  # results that were brought along from another machine
