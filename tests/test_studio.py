@@ -246,7 +246,7 @@ def test_what_cannot_be_drawn_is_said(studio: Studio, settings: SamplingConfig) 
 def test_an_interrupted_lesson_is_resumed_bit_for_bit(
     open_studio: Callable[..., Studio], rex: Concept, config: TrainConfig, tmp_path: Path
 ) -> None:
-    config = config.updated({"steps": 60, "preview_every_seconds": 0.0})
+    config = config.updated({"steps": 40, "preview_every_seconds": 0.0})
     teach(open_studio("straight"), rex, config)
     studio = open_studio("home")
     job_id = studio.learn(studio.default_timeline(), rex, config)
@@ -255,11 +255,11 @@ def test_an_interrupted_lesson_is_resumed_bit_for_bit(
     again = open_studio("home")
     view = again.job()
     assert view and (view.id, view.state, view.resumable) == (job_id, "interrupted", True)
-    assert 3 <= view.step < 60
+    assert 3 <= view.step < 40
     assert again.resume(job_id) == job_id
     done = again.wait(job_id, SECONDS)
     assert done.state == "done", done.message
-    assert [step.step for step in done.curve] == list(range(1, 61))
+    assert [step.step for step in done.curve] == list(range(1, 41))
     ours, straight = (
         load_file(tmp_path / home / "timelines/my-concepts/001-rex/weights.safetensors")
         for home in ("home", "straight")
