@@ -34,7 +34,7 @@ def gap_report(lines: Sequence[Line]) -> str:
     return "\n\n".join(
         [
             f"## Where the gap between {ARM} and {FREE} comes from",
-            f"{len(pairs)} pairs of runs with the same order and seed. By person, likeness:",
+            f"Runs of both with the same order and seed: {len(pairs)}. By person, likeness:",
             _by_person(pairs),
             "By layer: the length of what a concept changes there when it is learned freely, as a share of all layers, and "
             f"how much of that length the penalty leaves it under {ARM} (second concept and later):",
