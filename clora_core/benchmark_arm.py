@@ -84,8 +84,6 @@ def run_arm(
     timeline_id = learn_people(studio, say, out, arm, samples, config, lent)
     steady = method_named(config.method).steady
     cards = studio.timeline(timeline_id).cards[: len(samples)]
-    if [card.token for card in cards] != [sample.token for sample in samples]:
-        raise SettingsError(f"{out} was begun with other people. Choose another --out folder.")
     drawn: dict[tuple[str, int], Sequence[Path]] = {}
     for number, (sample, card) in enumerate(zip(samples, cards, strict=True), 1):
         for as_of in times(number, len(samples)):
@@ -114,23 +112,28 @@ def learn_people(
 ) -> str:
     """Learn whatever is missing of one arm, or take it where it is lent; returns the timeline's id.
 
-    Raises SettingsError when the arm was begun with other settings.
+    Raises SettingsError when the arm was begun with other people or settings.
     """
     known = {summary.name: summary.id for summary in studio.timelines()}
     timeline_id = known.get(arm) or studio.new_timeline(arm)
-    wanted = {key: value for key, value in config.to_json().items() if value != "auto"}
-
-    def demand_the_same_settings() -> None:
-        begun = [{**TrainConfig().to_json(), **card.settings} for card in studio.timeline(timeline_id).cards]
-        if any({**settings, **wanted} != settings for settings in begun):
-            raise SettingsError(
-                f"{out} was begun with other settings. Choose another --out folder, or the same settings."
-            )
-
-    demand_the_same_settings()
+    _demand_the_same(studio.timeline(timeline_id).cards, out, samples, config)
     _learn_all(studio, say, timeline_id, samples, config, lent or {})
-    demand_the_same_settings()  # an interrupted learning goes on with those that it began with
+    # once more: an interrupted learning goes on with the settings that it began with
+    _demand_the_same(studio.timeline(timeline_id).cards, out, samples, config)
     return timeline_id
+
+
+def _demand_the_same(
+    cards: Sequence[Card], out: Path, samples: Sequence[Sample], config: TrainConfig
+) -> None:
+    if any(card.token != sample.token for card, sample in zip(cards, samples, strict=False)):
+        raise SettingsError(f"{out} was begun with other people. Choose another --out folder.")
+    wanted = {key: value for key, value in config.to_json().items() if value != "auto"}
+    begun = [{**TrainConfig().to_json(), **card.settings} for card in cards]
+    if any({**settings, **wanted} != settings for settings in begun):
+        raise SettingsError(
+            f"{out} was begun with other settings. Choose another --out folder, or the same settings."
+        )
 
 
 def lendable(learned: Iterable[LearnedConcept], config: TrainConfig) -> dict[str, LearnedConcept]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from clora_core.disk import read_json, write_json
+from clora_core.disk import read_json, sync_file, write_json
 from clora_core.errors import TrainingError
 from clora_core.job_folder import Job
 from clora_core.trainer import TrainState
@@ -16,15 +14,14 @@ from clora_core.trainer import TrainState
 def save_checkpoint(job: Job, state: TrainState) -> None:
     """Save what ``read_checkpoint`` goes on from; checkpoint.json replaced last is the commit. A checkpoint of this
     step that is there already is left as it is."""
-    folder = job.folder / "checkpoint"
+    folder = job.checkpoint.parent
     folder.mkdir(exist_ok=True)
-    weights, commit = folder / f"state-{state.step:06d}.safetensors", folder / "checkpoint.json"
-    if commit.exists() and read_json(commit)["weights"] == weights.name:
+    weights = folder / f"state-{state.step:06d}.safetensors"
+    if job.has_checkpoint and read_json(job.checkpoint)["weights"] == weights.name:
         return
     save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, weights)
-    with weights.open("rb+") as file:
-        os.fsync(file.fileno())
-    write_json(commit, {**state.to_json(), "weights": weights.name})
+    sync_file(weights)
+    write_json(job.checkpoint, {**state.to_json(), "weights": weights.name})
     for old in folder.glob("state-*.safetensors"):
         if old != weights:
             old.unlink()
@@ -32,11 +29,10 @@ def save_checkpoint(job: Job, state: TrainState) -> None:
 
 def read_checkpoint(job: Job) -> TrainState | None:
     """The last checkpoint of a job; None when there is none. Raises TrainingError when it is damaged."""
-    folder = job.folder / "checkpoint"
-    if not (folder / "checkpoint.json").exists():
+    if not job.has_checkpoint:
         return None
-    values = read_json(folder / "checkpoint.json")
+    values = read_json(job.checkpoint)
     try:
-        return TrainState.from_json(values, load_file(folder / values.pop("weights")))
+        return TrainState.from_json(values, load_file(job.checkpoint.parent / values.pop("weights")))
     except (SafetensorError, FileNotFoundError) as error:
         raise TrainingError(f"The checkpoint is damaged ({error}). Learn from the start.") from error

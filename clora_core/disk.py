@@ -76,14 +76,19 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_file(path: Path) -> None:
+    """Flush a file to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def sync_tree(folder: Path) -> None:
     """Flush every file below ``folder``, and the folders, to the disk."""
     for path in [*folder.rglob("*"), folder]:
         if path.is_dir():
             sync_folder(path)
         else:
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
+            sync_file(path)
 
 
 def check_id(value: str, what: str) -> str:

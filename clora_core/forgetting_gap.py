@@ -26,9 +26,9 @@ Line = Mapping[str, Any]
 Matrix = NDArray[np.float64]
 
 
-def gap_report(lines: Sequence[Line]) -> str:
-    """Three tables, of the cells that both methods have; "" when there is none."""
-    pairs = list(_same_cells(lines))
+def gap_report(arms: Mapping[str, Sequence[Line]]) -> str:
+    """Three tables, of the cells that both methods have; "" when there is none. arms: the lines of each arm."""
+    pairs = list(_same_cells(arms))
     if not pairs:
         return ""
     return "\n\n".join(
@@ -41,26 +41,27 @@ def gap_report(lines: Sequence[Line]) -> str:
             _by_layer(pairs),
             "By pair of people: likeness an older person loses while a newer one is learned, where the two are alike (the "
             "third of all pairs whose real pictures are nearest) and where they are not (the farthest third):",
-            _by_pair(lines),
+            _by_pair(arms),
         ]
     )
 
 
-def _same_cells(lines: Sequence[Line]) -> Iterator[tuple[Line, Line]]:
-    free = {(line["order"], line["seed"]): line for line in lines if line["arm"] == FREE}
-    for line in lines:
-        if line["arm"] == ARM and (line["order"], line["seed"]) in free:
-            yield line, free[line["order"], line["seed"]]
-
-
-def _matrix(line: Line) -> Matrix:
+def result_matrix_of(line: Line) -> Matrix:
+    """R (N, N) of a line of results.jsonl; NaN where nothing was drawn."""
     return np.array(line["matrix"], dtype=float)  # None becomes NaN
+
+
+def _same_cells(arms: Mapping[str, Sequence[Line]]) -> Iterator[tuple[Line, Line]]:
+    free = {(line["order"], line["seed"]): line for line in arms.get(FREE, ())}
+    for line in arms.get(ARM, ()):
+        if (line["order"], line["seed"]) in free:
+            yield line, free[line["order"], line["seed"]]
 
 
 def _by_person(pairs: Sequence[tuple[Line, Line]]) -> str:
     found: dict[str, list[tuple[float, float, float]]] = {}
     for own, free in pairs:
-        ours, theirs = _matrix(own), _matrix(free)
+        ours, theirs = result_matrix_of(own), result_matrix_of(free)
         for j, name in enumerate(own["people"]):
             found.setdefault(name, []).append((theirs[-1, j], ours[j, j], ours[-1, j]))
     means = {name: np.mean(values, axis=0) for name, values in found.items()}
@@ -109,18 +110,15 @@ def _by_layer(pairs: Sequence[tuple[Line, Line]]) -> str:
     return table(["cross-attention layer", "share of the change", "left of K", "left of V"], rows)
 
 
-def _by_pair(lines: Sequence[Line]) -> str:
+def _by_pair(arms: Mapping[str, Sequence[Line]]) -> str:
     rows = []
-    for arm in dict.fromkeys(line["arm"] for line in lines):
-        alike, change = [], []
-        for line in lines:
-            if line["arm"] == arm:
-                matrix, between = _matrix(line), np.array(line["real_between"])
-                for j, i in combinations(range(len(matrix)), 2):
-                    alike.append(between[i, j])
-                    change.append(matrix[i - 1, j] - matrix[i, j])
+    for arm, own in arms.items():
+        found = []  # (how alike, how much was lost) for each older and newer person
+        for line in own:
+            matrix, between = result_matrix_of(line), line["real_between"]
+            for j, i in combinations(range(len(matrix)), 2):
+                found.append((between[i][j], matrix[i - 1, j] - matrix[i, j]))
+        alike, lost = np.array(found).T
         low, high = np.quantile(alike, (1 / 3, 2 / 3))
-        near = np.mean([lost for near, lost in zip(alike, change, strict=True) if near >= high])
-        far = np.mean([lost for near, lost in zip(alike, change, strict=True) if near <= low])
-        rows.append([arm, f"{near:+.4f}", f"{far:+.4f}"])
+        rows.append([arm, f"{lost[alike >= high].mean():+.4f}", f"{lost[alike <= low].mean():+.4f}"])
     return table(["method", "lost a concept, alike", "not alike"], rows)

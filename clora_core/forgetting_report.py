@@ -7,7 +7,7 @@ pictures.png     rows = concepts; for each method as learned and at the end, sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy as np
 from clora_core.benchmark import table
 from clora_core.disk import write_text
 from clora_core.errors import SettingsError
-from clora_core.forgetting_gap import gap_report
+from clora_core.forgetting_gap import gap_report, result_matrix_of
 from clora_core.metrics import mean_interval
 from clora_core.sheet import contact_sheet
+from clora_core.views import count
 
 COLUMNS = (  # key, heading, digits, which is better
     ("alignment_learned", "alignment when learned", 3, "up"),
@@ -55,7 +56,8 @@ def write_report(out: Path, lines: Lines) -> str:
     text = "\n\n".join(
         [
             f"# What each method forgets: {first['plan']['people']} people, {first['model']}",
-            f"{_count(lines, 'run')}: {_count(arms, 'method')}, {_count(orders, 'order')}, {_count(seeds, 'seed')}; means with 95 % intervals "
+            f"{count(len(lines), 'run')}: {count(len(arms), 'method')}, {count(len(orders), 'order')}, "
+            f"{count(len(seeds), 'seed')}; means with 95 % intervals "
             f"(Student's t) over orders and seeds. Likeness is the mean cosine of {first['features']} features to held-out "
             f"pictures (real to real: {first['real_to_real']:.3f}). F_mmd, A_mmd: unbiased MMD x 1000 (F_mmd paired by seed), {first['kernel']}; "
             "KID x 1000. Recognised: the person's mean feature is nearest to its own real pictures. "
@@ -67,15 +69,11 @@ def write_report(out: Path, lines: Lines) -> str:
             "![likeness of each concept over time](alignment.png)",
             "![forgetting against plasticity](tradeoff.png)",
             "![as learned and at the end](pictures.png)",
-            gap_report(lines),
+            gap_report(arms),
         ]
     ).rstrip()
     write_text(out / "report.md", text + "\n")
     return text
-
-
-def _count(things: Sized, word: str) -> str:
-    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def _judge(plan: Mapping[str, Any]) -> str:
@@ -154,7 +152,7 @@ def plot_alignment(lines: Lines, path: Path) -> None:
     for place in range(rows * columns):
         axes.flat[place].set_visible(place < len(arms))
     for axis, (arm, own) in zip(axes.flat, arms.items(), strict=False):
-        matrix = np.mean([np.array(line["matrix"], dtype=float) for line in own], axis=0)  # None becomes NaN
+        matrix = np.mean([result_matrix_of(line) for line in own], axis=0)
         count = len(matrix)
         for j in range(count):
             shade = 0.15 + 0.7 * j / max(count - 1, 1)

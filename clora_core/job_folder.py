@@ -113,9 +113,14 @@ class Job:
         return self.record["state"] not in UNFINISHED
 
     @property
+    def checkpoint(self) -> Path:
+        """The file that makes a checkpoint one; its weights lie beside it."""
+        return self.folder / "checkpoint" / "checkpoint.json"
+
+    @property
     def has_checkpoint(self) -> bool:
         """What was learned so far can be gone on with."""
-        return (self.folder / "checkpoint" / "checkpoint.json").exists()
+        return self.checkpoint.exists()
 
     @property
     def uploads(self) -> Path:
@@ -187,7 +192,7 @@ class Job:
 
     def drop_inputs(self) -> None:
         """Delete the uploaded pictures, the checkpoint and the card drafts: the job has ended."""
-        for folder in (self.uploads, self.folder / "checkpoint", self.folder / "drawn"):
+        for folder in (self.uploads, self.checkpoint.parent, self.folder / "drawn"):
             shutil.rmtree(folder, ignore_errors=True)
 
     # -- reading ---------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from clora_core.settings import METHOD_SETTINGS
 
 PRESET_FILE = "clora.json"
 WORDS_FILE = "known_words.txt"
-PRECISIONS = ("fp32", "bf16", "fp16")
 FULL_HASH_BYTES = 200_000_000  # weight files up to this size are hashed whole
 SAMPLE_BYTES = 1 << 20  # of larger ones: this much of the start (the header), the middle and the end
 HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
@@ -171,16 +170,17 @@ def load_pipeline(model: str | Path, device: str | None = None, precision: str |
     from safetensors import SafetensorError
     from transformers.utils import logging as text_logging
 
+    from clora_core.precision import DTYPES
+
     _folder_of(str(model))
     device = device or _best_device(torch)
     precision = precision or _precision_for(torch, device)
-    if precision not in PRECISIONS:
-        raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(PRECISIONS)}.")
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if precision not in DTYPES:
+        raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(DTYPES)}.")
     try:
         with _quiet(logging), _quiet(text_logging):
             pipe: Any = AutoPipelineForText2Image.from_pretrained(  # type: ignore[no-untyped-call]
-                str(model), dtype=dtype, safety_checker=None, requires_safety_checker=False
+                str(model), dtype=DTYPES[precision], safety_checker=None, requires_safety_checker=False
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
@@ -223,8 +223,9 @@ def _best_device(torch: Any) -> str:
 def _precision_for(torch: Any, device: str) -> str:
     if not device.startswith("cuda"):
         return "fp32"
-    fast = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if fast else "fp16"
+    from clora_core.precision import bf16_in_hardware
+
+    return "bf16" if torch.cuda.is_available() and bf16_in_hardware(torch.device(device)) else "fp16"
 
 
 def sampler_name(pipe: Any) -> str:

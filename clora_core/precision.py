@@ -8,12 +8,20 @@ from accelerate.state import AcceleratorState
 
 from clora_core.errors import SettingsError
 
-NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def bf16_in_hardware(device: torch.device) -> bool:
+    """bf16 is computed in hardware there (AMX on a CPU), not emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def resolved_precision(precision: str, device: torch.device, weights: torch.dtype) -> str:
     """What "auto" means on this device for a model in this number format: its own where that is a short one, else
-    bf16 where it is computed in hardware (AMX on a CPU), else fp32.
+    bf16 where it is computed in hardware, else fp32.
 
     Raises SettingsError for fp32 with a model that is not in fp32.
     """
@@ -26,10 +34,7 @@ def resolved_precision(precision: str, device: torch.device, weights: torch.dtyp
         return precision
     if weights != torch.float32:
         return NAMES[weights]
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    fast = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
-    return "bf16" if fast else "fp32"
+    return "bf16" if bf16_in_hardware(device) else "fp32"
 
 
 def make_accelerator(device: torch.device, precision: str) -> Accelerator:

@@ -137,9 +137,8 @@ class Studio:
 
     def default_timeline(self) -> str:
         """Id of the timeline changed last that fits the base model; a new empty one when there is none."""
-        summaries = self._store.summaries(
-            self.base.id or "not known yet"
-        )  # then none that belongs to another
+        # while the base model's id is not known, none that belongs to any
+        summaries = self._store.summaries(self.base.id or "not known yet")
         usable = [summary for summary in summaries if summary.usable]
         usable.sort(key=lambda summary: bool(summary.comparison))  # what only a comparison made comes last
         return usable[0].id if usable else self.new_timeline("My concepts")

@@ -31,6 +31,11 @@ def health(changed: float) -> Health:
     return "as good as new" if changed < HARDLY else "fading" if changed < PLAINLY else "lost"
 
 
+def count(number: int, noun: str) -> str:
+    """ "1 picture", "8 pictures"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 @dataclass(frozen=True)
 class Sample:
     """One ready-made picture set that ships with the app (``assets/concepts/<folder>``)."""

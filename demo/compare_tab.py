@@ -18,7 +18,6 @@ from demo.uploads import PICTURE_TYPES, uploaded
 if TYPE_CHECKING:
     from clora_core.studio import Studio
 
-LOOKED_AT = 8  # places in ``CompareTab.followers``; what is asked for to learn from comes after them
 LEARNABLE = [(title, name) for name, title in METHOD_TITLES.items()]
 
 
@@ -126,25 +125,25 @@ def build(studio: Studio, timeline: gr.Dropdown) -> CompareTab:
                 "Learn and compare", variant="primary", elem_id="compare-go", min_width=200, scale=0
             )
             stop = gr.Button("Stop comparing", variant="stop", elem_id="compare-stop", min_width=160, scale=0)
-    followers = [other, headline, versus, chosen, slider, measures, maps, download, note, whose, drop]
-    followers += [given, told_given]
-    _wire_look(studio, timeline, (other, versus, chosen, save, download), followers)
+    shown = [other, headline, versus, chosen, slider, measures, maps, download]
+    followers = [*shown, note, whose, drop, given, told_given]
+    _wire_look(studio, timeline, (other, versus, chosen, save, download), shown)
     started = _wire_start(studio, timeline, (methods, given, drop, whose, told_given, start))
     stopped = stop.click(told(lambda: studio.comparisons.stop()), None, None, **QUIET)
     return CompareTab(followers, progress, [started, stopped])
 
 
-def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], followers: list[Any]) -> None:
-    """Another sibling, another concept in the slider, and the picture of it all."""
+def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], shown: list[Any]) -> None:
+    """Another sibling, another concept in the slider, and the picture of it all. ``shown`` are the first of the
+    followers: pictures that were given already are kept."""
     other, versus, chosen, save, download = parts
-    shown = followers[:LOOKED_AT]  # pictures given already are kept
 
     def look(timeline_id: str, other_id: str, token: str) -> list[Any]:
-        return follow(studio, timeline_id, other_id, token)[:LOOKED_AT]
+        return follow(studio, timeline_id, other_id, token)[: len(shown)]
 
     def look_closer(timeline_id: str, other_id: str, event: gr.EventData) -> list[Any]:
         act, token = picked(event)
-        return look(timeline_id, other_id, token) if act == "pick" else [gr.skip()] * LOOKED_AT
+        return look(timeline_id, other_id, token) if act == "pick" else [gr.skip()] * len(shown)
 
     def drawn(timeline_id: str, other_id: str | None) -> Any:
         if not other_id:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from clora_core.views import HARDLY
-from demo.views import count, duration, empty, forgetting_map, health_badge, image
+from clora_core.views import HARDLY, count
+from demo.views import duration, empty, forgetting_map, health_badge, image
 
 if TYPE_CHECKING:
     from clora_core.views import Card, Side

@@ -112,9 +112,8 @@ def job_curves(job: JobView) -> str:
         "Loss", "how well the new one is drawn", steps, [s.loss for s in job.curve], job.total, "new"
     )
     penalties = [s.penalty for s in job.curve]
-    if len(penalties) > 1 and not any(
-        penalties
-    ):  # the first step has none in any case: nothing has changed yet
+    # the first step has no penalty in any case: nothing has changed yet
+    if len(penalties) > 1 and not any(penalties):
         return (
             f'<div class="cl-curves">{loss}<p class="cl-quiet">There is no penalty: the first concept has no older ones '
             "to protect, and methods other than C-LoRA and EWC protect none this way.</p></div>"

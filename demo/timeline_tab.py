@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from clora_core.views import count
 from demo import views
 from demo.clicks import QUIET, SEND, picked
 from demo.errors import told
@@ -33,7 +34,7 @@ def choices(studio: Studio) -> list[tuple[str, str]]:
     """(words, id) of each timeline for the dropdown, last changed first."""
     return [
         (
-            f"{t.name} · {views.count(t.concepts, 'concept')}" + (f" ({t.problem})" if t.problem else ""),
+            f"{t.name} · {count(t.concepts, 'concept')}" + (f" ({t.problem})" if t.problem else ""),
             t.id,
         )
         for t in studio.timelines()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from clora_core.settings import PENALISED, TrainConfig
-from clora_core.views import health
+from clora_core.views import count, health
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,11 +68,6 @@ def ago(created: str, now: datetime | None = None) -> str:
     if passed < 2 * 86_400:
         return "yesterday"
     return f"{then.day} {then:%b %Y}"
-
-
-def count(number: int, noun: str) -> str:
-    """ "1 picture", "8 pictures"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def image(path: Path | None, alt: str, missing: str = "not drawn yet") -> str:

@@ -90,13 +90,16 @@ def test_the_gap_is_told_by_person_by_layer_and_by_pair() -> None:
         cell("clora", ["A", "B", "C"], ours, [3.0, 1.0, 1.0]),
         cell("routed", ["A", "B", "C"], free, [3.0, 2.0, 2.0]),
     ]
-    report = gap_report(lines)
+    report = gap_report(forgetting_report.by_arm(lines))
     told = [[cell.strip() for cell in row.split("|")[1:-1]] for row in report.splitlines() if "|" in row]
     assert ["A", "0.800", "0.800", "0.700", "-0.100", "+0.000", "-0.100"] in told
     assert ["B", "0.700", "0.600", "0.600", "-0.100", "-0.100", "+0.000"] in told
     assert ["up.0", "100%", "50%", "100%"] in told
     assert ["clora", "+0.1000", "+0.0000"] in told and ["routed", "+0.0000", "+0.0000"] in told
-    assert gap_report(lines[:1]) == gap_report([{**lines[0], "order": 2}, lines[1]]) == ""
+    other = [{**lines[0], "order": 2}, lines[1]]
+    assert (
+        gap_report(forgetting_report.by_arm(lines[:1])) == gap_report(forgetting_report.by_arm(other)) == ""
+    )
 
 
 def test_plots_are_drawn_from_lines_alone(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from conftest import base_digest, digest
 from clora_core.adapters import Installation, sum_of_deltas
 from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.errors import Cancelled, SettingsError
-from clora_core.methods import METHODS, method_named
+from clora_core.methods import METHODS, Method, method_named
 from clora_core.methods.custom_diffusion_merge import text_features
 from clora_core.pipeline import load_pipeline
 from clora_core.sampling import generate
-from clora_core.settings import METHOD_NAMES, METHOD_SETTINGS, METHOD_TITLES
+from clora_core.settings import METHOD_NAMES, METHOD_SETTINGS, METHOD_TITLES, PENALISED
 from clora_core.trainer import DRAWN_AT_ONCE, train_concept
 
 EVERY = [method.name for method in METHODS]
@@ -53,6 +53,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 def test_settings_and_methods_name_the_same() -> None:
     assert tuple(EVERY) == METHOD_NAMES
     assert set(METHOD_SETTINGS) <= set(EVERY)
+    assert set(PENALISED) == {method.name for method in METHODS if method.penalty is not Method.penalty}
     assert len(set(METHOD_TITLES.values())) == len(METHODS)
     with pytest.raises(SettingsError, match="Known: clora, sequential"):
         method_named("magic")
