@@ -261,14 +261,16 @@ def _wire_draw(
         started = studio.draw(timeline_id, prompt, settings, int(as_of) if as_of < last else None)
         busy = [gr.update(visible=False), gr.update(visible=True)]
         idle = [gr.update(visible=True), gr.update(visible=False)]
+        # a new seed is said once, at the start: somebody may be typing the next one by the end
+        yield [gr.skip(), *busy, started, gr.skip() if keep else used, *[gr.skip()] * 3]
         before = None
         while not (job := studio.wait(started, POLL_SECONDS)).finished:
             if (now := (job.state, job.step, job.phase)) != before:
                 before = now
-                yield [views.drawing(job), *busy, started, used, gr.skip(), gr.skip(), gr.skip()]
+                yield [views.drawing(job), *[gr.skip()] * 7]
         shown = [str(path) for path in job.pictures]
         found = [shown, tab.gallery.front(shown, timeline_id, prompt), tab.gallery.wall(shown)]
-        yield [views.drawing(job), *idle, "", used, *(found if shown else [gr.skip()] * 3)]
+        yield [views.drawing(job), *idle, "", gr.skip(), *(found if shown else [gr.skip()] * 3)]
 
     seed, locked, pictures = controls
     gr.on(

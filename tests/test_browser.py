@@ -195,6 +195,22 @@ def test_history_survives_a_reload_and_brings_settings_back(visit: Visit, studio
     expect(page.locator(".cl-made")).to_contain_text("seed 11")
 
 
+def test_a_seed_typed_while_a_picture_is_drawn_stays(visit: Visit) -> None:
+    page = visit()
+    prompt, seed = page.locator("#prompt textarea"), page.locator("#seed input")
+    page.locator("#lock-seed input").check()
+    prompt.fill("a tall picture")
+    seed.fill("11")
+    with page.expect_request(lambda request: ",11,true," in (request.post_data or "")):
+        prompt.press("Enter")
+    seed.fill("33")
+    expect(page.locator(".cl-made")).to_contain_text("seed 11")
+    expect(page.locator("#draw")).to_be_visible()
+    expect(seed).to_have_value("33")
+    prompt.press("Enter")
+    expect(page.locator(".cl-made")).to_contain_text("seed 33")
+
+
 def test_a_running_job_is_there_after_a_reload_and_in_a_second_browser(visit: Visit, studio: Studio) -> None:
     page = visit()
     teach(page, "Mia Gruen", steps=LONG["steps"])
