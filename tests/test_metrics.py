@@ -133,8 +133,8 @@ def test_a_missing_network_is_named(tmp_path: Path) -> None:
         Dino(str(tmp_path / "nothing-here"))
 
 
+@pytest.mark.usefixtures("feature_network")
 def test_efficientnet_is_one_row_a_picture_and_ignores_the_batch_size(images) -> None:
-    pytest.importorskip("efficientnet_lite_pytorch")
     network = EfficientNetLite0()
     one, three = network.raw(images, batch_size=1), network.raw(images)
     assert one.shape == (3, 1280) and np.allclose(one, three, atol=1e-4)
