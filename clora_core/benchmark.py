@@ -22,17 +22,16 @@ from typing import Any
 from clora_core.benchmark_arm import (
     OpenStudio,
     Person,
-    Say,
     first_samples,
     learn_sample,
     measured_arm,
     reference_pictures,
     run_arm,
-    telling,
 )
 from clora_core.concepts import Concept
 from clora_core.disk import write_text
 from clora_core.pipeline import BaseModel, load_pipeline
+from clora_core.progress_line import Say, telling
 from clora_core.settings import TrainConfig
 from clora_core.views import Sample
 

@@ -18,6 +18,7 @@ from clora_core.concepts import Concept, LearnedConcept
 from clora_core.disk import write_json
 from clora_core.errors import SettingsError, StudioError
 from clora_core.methods import method_named
+from clora_core.progress_line import Say, minutes_left, telling
 from clora_core.samples import pictures_in, read_samples
 from clora_core.settings import TrainConfig
 from clora_core.studio import Studio
@@ -25,7 +26,6 @@ from clora_core.views import Card, JobView, Sample
 
 FIRST_SEED = 1000
 
-Say = Callable[[str], None]
 OpenStudio = Callable[[Path], Studio]
 
 
@@ -171,8 +171,7 @@ def _learn_all(
             found = lent[sample.token]
             studio.take(timeline_id, replace(found, config=replace(found.config, method=config.method)))
             continue
-        minutes = (time.monotonic() - began) / 60 / max(number, 1) * (len(missing) - number)
-        left = f", {minutes:.0f} min for the rest" if number else ""
+        left = minutes_left(began, number, len(missing))
         learn_sample(
             studio,
             timeline_id,
@@ -274,13 +273,3 @@ def reference_pictures(samples: Sequence[Sample], folder: Path | None) -> dict[s
         if len(found[sample.name]) < 2:
             raise SettingsError(f"There are fewer than 2 reference pictures of {sample.name} in {own}.")
     return found
-
-
-def telling(say: Say, label: str) -> Callable[[JobView], None]:
-    """A follower of a job that says how far it is."""
-
-    def tell(view: JobView) -> None:
-        left = f", {view.seconds_left:.0f} s left" if view.seconds_left is not None else ""
-        say(f"{label}: {view.phase} {view.step}/{view.total}{left}")
-
-    return tell

@@ -12,7 +12,6 @@ import os
 import shlex
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,20 +22,17 @@ from clora_core.cli_arguments import COMMON, DECADES, chosen_settings, make_pars
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.pipeline import load_pipeline, read_base
+from clora_core.progress_line import ProgressLine, telling
 from clora_core.settings import home_folder
 from clora_core.studio import ASSETS, Studio
 from clora_core.sweep import decade_arms, grid_arms, sweep
-from clora_core.views import JobView, TimelineView, to_plain
+from clora_core.views import TimelineView, to_plain
 
 NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
-LOG_SECONDS = 60.0
-_logged_at = 0.0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code."""
-    global _logged_at
-    _logged_at = time.monotonic()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
     try:
         chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})
@@ -65,7 +61,7 @@ def _open(chosen: argparse.Namespace) -> Studio:
 def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
     if not chosen.resume and not (chosen.pictures and chosen.name):
         raise SettingsError("learn needs --pictures DIR and --name NAME (or --resume JOB).")
-    studio = _open(chosen)
+    studio, say = _open(chosen), ProgressLine()
     job_id = ""
     try:
         if chosen.resume:
@@ -74,7 +70,7 @@ def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
             concept, timeline_id = _concept(studio, chosen), chosen.timeline or studio.default_timeline()
             config = studio.base.train_with(chosen_settings(chosen))
             job_id = studio.learn(timeline_id, concept, config, chosen.keep_pictures)
-        view = studio.follow(job_id, _progress)
+        view = studio.follow(job_id, telling(say))
     except KeyboardInterrupt:
         if job_id:
             print(f"\nGo on later with: {_resume_command(chosen, job_id)}", file=sys.stderr)
@@ -120,11 +116,11 @@ def _concept(studio: Studio, chosen: argparse.Namespace) -> Concept:
 def _draw(chosen: argparse.Namespace) -> dict[str, Any]:
     if chosen.out and chosen.out.suffix.lower() != ".png":
         raise SettingsError(f"--out {chosen.out} must end in .png: a PNG carries its prompt and settings.")
-    studio = _open(chosen)
+    studio, say = _open(chosen), ProgressLine()
     try:
         timeline_id = chosen.timeline or studio.default_timeline()
         settings = studio.base.sampling.updated(chosen_settings(chosen))
-        pictures = studio.draw_now(timeline_id, chosen.prompt, settings, chosen.as_of, _progress)
+        pictures = studio.draw_now(timeline_id, chosen.prompt, settings, chosen.as_of, telling(say))
     finally:
         studio.close()
     say("")
@@ -177,10 +173,11 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
     def open_studio(folder: Path) -> Studio:
         return Studio.open(folder, chosen.model, chosen.device, chosen.precision, examples=False)
 
+    say = ProgressLine()
     if chosen.bench == "speed":
         return benchmark.speed(open_studio, say)
     if chosen.bench == "forgetting":
-        return _forgetting(chosen)
+        return _forgetting(chosen, say)
     common = (open_studio, say, chosen.out, chosen.references, chosen.people, chosen.draws, chosen.concepts)
     settings = chosen_settings(chosen)
     if chosen.bench == "sequence":
@@ -200,7 +197,7 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
     return sweep(*common, fixed, decade_arms(base, methods, chosen.decades or DECADES))
 
 
-def _forgetting(chosen: argparse.Namespace) -> dict[str, Any]:
+def _forgetting(chosen: argparse.Namespace, say: ProgressLine) -> dict[str, Any]:
     """One worker for each GPU, or one for the device that was asked for."""
     import torch
 
@@ -252,21 +249,3 @@ def _words(view: TimelineView) -> str:
     ] or ["  no concepts yet"]
     lines += [f"  undone: {card.token} {card.name}" for card in view.undone]
     return "\n".join(lines)
-
-
-# -------------------------------------------------------------------------------------- progress
-
-
-def _progress(view: JobView) -> None:
-    left = f", {view.seconds_left:.0f} s left" if view.seconds_left is not None else ""
-    say(f"{view.phase}: {view.step}/{view.total}{left}" if view.total else view.phase)
-
-
-def say(line: str) -> None:
-    """Show one changing line on a terminal, and elsewhere a line a minute, so that logs stay readable."""
-    global _logged_at
-    if sys.stderr.isatty():
-        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-    elif line and time.monotonic() - _logged_at >= LOG_SECONDS:
-        _logged_at = time.monotonic()
-        print(line, file=sys.stderr, flush=True)

@@ -21,7 +21,6 @@ from typing import Any
 
 from clora_core.benchmark_arm import (
     OpenStudio,
-    Say,
     every_time,
     first_samples,
     learn_people,
@@ -44,6 +43,7 @@ from clora_core.forgetting_measures import (
 )
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
+from clora_core.progress_line import Say, minutes_left
 from clora_core.settings import METHOD_NAMES
 from clora_core.views import Sample
 
@@ -172,18 +172,16 @@ def run_cells(
             f"{out} holds results of another plan or model ({other[0]}). Choose another --out folder."
         )
     missing = [cell for cell in cells if cell.id not in done]
-    failed, began = [], time.monotonic()
+    failed = []
     list(
         _each(learn_alone, openers, say, out, _learned_alone(missing), plan)
     )  # what went wrong is met again below
-    for number, line in enumerate(_each(run_cell, openers, say, out, missing, plan), 1):
+    for line in _each(run_cell, openers, say, out, missing, plan):
         if isinstance(line, str):
             failed.append(line)
             continue
         append_line(out / "results.jsonl", line)
         done[line["cell"]] = line
-        minutes = (time.monotonic() - began) / 60 / number * (len(missing) - number)
-        say(f"{line['cell']} is done ({number} of {len(missing)}, about {minutes:.0f} min left)")
     if failed:  # the others are done and kept
         raise SettingsError("; ".join(failed))
     return [done[cell.id] for cell in cells]
@@ -203,9 +201,11 @@ def _each(
     work: Work, openers: Sequence[OpenStudio], say: Say, out: Path, cells: Sequence[Cell], plan: Plan
 ) -> Iterator[dict[str, Any] | str]:
     """What each cell's work gives as it gets done, or what went wrong with it."""
+    began = time.monotonic()
     if len(openers) == 1 or len(cells) < 2:
-        for number, cell in enumerate(cells, 1):
-            prefix = f"{cell.id} ({number} of {len(cells)}): "
+        for number, cell in enumerate(cells):
+            left = minutes_left(began, number, len(cells))
+            prefix = f"{cell.id} ({number + 1} of {len(cells)}{left}): "
             yield _done_or_error(work, openers[0], partial(_say_with, say, prefix), out, cell, plan)
         return
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
@@ -213,9 +213,9 @@ def _each(
     for opener in openers:
         free.put(opener)
     with ProcessPoolExecutor(len(openers), context) as pool:
-        for future in as_completed(
-            [pool.submit(_run_on_a_free_one, work, free, out, cell, plan) for cell in cells]
-        ):
+        futures = [pool.submit(_run_on_a_free_one, work, free, out, cell, plan) for cell in cells]
+        for number, future in enumerate(as_completed(futures), 1):
+            say(f"{number} of {len(cells)} are done{minutes_left(began, number, len(cells))}")
             yield future.result()
 
 

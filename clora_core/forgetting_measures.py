@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from clora_core import metrics
-from clora_core.benchmark_arm import Arm, Say, draw_prompt
+from clora_core.benchmark_arm import Arm, draw_prompt
 from clora_core.concepts import LearnedConcept
 from clora_core.features import Array, Clip, Features, unit, unit_features
+from clora_core.progress_line import Say
 from clora_core.studio import Studio
 from clora_core.views import Sample
 

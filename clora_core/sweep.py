@@ -16,7 +16,6 @@ from clora_core.benchmark import table
 from clora_core.benchmark_arm import (
     OpenStudio,
     Person,
-    Say,
     first_samples,
     lendable,
     measured_arm,
@@ -27,6 +26,7 @@ from clora_core.concepts import LearnedConcept, TrainConfig, slug
 from clora_core.disk import append_line, read_lines, write_text
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
+from clora_core.progress_line import Say
 from clora_core.settings import PENALISED
 from clora_core.studio import Studio
 

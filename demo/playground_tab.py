@@ -259,10 +259,9 @@ def _wire_draw(
         )
         last = len(studio.timeline(timeline_id).cards)
         started = studio.draw(timeline_id, prompt, settings, int(as_of) if as_of < last else None)
-        busy = [gr.update(visible=False), gr.update(visible=True)]
-        idle = [gr.update(visible=True), gr.update(visible=False)]
+        drawing, idle = ([gr.update(visible=ready), gr.update(visible=not ready)] for ready in (False, True))
         # a new seed is said once, at the start: somebody may be typing the next one by the end
-        yield [gr.skip(), *busy, started, gr.skip() if keep else used, *[gr.skip()] * 3]
+        yield [gr.skip(), *drawing, started, gr.skip() if keep else used, *[gr.skip()] * 3]
         before = None
         while not (job := studio.wait(started, POLL_SECONDS)).finished:
             if (now := (job.state, job.step, job.phase)) != before:

@@ -10,9 +10,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-from clora_core.benchmark_arm import telling
-from clora_core.cli import say
 from clora_core.errors import StudioError
+from clora_core.progress_line import ProgressLine, telling
 from clora_core.studio import Studio
 
 PEOPLE, NAME = 5, "Five people"
@@ -29,6 +28,7 @@ def learn_examples(studio: Studio) -> list[str]:
         studio.resume(job.id)
     elif not _sequential(studio, example):
         studio.comparisons.start(example, ["sequential"])
+    say = ProgressLine()
     done, asked = studio.comparisons.progress()
     while done < asked:
         job = studio.job()

@@ -43,6 +43,7 @@ LAYERS = [
     },
     {"studio"},
     {
+        "progress_line",
         "benchmark",
         "benchmark_arm",
         "sweep",

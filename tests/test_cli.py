@@ -17,6 +17,7 @@ from PIL import Image
 from clora_core import benchmark, cli
 from clora_core.errors import SettingsError
 from clora_core.pipeline import read_base
+from clora_core.progress_line import ProgressLine
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.studio import Studio
 from clora_core.sweep import decade_arms, grid_arms, sweep
@@ -103,7 +104,7 @@ def test_a_log_gets_a_line_of_progress_a_minute(
 ) -> None:
     learn = ["learn", "--pictures", folder, *QUICK, "--name"]
     assert "3/3" not in command(*learn, "Rex")[2]
-    monkeypatch.setattr(cli, "LOG_SECONDS", 0.0)
+    monkeypatch.setattr(cli, "ProgressLine", lambda: ProgressLine(log_seconds=0.0))
     lines = command(*learn, "Max")[2].splitlines()
     assert [line for line in lines if "3/3" in line] and "" not in lines and "\r" not in "".join(lines)
 
