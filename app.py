@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from clora_core.errors import StudioError
+from clora_core.pictures import MAX_FILE_BYTES
 from clora_core.settings import HOME, home_folder
 from clora_core.studio import ASSETS, Studio
 from demo.blocks import LOGO, build_demo
+from demo.sharing import open_to_others
 from demo.theme import STYLE_SHEET, StudioTheme
 
-LARGEST_UPLOAD = "64mb"
+LARGEST_UPLOAD = (
+    2 * MAX_FILE_BYTES
+)  # Gradio refuses the whole drop for one larger file; we refuse that file, by name
+
+
+def name_and_password(text: str) -> tuple[str, str]:
+    """ "NAME:PASSWORD", split. Raises argparse's error when one of them is missing."""
+    name, _, password = text.partition(":")
+    if not (name and password):
+        raise argparse.ArgumentTypeError("give NAME:PASSWORD, for example studio:a-long-password")
+    return name, password
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +45,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, help="port to listen on; default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's relay")
-    parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for this name and password")
+    parser.add_argument(
+        "--auth",
+        type=name_and_password,
+        metavar="NAME:PASSWORD",
+        help="ask visitors for this name and password; without it, a page that others can reach takes nothing back",
+    )
     parser.add_argument("--device", help="cpu, cuda, mps, ...; default: the best there is")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="number format for drawing")
     return parser.parse_args(argv)
@@ -47,12 +65,11 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
         home / "comparisons",
         assets / "concepts",
     ]
-    auth = tuple(options.auth.split(":", 1)) if options.auth else None
     return {
         "server_name": options.host,
         "server_port": options.port,
         "share": options.share,
-        "auth": auth,
+        "auth": options.auth,
         "theme": StudioTheme(),
         "css_paths": STYLE_SHEET,
         "favicon_path": LOGO,
@@ -70,18 +87,23 @@ def main(argv: list[str] | None = None) -> None:
     """Open the studio, serve the page, load the model meanwhile."""
     options = arguments(argv)
     home = home_folder(options.home)
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "")
+    others = open_to_others(options.share, host, space="SPACE_ID" in os.environ)
     try:
         studio = Studio.open(home, options.model, options.device, options.precision)
-        demo = build_demo(studio, may_undo=bool(options.auth) or not options.share)
-    except StudioError as error:
-        print(error, file=sys.stderr)
+        try:
+            demo = build_demo(studio, may_remove=bool(options.auth) or not others)
+            demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)
+            studio.warm_up()
+            demo.block_thread()
+        finally:
+            studio.close()
+    except (
+        StudioError,
+        OSError,
+    ) as error:  # OSError: a folder that cannot be written to, a port that is taken
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    try:
-        demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)
-        studio.warm_up()
-        demo.block_thread()
-    finally:
-        studio.close()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})
         commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "bench": _bench}
         result = commands[chosen.command](chosen)
-    except StudioError as error:
+    except (StudioError, OSError) as error:  # OSError: a folder or file that cannot be read or written
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

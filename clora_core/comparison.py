@@ -11,13 +11,14 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import Concept
-from clora_core.errors import SettingsError
+from clora_core.errors import SettingsError, StoreError
 from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
 from clora_core.learning_queue import Part, queue_learning, refuse_while_learning
@@ -51,15 +52,13 @@ class Comparisons:
         own = self._store.view(timeline_id, self._base().id)
         if not own.usable or len(own.cards) < 2:
             return []
-        taught = _what_was_taught(own)
-        return [
-            summary
-            for summary in self._store.summaries(self._base().id)
-            if summary.usable
-            and summary.id != timeline_id
-            and summary.concepts == len(own.cards)
-            and _what_was_taught(self._store.view(summary.id)) == taught
-        ]
+        taught, found = _what_was_taught(own), []
+        for summary in self._store.summaries(self._base().id):
+            if summary.usable and summary.id != timeline_id and summary.concepts == len(own.cards):
+                with suppress(StoreError):  # one that cannot be read is nobody's sibling
+                    if _what_was_taught(self._store.view(summary.id)) == taught:
+                        found.append(summary)
+        return found
 
     def side(self, timeline_id: str) -> Side:
         """One side, measured. Raises StoreError when there is no such timeline."""

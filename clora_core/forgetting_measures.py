@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,17 +179,24 @@ def _unet_parameters(model: str) -> int:
 
 
 def reset_peak_memory(device: str | None) -> None:
-    """Begin to measure a cell's peak memory, where the device can tell."""
+    """Begin to measure a cell's peak memory, where the device or the system can tell."""
     import torch
 
     if torch.cuda.is_available() and device != "cpu":
         torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts anew, see proc(5)
 
 
 def peak_memory_mb(device: str | None) -> int | None:
-    """The peak since ``reset_peak_memory`` of the GPU's allocator. None on a CPU, which only tells a process's peak."""
+    """The peak since ``reset_peak_memory``: of the GPU's allocator, on a CPU of the whole process (Linux; else None)."""
     import torch
 
     if torch.cuda.is_available() and device != "cpu":
         return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6)
     return None

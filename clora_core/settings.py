@@ -229,7 +229,10 @@ class TrainConfig(Settings):
         maximum=2**32 - 1,
     )
     preview_every_seconds: float = _setting(
-        10.0, "Preview every (s)", "Seconds of learning between two previews; 0 draws none.", minimum=0.0
+        10.0,
+        "Preview every (s)",
+        "At least so many seconds of learning between two previews, more where drawing them is slow; 0 draws none.",
+        minimum=0.0,
     )
 
 

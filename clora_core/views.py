@@ -197,7 +197,7 @@ class JobView:
         step, total: training steps (learn) or sampling steps (draw). ``total`` is 0 until known.
         seconds: working time so far, waiting in the queue not counted.
         steps_per_second, seconds_left: None until they can be told.
-        phase: what is happening now, in words ("learning", "waiting until Rex is learned").
+        phase: what is happening now, in words ("learning", "waiting for its turn").
         message: empty while it runs; then the verdict or the error, as a sentence.
         curve: every TrainStep, thinned to 500 at most (first and last kept).
         pictures: finished pictures of a draw job, or the card picture of a learn job.

@@ -32,7 +32,7 @@ from clora_core.views import Preview, Verdict
 
 CARD_STEPS = 12  # sampling steps of a card picture: as many as are drawn again after every concept
 PREVIEW_STEPS = 8
-PREVIEW_SHARE = 0.13  # of the time, at most
+PREVIEW_SHARE = 0.25  # of the time, at most
 FIRST_PREVIEW_SECONDS = 3.0
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.05  # of the time, at most

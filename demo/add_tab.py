@@ -14,6 +14,7 @@ from demo import job_views, views
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
 from demo.fields import from_inputs, setting_inputs
+from demo.sharing import refuse_unless
 from demo.uploads import PICTURE_TYPES, uploaded
 
 if TYPE_CHECKING:
@@ -75,7 +76,11 @@ def watch(studio: Studio, seen: tuple[Any, ...], watched: str) -> list[Any]:
         return [gr.skip()] * len(PARTS)
     same = len(seen) == len(now) and seen[:2] == now[:2]
     drawn = gr.skip() if same and seen[4] == now[4] else job_views.job_pictures(job)
-    curves = gr.skip() if same and seen[5] == now[5] and seen[3] == now[3] else job_views.job_curves(job)
+    curves = (
+        gr.skip()
+        if same and seen[5] == now[5] and seen[3] == now[3]
+        else job_views.learning_curves(job.curve, job.total)
+    )
     visible = [gr.skip()] * 6 if same else _visible(job)
     landed = [job.id, job.token] if job.finished and job.concept_id else []
     return [now, *visible, job_views.job_head(job), drawn, curves, landed]
@@ -90,7 +95,7 @@ def _visible(job: JobView | None) -> list[Any]:
     return [gr.update(visible=shown) for shown in rows]
 
 
-def build(studio: Studio, timeline: gr.Dropdown) -> AddTab:
+def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> AddTab:
     """Lay the tab out and wire what happens inside it."""
     with gr.Row(equal_height=False) as form_row:
         with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
@@ -130,7 +135,10 @@ def build(studio: Studio, timeline: gr.Dropdown) -> AddTab:
     _wire_pictures(studio, form, timeline)
     _wire_name(studio, form, timeline)
     _wire_method(studio, form, timeline)
-    changes = [_wire_start(studio, form, timeline), *_wire_stop(studio, (keep, drop, resume, give_up))]
+    changes = [
+        _wire_start(studio, form, timeline),
+        *_wire_stop(studio, (keep, drop, resume, give_up), may_remove),
+    ]
     return AddTab([coming, form.samples], parts, seen, landed, try_it, another, changes)
 
 
@@ -297,11 +305,13 @@ def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown) -> Any:
     return started
 
 
-def _wire_stop(studio: Studio, buttons: tuple[gr.Button, ...]) -> list[Any]:
+def _wire_stop(studio: Studio, buttons: tuple[gr.Button, ...], may_remove: bool) -> list[Any]:
     """Stop and keep, stop and discard; go on with an interrupted job, or give it up."""
     keep, drop, resume, give_up = buttons
 
     def stop(keeping: bool) -> None:
+        if not keeping:
+            refuse_unless(may_remove)
         job = studio.job()
         if job is not None and (job.resumable or not job.finished):
             studio.stop(job.id, keep=keeping)

@@ -17,9 +17,10 @@ import gradio as gr
 from gradio import FileData
 
 from clora_core.concepts import Concept
-from clora_core.errors import PictureError, StoreError, StudioError
+from clora_core.errors import PictureError, StudioError
 from clora_core.views import to_plain
 from demo.errors import told
+from demo.sharing import refuse_unless
 from demo.uploads import uploaded
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 class Api:
     """The endpoints. Empty ``timeline_id`` = the default timeline, everywhere."""
 
-    def __init__(self, studio: Studio, may_undo: bool) -> None:
-        self._studio, self._may_undo = studio, may_undo
+    def __init__(self, studio: Studio, may_remove: bool) -> None:
+        self._studio, self._may_remove = studio, may_remove
 
     def publish(self) -> None:
         """Register every endpoint in the ``gr.Blocks`` that is open."""
@@ -69,18 +70,14 @@ class Api:
         """Copy the first k concepts into a new timeline; returns its id."""
         return self._studio.branch(self._chosen(timeline_id), k, name)
 
-    def _refuse_shared(self) -> None:
-        if not self._may_undo:
-            raise StoreError("This page is shared without a password, so nothing can be taken back here.")
-
     def undo(self, timeline_id: str = "") -> dict[str, Any]:
         """Put the last concept on the redo shelf; returns the timeline."""
-        self._refuse_shared()
+        refuse_unless(self._may_remove)
         return to_plain(self._studio.undo(self._chosen(timeline_id)))  # type: ignore[no-any-return]
 
     def redo(self, timeline_id: str = "") -> dict[str, Any]:
         """Take the concept undone last back; returns the timeline."""
-        self._refuse_shared()
+        refuse_unless(self._may_remove)
         return to_plain(self._studio.redo(self._chosen(timeline_id)))  # type: ignore[no-any-return]
 
     def learn(
@@ -113,6 +110,8 @@ class Api:
 
     def stop(self, job_id: str, keep: bool = False) -> dict[str, Any]:
         """Stop a job within one step; keep = store what a learn job has learned so far. Returns the job."""
+        if not keep:
+            refuse_unless(self._may_remove)
         self._studio.stop(job_id, keep)
         return to_plain(self._studio.wait(job_id))  # type: ignore[no-any-return]
 

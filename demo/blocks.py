@@ -34,11 +34,11 @@ def header(studio: Studio) -> str:
     )
 
 
-def build_demo(studio: Studio, may_undo: bool = True) -> gr.Blocks:
+def build_demo(studio: Studio, may_remove: bool = True) -> gr.Blocks:
     """The whole page for an open studio. Theme and style sheet are given to ``launch``.
 
     Args:
-        may_undo: False where strangers may come by (shared without a password): undo and redo refuse.
+        may_remove: False where others can reach the page without a password: what takes something away is refused.
     """
     with gr.Blocks(title="C-LoRA Studio", analytics_enabled=False, delete_cache=UPLOADS_SECONDS) as demo:
         chosen = studio.default_timeline()  # makes one when there is none
@@ -58,12 +58,12 @@ def build_demo(studio: Studio, may_undo: bool = True) -> gr.Blocks:
             with gr.Tab("Playground", id="playground"):
                 playground = playground_tab.build(studio, timeline)
             with gr.Tab("Add concept", id="add") as add_page:
-                add = add_tab.build(studio, timeline)
+                add = add_tab.build(studio, timeline, may_remove)
             with gr.Tab("Timeline", id="timeline"):
-                history = timeline_tab.build(studio, timeline, may_undo)
+                history = timeline_tab.build(studio, timeline, may_remove)
             with gr.Tab("Compare", id="compare"):
-                compare = compare_tab.build(studio, timeline)
-        Api(studio, may_undo).publish()
+                compare = compare_tab.build(studio, timeline, may_remove)
+        Api(studio, may_remove).publish()
         page = Page(studio, timeline, kept, tabs, playground, add, history, compare, model)
         page.wire(demo, add_page)
     return demo
@@ -90,20 +90,37 @@ class Page:
         self.model_seen = gr.State("")
         tabs_follow = (playground.followers, add.followers, history.followers, compare.followers)
         self.everywhere = [timeline, *itertools.chain(*tabs_follow)]
-        self.clock_in = [add.seen, self.model_seen, kept, add.landed, timeline, playground.prompt]
+        self.clock_in = [
+            add.seen,
+            self.model_seen,
+            kept,
+            add.landed,
+            timeline,
+            playground.prompt,
+            playground.as_of,
+        ]
         self.clock = [*add.job_parts, self.timer, model, self.model_seen, kept, compare.progress]
 
     # -- handlers ----------------------------------------------------------------------------------
 
-    def follow(self, timeline_id: str, prompt: str, keep_prompt: bool = True) -> list[Any]:
-        """Values of ``everywhere`` for a timeline."""
+    def follow(
+        self, timeline_id: str, prompt: str, keep_prompt: bool = True, as_of: float | None = None
+    ) -> list[Any]:
+        """Values of ``everywhere`` for a timeline. as_of: where the slider stood; None = go to the end."""
         return [
             gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
-            *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt),
+            *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt, as_of),
             *add_tab.follow(self.studio, timeline_id),
             *timeline_tab.follow(self.studio, timeline_id),
             *compare_tab.follow(self.studio, timeline_id),
         ]
+
+    def follow_landed(self, timeline_id: str, prompt: str, as_of: float) -> list[Any]:
+        """The same when a concept lands by itself: what somebody is in the middle of stays as it is."""
+        page = self.follow(timeline_id, prompt, as_of=as_of)
+        for part in (*self.history.questions, *self.compare.given):
+            page[self.everywhere.index(part)] = gr.skip()
+        return page
 
     def look(self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None) -> list[Any]:
         """Values of ``clock``; the timer rests when nothing runs and the model stands."""
@@ -131,21 +148,26 @@ class Page:
         landed: list[str],
         timeline_id: str,
         prompt: str,
+        as_of: float,
     ) -> list[Any]:
         """Values of ``clock`` and, when a concept has just landed in a timeline, of ``everywhere``."""
         clock = self.look(seen, model_seen, kept)
         now = clock[self.clock.index(self.add.landed)]
         fresh = isinstance(now, list) and now and now != landed
-        return [*clock, *(self.follow(timeline_id, prompt) if fresh else [gr.skip()] * len(self.everywhere))]
+        page = self.follow_landed(timeline_id, prompt, as_of) if fresh else [gr.skip()] * len(self.everywhere)
+        return [*clock, *page]
 
     def load(self, kept: dict[str, Any] | None) -> list[Any]:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
         kept = NOTHING_KEPT | (kept or {})
         chosen = self.studio.default_timeline()
-        if kept["timeline"] in [summary.id for summary in self.studio.timelines()]:
+        if kept["timeline"] in [summary.id for summary in self.studio.timelines() if summary.usable]:
             chosen = kept["timeline"]
         page, gallery = self.follow(chosen, kept["prompt"]), self.playground.gallery
-        newest, prompt = gallery.newest(), page[self.everywhere.index(self.playground.prompt)]
+        place, newest = self.everywhere.index(self.playground.prompt), gallery.newest()
+        if kept["prompt"].strip():
+            page[place] = kept["prompt"]
+        prompt = page[place]
         return [
             *page,
             kept["seed"],

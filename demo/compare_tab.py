@@ -13,6 +13,7 @@ from clora_core.settings import METHOD_TITLES
 from demo import compare_views, views
 from demo.clicks import QUIET, SEND, picked
 from demo.errors import told
+from demo.sharing import refuse_unless
 from demo.uploads import PICTURE_TYPES, uploaded
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class CompareTab:
     """The components the page itself needs."""
 
     followers: list[Any]  # outputs of ``follow``, in its order
+    given: list[Any]  # of the followers, pictures somebody gave and what is said of them
     progress: gr.HTML
     changes: list[Any]  # events after which the running job must be looked at
 
@@ -33,7 +35,8 @@ class CompareTab:
 def follow(studio: Studio, timeline_id: str, other: str = "", chosen: str = "") -> list[Any]:
     """Values of ``followers`` for this timeline against ``other``, with one concept looked at closely."""
     mine, siblings = studio.timeline(timeline_id), studio.comparisons.siblings(timeline_id)
-    names = [(f"{METHOD_TITLES.get(s.method, s.method)} · {s.name}", s.id) for s in siblings]
+    titled = [(sibling, METHOD_TITLES.get(sibling.method, sibling.method)) for sibling in siblings]
+    names = [(s.name if title in s.name else f"{title} · {s.name}", s.id) for s, title in titled]
     ids = [sibling.id for sibling in siblings]
     right_id = other if other in ids else next(iter(ids), "")
     choice = gr.update(choices=names, value=right_id or None, visible=bool(ids))
@@ -78,7 +81,7 @@ def watch(studio: Studio) -> str:
     return compare_views.progress(*studio.comparisons.progress())
 
 
-def build(studio: Studio, timeline: gr.Dropdown) -> CompareTab:
+def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab:
     """Lay the tab out and wire what happens inside it."""
     progress = gr.HTML(elem_id="compare-progress")
     with gr.Row(elem_classes="cl-bar-row", equal_height=False):
@@ -129,8 +132,13 @@ def build(studio: Studio, timeline: gr.Dropdown) -> CompareTab:
     followers = [*shown, note, whose, drop, given, told_given]
     _wire_look(studio, timeline, (other, versus, chosen, save, download), shown)
     started = _wire_start(studio, timeline, (methods, given, drop, whose, told_given, start))
-    stopped = stop.click(told(lambda: studio.comparisons.stop()), None, None, **QUIET)
-    return CompareTab(followers, progress, [started, stopped])
+
+    def stopping() -> None:
+        refuse_unless(may_remove)
+        studio.comparisons.stop()
+
+    stopped = stop.click(told(stopping), None, None, **QUIET)
+    return CompareTab(followers, [given, told_given], progress, [started, stopped])
 
 
 def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], shown: list[Any]) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Measure = tuple[str, Callable[["Side"], float], Callable[[float], str], str]
 MEASURES: tuple[Measure, ...] = (  # words, figure, as text, which is better
     ("older concepts as good as new", lambda s: s.kept, "{:.0f}".format, "more"),
-    ("fading", lambda s: s.fading, "{:.0f}".format, "less"),
-    ("lost", lambda s: s.lost, "{:.0f}".format, "less"),
+    ("fading or lost", lambda s: s.fading + s.lost, "{:.0f}".format, "less"),
+    ("of them lost", lambda s: s.lost, "{:.0f}".format, "less"),
     ("older pictures changed by, on average", lambda s: s.mean_change, "{:.1%}".format, "less"),
     ("learning took", lambda s: s.seconds, duration, ""),
     ("weights on disk", lambda s: s.megabytes, "{:.1f} MB".format, ""),

@@ -10,6 +10,7 @@ from demo.curves import curve
 from demo.views import duration, empty, image
 
 if TYPE_CHECKING:
+    from clora_core.concepts import TrainStep
     from clora_core.views import JobView, Preview
 
 TITLES = {
@@ -67,11 +68,7 @@ def job_pictures(job: JobView) -> str:
         if not preview.is_new:
             older.setdefault(preview.token, []).append(preview)
     if not job.previews:
-        text = (
-            "The first picture appears after a few seconds of learning."
-            if not job.finished
-            else "None were drawn."
-        )
+        text = "The first picture appears within the first steps." if not job.finished else "None were drawn."
         return empty("No previews yet", text)
     parts = []
     if new:
@@ -105,18 +102,16 @@ def _spread(items: Sequence[Preview], most: int) -> list[Preview]:
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
-def job_curves(job: JobView) -> str:
+def learning_curves(learned: Sequence[TrainStep], total: int) -> str:
     """Loss and penalty over the steps; or why there is no penalty to show."""
-    steps = [s.step for s in job.curve]
-    loss = curve(
-        "Loss", "how well the new one is drawn", steps, [s.loss for s in job.curve], job.total, "new"
-    )
-    penalties = [s.penalty for s in job.curve]
+    steps = [s.step for s in learned]
+    loss = curve("Loss", "how well the new one is drawn", steps, [s.loss for s in learned], total, "new")
+    penalties = [s.penalty for s in learned]
     # the first step has no penalty in any case: nothing has changed yet
     if len(penalties) > 1 and not any(penalties):
         return (
             f'<div class="cl-curves">{loss}<p class="cl-quiet">There is no penalty: the first concept has no older ones '
             "to protect, and methods other than C-LoRA and EWC protect none this way.</p></div>"
         )
-    guard = curve("Penalty", "pull against changing older concepts", steps, penalties, job.total, "older")
+    guard = curve("Penalty", "pull against changing older concepts", steps, penalties, total, "older")
     return f'<div class="cl-curves">{loss}{guard}</div>'

@@ -60,23 +60,30 @@ def ready_prompt(timeline: TimelineView) -> str:
     return FIRST_PROMPT.format(timeline.cards[-1].token) if timeline.cards else ""
 
 
-def follow(studio: Studio, timeline_id: str, prompt: str, keep_prompt: bool = True) -> list[Any]:
-    """Values of ``followers`` for this timeline: chips, slider, its words, ideas, prompt, notes."""
-    timeline = studio.timeline(timeline_id)
+def follow(
+    studio: Studio, timeline_id: str, prompt: str, keep_prompt: bool = True, as_of: float | None = None
+) -> list[Any]:
+    """Values of ``followers`` for this timeline: chips, slider, its words, ideas, prompt, notes.
+
+    A kept prompt is not written again, for somebody may be typing. as_of: where the slider stood before a concept was
+    added; it stays there unless that was the end. None = go to the end.
+    """
+    timeline, written = studio.timeline(timeline_id), gr.skip()
     last = len(timeline.cards)
+    point = last if as_of is None or as_of >= last - 1 else int(as_of)
     if not (keep_prompt and prompt.strip()):
-        prompt = ready_prompt(timeline)
+        prompt = written = ready_prompt(timeline)
     tokens = [card.token for card in timeline.cards]
     prompts = [idea.format(tokens[-1 - i % len(tokens)]) for i, idea in enumerate(IDEAS)] if tokens else []
     if len(tokens) > 1:
         prompts.append(f"{tokens[0]} next to {tokens[-1]}")
     return [
-        views.chips(timeline, last),
-        gr.update(maximum=max(last, 1), value=last, visible=last > 0),
-        views.point(timeline, last),
+        views.chips(timeline, point),
+        gr.update(maximum=max(last, 1), value=point, visible=last > 0),
+        views.point(timeline, point),
         views.ideas(prompts) if prompts else "",
-        prompt,
-        notes(studio, timeline_id, prompt, last),
+        written,
+        notes(studio, timeline_id, prompt, point),
     ]
 
 

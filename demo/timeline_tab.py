@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from clora_core.errors import StoreError
 from clora_core.views import count
 from demo import views
 from demo.clicks import QUIET, SEND, picked
 from demo.errors import told
+from demo.job_views import learning_curves
+from demo.sharing import refuse_unless
 
 if TYPE_CHECKING:
     from clora_core.studio import Studio
-
-NOT_SHARED = (
-    "This page is shared without a password, so nothing can be taken back here. "
-    "Open it on the computer it runs on to undo."
-)
+    from clora_core.views import Card
 
 
 @dataclass
@@ -27,6 +27,7 @@ class TimelineTab:
 
     cards: gr.HTML
     followers: list[Any]  # outputs of ``follow``, in its order
+    questions: list[Any]  # of the followers, those that ask something
     changes: list[Any]  # events after which everything must follow the timeline again
 
 
@@ -47,7 +48,7 @@ def follow(studio: Studio, timeline_id: str) -> list[Any]:
     last = timeline.cards[-1].name if timeline.cards else ""
     back = timeline.undone[0].name if timeline.undone else ""
     return [
-        views.cards(timeline),
+        views.cards(timeline, {card.id: _curves(studio, timeline_id, card) for card in timeline.cards}),
         views.forgetting_map(timeline, studio.changes(timeline_id)),
         gr.update(value=f"Undo {last}" if last else "Undo", interactive=bool(last)),
         gr.update(value=f"Redo {back}" if back else "Redo", interactive=bool(back)),
@@ -56,7 +57,14 @@ def follow(studio: Studio, timeline_id: str) -> list[Any]:
     ]
 
 
-def build(studio: Studio, timeline: gr.Dropdown, may_undo: bool) -> TimelineTab:
+def _curves(studio: Studio, timeline_id: str, card: Card) -> str:
+    try:
+        return learning_curves(studio.curve(timeline_id, card.id), card.steps)
+    except StoreError as error:  # the concept can be drawn all the same
+        return f'<p class="cl-quiet">{escape(str(error))}</p>'
+
+
+def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> TimelineTab:
     """Lay the tab out and wire what happens inside it."""
     with gr.Row(elem_classes="cl-bar-row", equal_height=False):
         timeline.render()
@@ -82,32 +90,28 @@ def build(studio: Studio, timeline: gr.Dropdown, may_undo: bool) -> TimelineTab:
     cards = gr.HTML(elem_id="cards", js_on_load=SEND)
     forgetting_map = gr.HTML(elem_id="forgetting-map")
     changes = [
-        *_wire_undo(studio, timeline, (undo, redo, ask, question, yes, no), may_undo),
+        *_wire_undo(studio, timeline, (undo, redo, ask, question, yes, no), may_remove),
         _wire_new(studio, cards, timeline, (new, naming, naming_title, name, create, forget)),
     ]
-    return TimelineTab(cards, [cards, forgetting_map, undo, redo, ask, naming], changes)
+    return TimelineTab(cards, [cards, forgetting_map, undo, redo, ask, naming], [ask, naming], changes)
 
 
-def _wire_undo(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], may_undo: bool) -> list[Any]:
+def _wire_undo(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], may_remove: bool) -> list[Any]:
     """Undo asks first; redo does not, for it takes nothing away. Returns the events that changed the timeline."""
     undo, redo, ask, question, yes, no = parts
 
-    def allowed() -> None:
-        if not may_undo:
-            raise gr.Error(NOT_SHARED, title="Not here", print_exception=False)
-
     def asked(timeline_id: str) -> list[Any]:
-        allowed()
+        refuse_unless(may_remove)
         cards = studio.timeline(timeline_id).cards
         words = views.undo_question(cards[-1].name, len(cards) - 1) if cards else ""
         return [gr.update(visible=bool(cards)), words]
 
     def undone(timeline_id: str) -> None:
-        allowed()
+        refuse_unless(may_remove)
         studio.undo(timeline_id)
 
     def redone(timeline_id: str) -> None:
-        allowed()
+        refuse_unless(may_remove)
         studio.redo(timeline_id)
 
     undo.click(told(asked), timeline, [ask, question], **QUIET)

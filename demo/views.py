@@ -194,16 +194,16 @@ def coming(timeline: TimelineView) -> str:
         f"<ol><li><b>Show</b> 3 to 30 pictures of one person or thing. {escape(older)}</li>"
         "<li><b>Watch</b> it take shape. The older ones are drawn again as it learns, so you see whether they stay.</li>"
         "<li><b>Draw</b> it in the Playground, by its token, alone or with the others.</li></ol>"
-        '<p class="cl-quiet">Your pictures stay on this computer and are deleted within a day, '
-        "unless you tick the box under Advanced.</p></div>"
+        '<p class="cl-quiet">Your pictures stay on this computer and are deleted within a day, or when '
+        "an interrupted lesson ends, unless you tick the box under Advanced.</p></div>"
     )
 
 
 # --------------------------------------------------------------------------------------- Timeline
 
 
-def cards(timeline: TimelineView, may_branch: bool = True) -> str:
-    """The learned concepts in order of arrival, then the redo shelf in grey."""
+def cards(timeline: TimelineView, curves: Mapping[str, str]) -> str:
+    """The learned concepts in order of arrival, then the redo shelf in grey. ``curves``: by concept id, as HTML."""
     if not timeline.cards and not timeline.undone:
         return empty(
             "Nothing learned yet",
@@ -212,7 +212,7 @@ def cards(timeline: TimelineView, may_branch: bool = True) -> str:
         )
     newest = len(timeline.cards)
     learned = "".join(
-        _card(card, health_badge(card.changed) if card.index < newest else "", may_branch)
+        _card(card, health_badge(card.changed) if card.index < newest else "", curves.get(card.id, ""))
         for card in timeline.cards
     )
     shelf = ""
@@ -292,13 +292,8 @@ def _heat(changed: float | None, card: Card, time: int) -> str:
     return f'<td class="{tone}" style="--heat:{share:.3f}">{changed:.1%}</td>'
 
 
-def _card(card: Card, badge: str, may_branch: bool) -> str:
+def _card(card: Card, badge: str, curves: str) -> str:
     name, token = escape(card.name), escape(card.token)
-    branch = (
-        f'<button type="button" class="cl-link" data-act="branch" data-value="{card.index}">Branch from here</button>'
-        if may_branch
-        else ""
-    )
     return (
         f'<article class="cl-card"><button type="button" class="cl-card-main" data-act="use" data-value="{token}" '
         f'aria-label="Draw {name} in the Playground" title="Draw {name} in the Playground">'
@@ -309,8 +304,9 @@ def _card(card: Card, badge: str, may_branch: bool) -> str:
         f'<p class="cl-meta"><time datetime="{escape(card.created)}" title="{escape(card.created)}">'
         f"{escape(ago(card.created))}</time> &middot; took {duration(card.seconds)} &middot; "
         f"{count(card.picture_count, 'picture')}</p>"
-        f"<details><summary>{card.steps} steps, rank {card.rank}</summary>{settings_list(card.settings)}</details>"
-        f"{branch}</article>"
+        f"<details><summary>{card.steps} steps, rank {card.rank}</summary>{curves}{settings_list(card.settings)}</details>"
+        f'<button type="button" class="cl-link" data-act="branch" data-value="{card.index}">Branch from here</button>'
+        "</article>"
     )
 
 

@@ -54,9 +54,9 @@ def open_studio(home: Path, model: Path, assets: Path, **train: Any) -> Studio:
 
 
 @contextmanager
-def served(studio: Studio, home: Path, assets: Path, may_undo: bool = True) -> Iterator[str]:
+def served(studio: Studio, home: Path, assets: Path, may_remove: bool = True) -> Iterator[str]:
     """The address of the page for ``studio``, while the block runs."""
-    demo = build_demo(studio, may_undo)
+    demo = build_demo(studio, may_remove)
     options = launch_options(home, assets, arguments([]))
     try:
         _, url, _ = demo.launch(**options, prevent_thread_lock=True, quiet=True)

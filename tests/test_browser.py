@@ -211,6 +211,37 @@ def test_a_seed_typed_while_a_picture_is_drawn_stays(visit: Visit) -> None:
     expect(page.locator(".cl-made")).to_contain_text("seed 33")
 
 
+def test_a_concept_that_lands_leaves_what_is_being_typed(visit: Visit, studio: Studio) -> None:
+    first = studio.samples()[0]
+    config = studio.base.train.updated({"steps": 2, "preview_every_seconds": 0.0})
+    learning = studio.learn(
+        studio.default_timeline(), Concept(first.name, first.token, first.pictures), config
+    )
+    assert studio.wait(learning, WAIT_MS / 1000).state == "done"
+    page = visit()
+    teach(page, "Ida Rot", steps=LONG["steps"])
+    open_tab(page, "Playground")
+    as_of = page.locator("#as-of input[type=number]")
+    as_of.fill("0")
+    as_of.press("Tab")
+    page.locator("#prompt textarea").fill("half a sen")
+    open_tab(page, "Timeline")
+    page.locator("#new-timeline").click()
+    name = page.locator("#new-name input, #new-name textarea")
+    name.fill("My fam")
+    expect(page.locator(".cl-card")).to_have_count(1)
+    job = studio.job()
+    assert job
+    studio.stop(job.id, keep=True)
+    expect(page.locator(".cl-card")).to_have_count(2)
+    expect(name).to_have_value("My fam")
+    expect(name).to_be_visible()
+    open_tab(page, "Playground")
+    expect(page.locator("#prompt textarea")).to_have_value("half a sen")
+    expect(as_of).to_have_value("0")
+    expect(page.locator(".cl-chip")).to_have_count(2)
+
+
 def test_a_running_job_is_there_after_a_reload_and_in_a_second_browser(visit: Visit, studio: Studio) -> None:
     page = visit()
     teach(page, "Mia Gruen", steps=LONG["steps"])

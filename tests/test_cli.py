@@ -109,6 +109,11 @@ def test_a_log_gets_a_line_of_progress_a_minute(
     assert [line for line in lines if "3/3" in line] and "" not in lines and "\r" not in "".join(lines)
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--home", str(folder / "notes.txt/home"), "timeline"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
 def test_learn_tells_a_script_everything(command: Command, folder: Path) -> None:
     _, out, _ = command(
         "learn", "--pictures", folder, "--name", "My Dog", "--token", "<rex>", "--json", *QUICK

@@ -39,7 +39,7 @@ def wait_for_all(studio: Studio) -> None:
         assert studio.wait(job.id, SECONDS).finished
 
 
-def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: str) -> None:
+def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: str, tmp_path: Path) -> None:
     assert studio.comparisons.siblings(learned) == []
     made = studio.comparisons.start(learned, ["sequential", "routed"])
     assert studio.comparisons.progress()[1] == 4
@@ -53,6 +53,11 @@ def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: 
         assert view.method == method and [c.token for c in view.cards] == [c.token for c in own.cards]
         assert [c.settings["seed"] for c in view.cards] == [c.settings["seed"] for c in own.cards]
         assert len(studio.changes(timeline_id)) == 2
+    broken = tmp_path / "home/timelines" / made[0] / "001-ann/concept.json"
+    kept = broken.read_bytes()
+    broken.write_text("{")
+    assert [sibling.id for sibling in studio.comparisons.siblings(learned)] == made[1:]
+    broken.write_bytes(kept)
     routed = studio.comparisons.side(made[1])
     assert (routed.title, routed.mean_change, routed.kept, routed.lost) == ("Routed LoRAs", 0.0, 1, 0)
     assert routed.megabytes > 0 and routed.seconds > 0

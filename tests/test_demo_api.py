@@ -177,8 +177,10 @@ def test_pictures_are_served_and_other_files_are_not(
 
 
 def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studio, learned: str) -> None:
-    shared = Api(studio, may_undo=False)
+    shared = Api(studio, may_remove=False)
     for refuse in (shared.undo, shared.redo):
         with pytest.raises(StoreError, match="without a password"):
             refuse(learned)
+    with pytest.raises(StoreError, match="without a password"):
+        shared.stop("0001-learn", keep=False)
     assert len(studio.timeline(learned).cards) == 1

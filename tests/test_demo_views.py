@@ -12,13 +12,14 @@ from PIL import Image
 
 import app
 from clora_core.concepts import TrainStep
-from clora_core.errors import PictureError, SettingsError
+from clora_core.errors import PictureError, SettingsError, StoreError
 from clora_core.pictures import CheckedPicture
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.views import Card, JobView, Preview, Sample, TimelineView
 from demo import curves, fields, job_views, picture_views, views
 from demo.add_tab import watch
 from demo.errors import told
+from demo.sharing import open_to_others, refuse_unless
 from demo.uploads import uploaded
 
 EVIL = '<img src=x onerror="alert(1)">&${1}{{2}}'
@@ -83,7 +84,7 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
     view = TimelineView("t", EVIL, "clora", (evil,), (evil,))
     broken = CheckedPicture(tmp_path / EVIL.replace("/", ""), None, EVIL)
     pages = [
-        views.cards(view),
+        views.cards(view, {}),
         views.coming(view),
         views.undo_question(EVIL, 1),
         views.branch_title(view, 1),
@@ -132,14 +133,14 @@ def test_later_concepts_are_dimmed_in_the_chips() -> None:
 
 
 def test_empty_states_say_what_to_do() -> None:
-    assert "Add concept" in views.cards(timeline())
+    assert "Add concept" in views.cards(timeline(), {})
     assert "teach someone" in picture_views.chips(timeline(), 0)
     assert "Press Enter" in picture_views.waiting_stage(timeline("Ann"), "a photo of <ann>")
     assert picture_views.history([]) == ""
 
 
 def test_undone_concepts_wait_on_the_shelf() -> None:
-    page = views.cards(timeline("Ann", undone=(card(2, "Bob"),)))
+    page = views.cards(timeline("Ann", undone=(card(2, "Bob"),)), {})
     assert page.index("Ann") < page.index("Undone") < page.index("Bob")
 
 
@@ -161,9 +162,14 @@ def test_job_pictures_show_the_new_and_an_older_one_before_and_now(tmp_path: Pat
     assert page.index("Rex") < page.index("Ann") and "before" in page and "step 5" in page
 
 
+def test_a_card_shows_how_its_concept_was_learned() -> None:
+    page = views.cards(timeline("Ann", "Bob"), {card(2, "Bob").id: "<svg>learned</svg>"})
+    assert page.index("Bob") < page.index("<svg>learned</svg>") and page.count("<svg>") == 1
+
+
 def test_curves_have_an_axis_and_survive_odd_values() -> None:
     steps = [TrainStep(i, 10, 0.5 / i, 0.0, 1.0, i * 0.1) for i in range(1, 8)]
-    page = job_views.job_curves(job(curve=steps))
+    page = job_views.learning_curves(steps, 10)
     assert page.count("<polyline") == 2 and "no penalty" in page
     assert "nan" not in curves.curve("Loss", "", [1, 2, 3], [0.5, float("nan"), 0.4], 10, "new")
     assert "on their way" in curves.curve("Loss", "", [], [], 10, "new")
@@ -218,6 +224,34 @@ def test_the_app_says_in_one_line_that_there_is_no_such_model(
     with pytest.raises(SystemExit) as left:
         app.main(["--home", str(tmp_path / "home"), "--model", str(tmp_path / "nowhere")])
     assert left.value.code == 2 and "nowhere" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as left:
+        app.main(["--home", str(tmp_path / "file/home")])
+    assert left.value.code == 2 and capsys.readouterr().err.startswith("error: ")
+    for wrong in ("name", "name:", ":password", ""):
+        with pytest.raises(SystemExit) as left:
+            app.main(["--auth", wrong])
+        assert left.value.code == 2 and "give NAME:PASSWORD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("share", "host", "space", "reached"),
+    [
+        (False, "", False, False),
+        (False, "127.0.0.1", False, False),
+        (False, "0.0.0.0", False, True),
+        (True, "", False, True),
+        (False, "", True, True),
+    ],
+)
+def test_who_can_reach_the_page(share: bool, host: str, space: bool, reached: bool) -> None:
+    assert open_to_others(share, host, space) is reached
+
+
+def test_what_others_can_reach_takes_nothing_back() -> None:
+    refuse_unless(True)
+    with pytest.raises(StoreError, match="--auth NAME:PASSWORD"):
+        refuse_unless(False)
 
 
 def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
@@ -265,9 +299,9 @@ def test_a_finished_job_is_shown_where_it_was_watched_only() -> None:
 )
 def test_a_card_says_how_its_concept_is_and_the_figure_behind_it(changed: float, said: str) -> None:
     view = replace(timeline("Rex"), cards=(replace(card(1), changed=changed), replace(card(2), changed=0.0)))
-    assert f"<span>{said}</span> <span>{changed:.1%}</span>" in views.cards(view)
-    assert views.cards(view).count("cl-health") == 1  # the newest cannot have faded yet
-    assert "cl-health" not in views.cards(timeline("Rex"))
+    assert f"<span>{said}</span> <span>{changed:.1%}</span>" in views.cards(view, {})
+    assert views.cards(view, {}).count("cl-health") == 1  # the newest cannot have faded yet
+    assert "cl-health" not in views.cards(timeline("Rex"), {})
 
 
 def test_the_forgetting_map_has_a_row_a_concept_and_a_column_a_time() -> None:

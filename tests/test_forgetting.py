@@ -17,6 +17,7 @@ from clora_core import forgetting, forgetting_report
 from clora_core.errors import SettingsError
 from clora_core.forgetting import ABLATIONS, Cell, Plan, cells_of, run_cells
 from clora_core.forgetting_gap import gap_report
+from clora_core.forgetting_measures import peak_memory_mb, reset_peak_memory
 from clora_core.methods.routed import Routed
 from clora_core.studio import Studio
 from clora_core.views import Sample
@@ -182,6 +183,17 @@ def test_other_models_are_judged_by_clip_and_dino(
     pytest.importorskip("matplotlib")
     report = forgetting_report.write_report(out, [line])
     assert "CLIP image alignment" in report and clip_folder in report and "classifiers" not in report
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process's peak anew"
+)
+def test_peak_memory_starts_anew() -> None:
+    np.ones(50_000_000)  # 400 MB, let go at once
+    before = peak_memory_mb("cpu")
+    reset_peak_memory("cpu")
+    after = peak_memory_mb("cpu")
+    assert before and after and before - after > 300
 
 
 def _killed() -> None:
