@@ -44,7 +44,7 @@ from clora_core.forgetting_measures import (
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
 from clora_core.progress_line import Say, minutes_left
-from clora_core.settings import METHOD_NAMES
+from clora_core.settings import METHOD_NAMES, decisive
 from clora_core.views import Sample
 
 # C-LoRA less one part each; less Eq. 3 it is the method "stacked"
@@ -124,8 +124,10 @@ class Plan:
         folders = {name: str(getattr(self, name) or "") for name in ("concepts", "references")}
         networks = {name: getattr(self, name) for name in ("clip", "dino") if getattr(self, name)}
         plain = {"people": self.people, "draws": self.draws, **folders, **networks}
-        methods = {name: own for name, own in self.base.get("methods", {}).items() if name == cell.method}
-        return {**plain, "settings": dict(self.settings), "base": {**self.base, "methods": methods}}
+        base = dict(self.base)
+        preset = {**base.pop("train", {}), **base.pop("methods", {}).get(cell.method, {})}
+        config = TrainConfig().updated({**preset, **self.settings, **cell.settings})
+        return {**plain, "base": base, "train": decisive(config)}
 
 
 def preset_of(base: BaseModel) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from clora_core.disk import append_line, read_lines, write_text
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
 from clora_core.progress_line import Say
-from clora_core.settings import PENALISED
+from clora_core.settings import PENALISED, decisive
 from clora_core.studio import Studio
 
 FACTORS = (0.1, 1.0, 10.0)
@@ -85,7 +85,7 @@ def sweep(
             config = studio.base.train_with({"preview_every_seconds": 0.0, **chosen})
             words = " ".join(f"{key[:7]} {value}" for key, value in chosen.items())
             arm = slug(f"{people}x{draws} {words}")
-            if done.get(arm, {}).get("train") == config.to_json():
+            if arm in done and decisive(config.updated(done[arm]["train"])) == decisive(config):
                 continue
             prefix = f"arm {number} of {len(arms)}: "
             lent = _lent(studio, config)

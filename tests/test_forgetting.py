@@ -63,6 +63,10 @@ def test_a_cell_stays_done_when_another_method_gets_a_preset() -> None:
     more = Plan(base={"id": "b", "methods": {"ewc": {"rank": 8}, **base["methods"]}})
     other = Plan(base={"id": "b", "methods": {"clora": {"rank": 8}}})
     assert plan.to_json(cell) == more.to_json(cell) != other.to_json(cell)
+    unlike = Plan(base={"train": {"penalty_weight": 7.0, "preview_every_seconds": 1.0}})
+    for arm, alike in (("sequential", True), ("clora", False)):  # lambda counts where there is a penalty
+        cell = Cell(arm, 0, 0)
+        assert (Plan().to_json(cell) == unlike.to_json(cell)) == alike
 
 
 def line(arm: str, order: int, **figures: float) -> dict:
