@@ -106,7 +106,7 @@ class Page:
     def follow(
         self, timeline_id: str, prompt: str, keep_prompt: bool = True, as_of: float | None = None
     ) -> list[Any]:
-        """Values of ``everywhere`` for a timeline. as_of: where the slider stood; None = go to the end."""
+        """Values of ``everywhere`` for a timeline. as_of: where the slider stays; None = at the end."""
         return [
             gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
             *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt, as_of),
@@ -116,8 +116,12 @@ class Page:
         ]
 
     def follow_landed(self, timeline_id: str, prompt: str, as_of: float) -> list[Any]:
-        """The same when a concept lands by itself: what somebody is in the middle of stays as it is."""
-        page = self.follow(timeline_id, prompt, as_of=as_of)
+        """The same when a concept lands by itself: what somebody is in the middle of stays as it is, the slider, too,
+        unless it stood at the end."""
+        job = self.studio.job()
+        here = job is not None and job.timeline_id == timeline_id
+        end = len(self.studio.timeline(timeline_id).cards) - here
+        page = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None)
         for part in (*self.history.questions, *self.compare.given):
             page[self.everywhere.index(part)] = gr.skip()
         return page

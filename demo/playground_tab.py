@@ -65,12 +65,11 @@ def follow(
 ) -> list[Any]:
     """Values of ``followers`` for this timeline: chips, slider, its words, ideas, prompt, notes.
 
-    A kept prompt is not written again, for somebody may be typing. as_of: where the slider stood before a concept was
-    added; it stays there unless that was the end. None = go to the end.
+    A kept prompt is not written again, for somebody may be typing. as_of: where the slider stays; None = at the end.
     """
     timeline, written = studio.timeline(timeline_id), gr.skip()
     last = len(timeline.cards)
-    point = last if as_of is None or as_of >= last - 1 else int(as_of)
+    point = last if as_of is None else min(int(as_of), last)
     if not (keep_prompt and prompt.strip()):
         prompt = written = ready_prompt(timeline)
     tokens = [card.token for card in timeline.cards]
