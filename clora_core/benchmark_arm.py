@@ -20,7 +20,7 @@ from clora_core.errors import SettingsError, StudioError
 from clora_core.methods import method_named
 from clora_core.progress_line import Say, minutes_left, telling
 from clora_core.samples import pictures_in, read_samples
-from clora_core.settings import TrainConfig
+from clora_core.settings import TrainConfig, decisive
 from clora_core.studio import Studio
 from clora_core.views import Card, JobView, Sample
 
@@ -128,7 +128,7 @@ def _demand_the_same(
 ) -> None:
     if any(card.token != sample.token for card, sample in zip(cards, samples, strict=False)):
         raise SettingsError(f"{out} was begun with other people. Choose another --out folder.")
-    wanted = {key: value for key, value in config.to_json().items() if value != "auto"}
+    wanted = {key: value for key, value in decisive(config).items() if value != "auto"}
     begun = [{**TrainConfig().to_json(), **card.settings} for card in cards]
     if any({**settings, **wanted} != settings for settings in begun):
         raise SettingsError(
@@ -141,7 +141,8 @@ def lendable(learned: Iterable[LearnedConcept], config: TrainConfig) -> dict[str
     return {
         concept.token: concept
         for concept in learned
-        if replace(concept.config, method=config.method, precision=config.precision) == config
+        if decisive(replace(concept.config, method=config.method, precision=config.precision))
+        == decisive(config)
     }
 
 
