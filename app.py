@@ -16,13 +16,11 @@ from demo.blocks import LOGO, build_demo
 from demo.sharing import open_to_others
 from demo.theme import STYLE_SHEET, StudioTheme
 
-LARGEST_UPLOAD = (
-    2 * MAX_FILE_BYTES
-)  # Gradio refuses the whole drop for one larger file; we refuse that file, by name
+LARGEST_UPLOAD = 2 * MAX_FILE_BYTES  # one larger file and Gradio refuses the whole drop; we refuse by name
 
 
 def name_and_password(text: str) -> tuple[str, str]:
-    """ "NAME:PASSWORD", split. Raises argparse's error when one of them is missing."""
+    """Split NAME:PASSWORD. Raises argparse's error when one of them is missing."""
     name, _, password = text.partition(":")
     if not (name and password):
         raise argparse.ArgumentTypeError("give NAME:PASSWORD, for example studio:a-long-password")
@@ -98,10 +96,7 @@ def main(argv: list[str] | None = None) -> None:
             demo.block_thread()
         finally:
             studio.close()
-    except (
-        StudioError,
-        OSError,
-    ) as error:  # OSError: a folder that cannot be written to, a port that is taken
+    except (StudioError, OSError) as error:  # OSError: a folder or a port that cannot be used
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -40,7 +40,8 @@ def telling(say: Say, label: str = "") -> Callable[[JobView], None]:
 
 
 def minutes_left(began: float, done: int, total: int) -> str:
-    """ ", about 3 min for the rest", from what was done since ``began`` (time.monotonic); "" while nothing was."""
+    """How long the rest takes, from what was done since ``began`` (time.monotonic): ", about 3 min for the rest"; "" while
+    nothing was."""
     if not 0 < done < total:
         return ""
     return f", about {(time.monotonic() - began) / 60 / done * (total - done):.0f} min for the rest"

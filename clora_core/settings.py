@@ -237,15 +237,6 @@ class TrainConfig(Settings):
 
 
 PENALISED = ("clora", "ewc")  # methods with a penalty, and so with a penalty weight
-
-
-def decisive(config: TrainConfig) -> dict[str, Any]:
-    """As plain values, the settings that decide what is learned: without the time between previews, and without
-    lambda where there is no penalty."""
-    beside = {"preview_every_seconds", *(() if config.method in PENALISED else ("penalty_weight",))}
-    return {name: value for name, value in config.to_json().items() if name not in beside}
-
-
 FULL_RANK: Mapping[str, Any] = MappingProxyType({"learning_rate": 5e-6})
 METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -256,6 +247,13 @@ METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """Where the C-LoRA paper's settings of a method differ from the defaults of `TrainConfig`."""
+
+
+def decisive(config: TrainConfig) -> dict[str, Any]:
+    """As plain values, the settings that decide what is learned: without the time between previews, and without
+    lambda where there is no penalty."""
+    beside = {"preview_every_seconds", *(() if config.method in PENALISED else ("penalty_weight",))}
+    return {name: value for name, value in config.to_json().items() if name not in beside}
 
 
 @dataclass(frozen=True)

@@ -115,10 +115,10 @@ class Page:
             *compare_tab.follow(self.studio, timeline_id),
         ]
 
-    def follow_landed(self, timeline_id: str, prompt: str, as_of: float) -> list[Any]:
-        """The same when a concept lands by itself: what somebody is in the middle of stays as it is, the slider, too,
+    def follow_landed(self, job_id: str, timeline_id: str, prompt: str, as_of: float) -> list[Any]:
+        """The same when the concept of a job lands: what somebody is in the middle of stays as it is, the slider, too,
         unless it stood at the end."""
-        job = self.studio.job()
+        job = self.studio.job(job_id)
         here = job is not None and job.timeline_id == timeline_id
         end = len(self.studio.timeline(timeline_id).cards) - here
         page = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None)
@@ -157,8 +157,10 @@ class Page:
         """Values of ``clock`` and, when a concept has just landed in a timeline, of ``everywhere``."""
         clock = self.look(seen, model_seen, kept)
         now = clock[self.clock.index(self.add.landed)]
-        fresh = isinstance(now, list) and now and now != landed
-        page = self.follow_landed(timeline_id, prompt, as_of) if fresh else [gr.skip()] * len(self.everywhere)
+        if isinstance(now, list) and now and now != landed:
+            page = self.follow_landed(now[0], timeline_id, prompt, as_of)
+        else:
+            page = [gr.skip()] * len(self.everywhere)
         return [*clock, *page]
 
     def load(self, kept: dict[str, Any] | None) -> list[Any]:
