@@ -261,7 +261,7 @@ def test_closing_interrupts_what_runs_and_waits_and_keeps_the_pictures(board: Bo
     assert not running.uploads.exists()
 
 
-@pytest.mark.parametrize("owner", ["999999999-dead", f"{os.getpid()}-other"])
+@pytest.mark.parametrize("owner", ["999999999-dead", f"{os.getpid()}-other"], ids=["gone", "silent"])
 def test_the_job_of_a_dead_owner_is_interrupted(board: Board, owner: str) -> None:
     made = board()
     job = Job.create(made._folder, "learn", owner, LEARN, threading.Condition())
