@@ -10,11 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # "gw0", "gw1", ...: several processes share the cores
-if WORKER:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
-    os.environ.setdefault("GRADIO_SERVER_PORT", str(7860 + 100 * int(WORKER.removeprefix("gw"))))
-
 import numpy as np
 import pytest
 import torch
@@ -27,6 +22,11 @@ from clora_core.concepts import Concept, LearnedConcept, SamplingConfig, Timelin
 from clora_core.pipeline import fingerprint, load_pipeline
 from clora_core.studio import Studio
 from clora_core.trainer import train_concept
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
+    torch.set_num_threads(1)  # several processes share the cores
+    os.environ["OMP_NUM_THREADS"] = "1"  # of programmes that tests start
+    os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(worker))
 
 
 @pytest.fixture(scope="session")
