@@ -20,10 +20,10 @@ UNFINISHED: tuple[JobState, ...] = ("queued", "running")
 
 Health = Literal["as good as new", "fading", "lost"]
 
-HARDLY = 0.025
-"""Below this share of the full pixel range two pictures of the same seed look the same."""
-PLAINLY = 0.12
-"""From this share on, the change between two pictures of the same seed is plain to the eye."""
+HARDLY = 0.1
+"""Below this difference (``pictures.difference``) two pictures of the same seed show the same in the same way."""
+PLAINLY = 0.35
+"""From this difference on, what two pictures of the same seed show is no longer the same to the eye."""
 
 
 def health(changed: float) -> Health:
@@ -122,7 +122,7 @@ class Card:
 
     ``learned_picture`` was drawn when the concept had just been learned, ``now_picture`` with the
     same seed and settings at the end of the timeline as it stands; for the newest concept they are
-    the same file; ``changed`` is their mean absolute pixel difference, None when one is missing.
+    the same file; ``changed`` is their ``pictures.difference``, None when one is missing.
     ``settings`` holds the TrainConfig it was learned with.
     """
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clora_core.views import Card, Sample, TimelineView
 
 THUMBNAIL_PX = 160
-MAP_TOP = 0.2  # a change from which on the forgetting map is darkest: another picture altogether
+MAP_TOP = 0.6  # a change from which on the forgetting map is darkest: another picture altogether
 
 
 # ------------------------------------------------------------------------------------- small words
@@ -257,7 +257,7 @@ def health_badge(changed: float | None) -> str:
     if changed is None:
         return ""
     word = health(changed)
-    told = "its picture of the same seed has changed by this much since it was learned"
+    told = "lines and shapes of its picture of the same seed have changed by this much since it was learned"
     return f'<span class="cl-health cl-{HEALTH_TONES[word]}" title="{told}"><span>{word}</span> <span>{changed:.1%}</span></span>'
 
 
@@ -276,7 +276,7 @@ def forgetting_map(timeline: TimelineView, rows: Sequence[Sequence[float | None]
     )
     return (
         '<figure class="cl-map"><figcaption><b>Forgetting map</b> <span>How much each picture of the same seed has '
-        "changed since its concept was learned: pale is kept, dark is lost.</span></figcaption>"
+        "changed in lines and shapes since its concept was learned: pale is kept, dark is lost.</span></figcaption>"
         f'<table><thead><tr><th scope="col"><small>after concept</small></th>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></figure>"
     )

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
 from clora_core.errors import PictureError
-from clora_core.pictures import MAX_KEPT_SIDE, accepted, minimum_side, open_pictures
+from clora_core.pictures import MAX_KEPT_SIDE, accepted, difference, minimum_side, open_pictures
+from clora_core.studio import ASSETS
+from clora_core.views import health
 
 
 def noise(size: tuple[int, int] = (64, 48), seed: int = 0, mode: str = "RGB") -> Image.Image:
@@ -167,3 +169,43 @@ def test_too_few_usable_pictures_say_which_were_refused(tmp_path: Path) -> None:
     paths[1].write_bytes(b"")
     with pytest.raises(PictureError, match=r"got 2.*1.png is empty"):
         accepted(open_pictures(paths, 32))
+
+
+def portrait(path: Path, background: str, hair: int = 20) -> Path:
+    """A face with black lines before a plain background."""
+    picture = Image.new("RGB", (128, 128), background)
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((34, 34 - hair, 94, 120), fill="saddlebrown", outline="black", width=3)
+    draw.ellipse((40, 40, 88, 116), fill="peachpuff", outline="black", width=3)
+    for x in (52, 70):
+        draw.ellipse((x, 62, x + 8, 68), fill="black")
+    picture.save(path)
+    return path
+
+
+def test_a_difference_is_one_of_shapes_and_not_of_backgrounds(tmp_path: Path) -> None:
+    one, again = portrait(tmp_path / "one.png", "palegreen"), portrait(tmp_path / "again.png", "lightblue")
+    assert difference(one, one) == 0.0
+    assert health(difference(one, again)) == "as good as new"
+    other = portrait(tmp_path / "other.png", "palegreen", hair=-30)
+    assert difference(one, other) > 4 * difference(one, again)
+    people = [ASSETS / "concepts" / name / "01.png" for name in ("ada", "bruno")]
+    assert health(difference(*people)) == "lost"
+    with pytest.raises(ValueError, match="different sizes"):
+        Image.open(one).resize((200, 200)).save(tmp_path / "larger.png")
+        difference(one, tmp_path / "larger.png")
+
+
+def test_a_difference_is_the_mean_over_windows_of_what_the_paper_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    x, y = (rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2))
+    for name, values in (("x", x), ("y", y)):
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    found = []
+    for row in range(58):
+        for column in range(58):
+            for channel in range(3):
+                a, b = (v[row : row + 7, column : column + 7, channel].ravel() / 255 for v in (x, y))
+                (var_a, cov), (_, var_b) = np.cov(a, b, bias=True)
+                found.append((2 * cov + 0.0009) / (var_a + var_b + 0.0009))
+    assert difference(tmp_path / "x.png", tmp_path / "y.png") == pytest.approx(1 - np.mean(found), abs=1e-9)

@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -15,6 +16,7 @@ from clora_core import store as store_module
 from clora_core import store_files
 from clora_core.concepts import LearnedConcept, TrainStep
 from clora_core.errors import StoreError
+from clora_core.pictures import difference
 from clora_core.settings import TrainConfig
 from clora_core.store import ConceptStore
 from clora_core.views import Verdict
@@ -98,16 +100,23 @@ def test_only_safetensors_and_json_and_pictures_are_written(
 def test_the_forgetting_map_compares_each_time_with_the_day_it_was_learned(
     store: ConceptStore, timeline_id: str, tmp_path: Path
 ) -> None:
-    for grey in (0, 51, 102):
-        Image.new("RGB", (4, 4), (grey,) * 3).save(tmp_path / f"{grey}.png")
-    black, dark, light = (tmp_path / f"{grey}.png" for grey in (0, 51, 102))
-    add(store, timeline_id, "Rex", {"001-any": black})
-    add(store, timeline_id, "Mug", {"001-rex": dark, "001-any": black})
-    add(store, timeline_id, "Ilva", {"001-rex": light, "001-any": black})  # Mug was not drawn
-    assert store.changes(timeline_id) == ((0.0,), (pytest.approx(0.2), 0.0), (pytest.approx(0.4), None, 0.0))
-    assert [card.changed for card in store.view(timeline_id).cards] == [pytest.approx(0.4), None, 0.0]
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for number, noise in enumerate((0.0, 0.3, 0.9)):
+        other = rng.integers(0, 256, first.shape)
+        Image.fromarray(((1 - noise) * first + noise * other).astype(np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
+    same, near, far = (tmp_path / f"{number}.png" for number in range(3))
+    near_by, far_by = difference(same, near), difference(same, far)
+    assert 0 < near_by < far_by
+    add(store, timeline_id, "Rex", {"001-any": same})
+    add(store, timeline_id, "Mug", {"001-rex": near, "001-any": same})
+    add(store, timeline_id, "Ilva", {"001-rex": far, "001-any": same})  # Mug was not drawn
+    assert store.changes(timeline_id) == ((0.0,), (near_by, 0.0), (far_by, None, 0.0))
+    assert [card.changed for card in store.view(timeline_id).cards] == [far_by, None, 0.0]
     store.undo(timeline_id)
-    assert store.view(timeline_id).cards[0].changed == pytest.approx(0.2)
+    assert store.view(timeline_id).cards[0].changed == near_by
     assert store.changes(store.create("Empty", BASE, "Portraits")) == ()
 
 
