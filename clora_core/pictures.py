@@ -38,7 +38,7 @@ class CheckedPicture:
 
 
 def difference(one: Path, other: Path) -> float:
-    """How far lines and shapes of two pictures of one size differ: 0 = the same, about 0.6 = another person, 1 = nothing
+    """How far lines and shapes of two pictures of one size differ: 0 = the same, about 0.7 = another person, 1 = nothing
     in common. Plain areas do not count, whatever their colour, for a background changes without anybody being forgotten.
 
     One minus the contrast-structure part of SSIM (Wang et al. 2004, Image Quality Assessment, Eq. 9 and 10 with C3 = C2 / 2),

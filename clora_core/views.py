@@ -22,7 +22,7 @@ Health = Literal["as good as new", "fading", "lost"]
 
 HARDLY = 0.1
 """Below this difference (``pictures.difference``) two pictures of the same seed show the same in the same way."""
-PLAINLY = 0.35
+PLAINLY = 0.4
 """From this difference on, what two pictures of the same seed show is no longer the same to the eye."""
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from clora_core.views import Card, Sample, TimelineView
 
 THUMBNAIL_PX = 160
-MAP_TOP = 0.6  # a change from which on the forgetting map is darkest: another picture altogether
+MAP_TOP = 0.7  # a change from which on the forgetting map is darkest: another picture altogether
 
 
 # ------------------------------------------------------------------------------------- small words

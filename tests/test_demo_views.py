@@ -295,7 +295,7 @@ def test_a_finished_job_is_shown_where_it_was_watched_only() -> None:
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [(0.0, "as good as new"), (0.0999, "as good as new"), (0.1, "fading"), (0.35, "lost")],
+    [(0.0, "as good as new"), (0.0999, "as good as new"), (0.1, "fading"), (0.4, "lost")],
 )
 def test_a_card_says_how_its_concept_is_and_the_figure_behind_it(changed: float, said: str) -> None:
     view = replace(timeline("Rex"), cards=(replace(card(1), changed=changed), replace(card(2), changed=0.0)))
