@@ -22,7 +22,7 @@ from clora_core.cli_arguments import COMMON, DECADES, chosen_settings, make_pars
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.pipeline import load_pipeline, read_base
-from clora_core.progress_line import ProgressLine, telling
+from clora_core.progress_line import ProgressLine, Say, telling
 from clora_core.settings import home_folder
 from clora_core.studio import ASSETS, Studio
 from clora_core.sweep import decade_arms, grid_arms, sweep
@@ -197,7 +197,7 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
     return sweep(*common, fixed, decade_arms(base, methods, chosen.decades or DECADES))
 
 
-def _forgetting(chosen: argparse.Namespace, say: ProgressLine) -> dict[str, Any]:
+def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
     """One worker for each GPU, or one for the device that was asked for."""
     import torch
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,7 +42,7 @@ from clora_core.forgetting_measures import (
 )
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
-from clora_core.progress_line import Say, minutes_left
+from clora_core.progress_line import Say, minutes_left, prefixed
 from clora_core.settings import METHOD_NAMES, decisive
 from clora_core.views import Sample
 
@@ -208,7 +207,7 @@ def _each(
         for number, cell in enumerate(cells):
             left = minutes_left(began, number, len(cells))
             prefix = f"{cell.id} ({number + 1} of {len(cells)}{left}): "
-            yield _done_or_error(work, openers[0], partial(_say_with, say, prefix), out, cell, plan)
+            yield _done_or_error(work, openers[0], prefixed(say, prefix), out, cell, plan)
         return
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
     free = context.Manager().Queue()
@@ -236,10 +235,6 @@ def _done_or_error(
         return work(opener, say, out, cell, plan)
     except StudioError as error:
         return f"{cell.id}: {error}"
-
-
-def _say_with(say: Say, prefix: str, line: str) -> None:
-    say(prefix + line)
 
 
 def learn_alone(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:

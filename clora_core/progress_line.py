@@ -28,6 +28,11 @@ class ProgressLine:
             print(line, file=sys.stderr, flush=True)
 
 
+def prefixed(say: Say, prefix: str) -> Say:
+    """Says every line with ``prefix`` before it."""
+    return lambda line: say(prefix + line)
+
+
 def telling(say: Say, label: str = "") -> Callable[[JobView], None]:
     """A follower of a job that says how far it is."""
 

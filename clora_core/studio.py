@@ -19,7 +19,7 @@ from clora_core.concepts import Concept, LearnedConcept, TrainStep, token_for_na
 from clora_core.concepts import check_token as check_token_form
 from clora_core.disk import read_json
 from clora_core.errors import SettingsError, StoreError, StudioError
-from clora_core.job_folder import Job
+from clora_core.job_folder import Job, thin
 from clora_core.jobs import JobBoard
 from clora_core.learning_queue import comparison_jobs, queue_learning, refuse_while_learning
 from clora_core.pictures import CheckedPicture, minimum_side, open_pictures
@@ -148,8 +148,8 @@ class Studio:
         return self._store.view(timeline_id, self.base.id)
 
     def curve(self, timeline_id: str, concept_id: str) -> tuple[TrainStep, ...]:
-        """The loss curve that a stored concept was learned with."""
-        return self._store.curve(timeline_id, concept_id)
+        """The loss curve that a stored concept was learned with, thinned like that of a job."""
+        return tuple(thin(list(self._store.curve(timeline_id, concept_id))))
 
     def new_timeline(self, name: str) -> str:
         """Make an empty timeline and return its id."""

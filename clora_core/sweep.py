@@ -26,7 +26,7 @@ from clora_core.concepts import LearnedConcept, TrainConfig, slug
 from clora_core.disk import append_line, read_lines, write_text
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
-from clora_core.progress_line import Say
+from clora_core.progress_line import Say, prefixed
 from clora_core.settings import PENALISED, decisive
 from clora_core.studio import Studio
 
@@ -89,7 +89,7 @@ def sweep(
                 continue
             prefix = f"arm {number} of {len(arms)}: "
             lent = _lent(studio, config)
-            drawn = run_arm(studio, _prefixed(say, prefix), out, arm, samples, config, draws, lent=lent)
+            drawn = run_arm(studio, prefixed(say, prefix), out, arm, samples, config, draws, lent=lent)
             rows = measured_arm(arm, out, samples, drawn, real)
             done[arm] = {
                 "arm": arm,
@@ -115,10 +115,6 @@ def _lent(studio: Studio, config: TrainConfig) -> dict[str, LearnedConcept]:
         timeline for timeline in studio.timelines() if way and method_named(timeline.method).alone == way
     ]
     return lendable((concept for timeline in alike for concept in studio.learned(timeline.id)), config)
-
-
-def _prefixed(say: Say, prefix: str) -> Say:
-    return lambda line: say(prefix + line)
 
 
 def _figures(rows: Sequence[Person]) -> dict[str, Any]:
