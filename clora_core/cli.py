@@ -203,7 +203,7 @@ def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
 
     from clora_core.attributes import ATTRIBUTES_FILE
     from clora_core.features import CLIP_MODEL, DINO_MODEL
-    from clora_core.forgetting import Plan, cells_of, preset_of, run_cells
+    from clora_core.forgetting import Plan, cells_of, run_cells
     from clora_core.forgetting_report import write_report
 
     gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
@@ -221,6 +221,7 @@ def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
         Path(base.path) / ATTRIBUTES_FILE
     ).is_file()  # then EfficientNet-lite0 tells its drawn people apart, too
     plan = Plan(
+        base=base,
         people=chosen.people,
         draws=chosen.draws,
         concepts=chosen.concepts,
@@ -228,7 +229,6 @@ def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
         clip=chosen.clip or ("" if judged else CLIP_MODEL),
         dino=chosen.dino or ("" if judged else DINO_MODEL),
         settings=settings,
-        base=preset_of(base),
     )
     cells = cells_of(chosen.methods, chosen.orders, chosen.seeds)
     lines = run_cells(openers, say, chosen.out, cells, plan)

@@ -100,6 +100,7 @@ class Plan:
     Raises SettingsError for fewer than two pictures a person: the unbiased MMD has no value for one.
     """
 
+    base: BaseModel
     people: int = 10
     draws: int = 8
     concepts: Path | None = None
@@ -107,7 +108,6 @@ class Plan:
     clip: str = ""  # folder or Hub id of CLIP; "" = the base model's own attribute classifiers judge prompts
     dino: str = ""  # folder or Hub id of DINO; "" = likeness by EfficientNet-lite0
     settings: Mapping[str, Any] = field(default_factory=dict)
-    base: Mapping[str, Any] = field(default_factory=dict)  # id and presets of the model, see `preset_of`
 
     def __post_init__(self) -> None:
         if not 2 <= self.draws <= 64:
@@ -118,26 +118,17 @@ class Plan:
                 f"The {' and the '.join(sorted(fixed))} are given by --methods and --seeds here."
             )
 
+    def config(self, cell: Cell) -> TrainConfig:
+        """How the cell learns: the preset of its method, what the plan changes, and what the cell does."""
+        return self.base.train_with({**self.settings, **cell.settings})
+
     def to_json(self, cell: Cell) -> dict[str, Any]:
         """What of the plan decides about a cell, as plain values; other methods' presets do not."""
         folders = {name: str(getattr(self, name) or "") for name in ("concepts", "references")}
         networks = {name: getattr(self, name) for name in ("clip", "dino") if getattr(self, name)}
         plain = {"people": self.people, "draws": self.draws, **folders, **networks}
-        base = dict(self.base)
-        preset = {**base.pop("train", {}), **base.pop("methods", {}).get(cell.method, {})}
-        config = TrainConfig().updated({**preset, **self.settings, **cell.settings})
-        return {**plain, "base": base, "train": decisive(config)}
-
-
-def preset_of(base: BaseModel) -> dict[str, Any]:
-    """What of a base model decides about results: the weights' fingerprint and the presets."""
-    methods = {name: dict(settings) for name, settings in base.methods.items()}
-    return {
-        "id": base.id,
-        "train": base.train.to_json(),
-        "sampling": base.sampling.to_json(),
-        "methods": methods,
-    }
+        base = {"id": self.base.id, "sampling": self.base.sampling.to_json()}
+        return {**plain, "base": base, "train": decisive(self.config(cell))}
 
 
 def cells_of(arms: Sequence[str], orders: int, seeds: int) -> list[Cell]:
@@ -243,8 +234,7 @@ def learn_alone(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: 
     studio = open_studio(home)
     try:
         samples = first_samples(studio, plan.people, plan.concepts)
-        config = studio.base.train_with({**plan.settings, **cell.settings})
-        learn_people(studio, say, home, "arm", samples, config)
+        learn_people(studio, say, home, "arm", samples, plan.config(cell))
     finally:
         studio.close()
     return {}
@@ -275,7 +265,7 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
     try:
         samples = first_samples(studio, plan.people, plan.concepts)
         references = reference_pictures(samples, plan.references)
-        config = studio.base.train_with({**plan.settings, **cell.settings})
+        config = plan.config(cell)
         people = cell.ordered(samples)
         lent = _lent(open_studio, out, cell, config)
         arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time, lent)

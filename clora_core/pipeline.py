@@ -54,7 +54,7 @@ class BaseModel:
     embedded: bool
     train: TrainConfig
     sampling: SamplingConfig
-    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: METHOD_SETTINGS)
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(METHOD_SETTINGS))
 
     def train_with(self, changes: Mapping[str, Any]) -> TrainConfig:
         """The preset of the method that `changes` names (or of `train`'s), with `changes` in place.

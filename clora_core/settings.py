@@ -237,7 +237,7 @@ class TrainConfig(Settings):
 
 
 PENALISED = ("clora", "ewc")  # methods with a penalty, and so with a penalty weight
-FULL_RANK: Mapping[str, Any] = MappingProxyType({"learning_rate": 5e-6})
+FULL_RANK: Mapping[str, Any] = {"learning_rate": 5e-6}
 METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "custom_diffusion": FULL_RANK,

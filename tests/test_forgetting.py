@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 
 from clora_core import forgetting, forgetting_report
+from clora_core.concepts import SamplingConfig, TrainConfig
 from clora_core.errors import SettingsError
 from clora_core.forgetting import ABLATIONS, Cell, Plan, cells_of, run_cells
 from clora_core.forgetting_gap import gap_report
 from clora_core.forgetting_measures import peak_memory_mb, reset_peak_memory
 from clora_core.methods.routed import Routed
+from clora_core.pipeline import BaseModel, read_base
 from clora_core.studio import Studio
 from clora_core.views import Sample
 
@@ -52,21 +54,26 @@ def test_ablations_are_clora_with_one_setting_changed() -> None:
         assert {key: settings[key] for key in changed} == dict(changed)
 
 
+def a_base(methods: dict | None = None, **train: float) -> BaseModel:
+    return BaseModel(
+        "B", "b", "b", 32, False, TrainConfig().updated(train), SamplingConfig(), methods=methods or {}
+    )
+
+
 def test_one_picture_a_person_is_refused() -> None:
     with pytest.raises(SettingsError, match="draw 2 to 64"):
-        Plan(draws=1)
+        Plan(a_base(), draws=1)
 
 
 def test_a_cell_stays_done_when_another_method_gets_a_preset() -> None:
-    cell, base = Cell("clora-word-token", 0, 0), {"id": "b", "methods": {"clora": {"rank": 4}}}
-    plan = Plan(base=base)
-    more = Plan(base={"id": "b", "methods": {"ewc": {"rank": 8}, **base["methods"]}})
-    other = Plan(base={"id": "b", "methods": {"clora": {"rank": 8}}})
+    cell, ours = Cell("clora-word-token", 0, 0), {"clora": {"rank": 4}}
+    plan, more = Plan(a_base(ours)), Plan(a_base({"ewc": {"rank": 8}, **ours}))
+    other = Plan(a_base({"clora": {"rank": 8}}))
     assert plan.to_json(cell) == more.to_json(cell) != other.to_json(cell)
-    unlike = Plan(base={"train": {"penalty_weight": 7.0, "preview_every_seconds": 1.0}})
+    unlike = Plan(a_base(penalty_weight=7.0, preview_every_seconds=1.0))
     for arm, alike in (("sequential", True), ("clora", False)):  # lambda counts where there is a penalty
         cell = Cell(arm, 0, 0)
-        assert (Plan().to_json(cell) == unlike.to_json(cell)) == alike
+        assert (Plan(a_base()).to_json(cell) == unlike.to_json(cell)) == alike
 
 
 def line(arm: str, order: int, **figures: float) -> dict:
@@ -119,10 +126,10 @@ def test_plots_are_drawn_from_lines_alone(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("feature_network")
 def test_cells_go_on_after_a_kill_and_end_in_a_report(
-    open_bench: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_bench: Open, quick_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
-    out, plan, told = tmp_path / "out", Plan(people=2, draws=2), []
+    out, plan, told = tmp_path / "out", Plan(read_base(quick_model), people=2, draws=2), []
     cells = cells_of(["clora", "sequential", "routed"], 1, 1)
     finished = forgetting.run_cell
     monkeypatch.setattr(forgetting, "run_cell", lambda *a: finished(*a) if a[3].arm == "clora" else _killed())
@@ -152,16 +159,16 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     shutil.rmtree(out / "cells")  # results that were brought along from another machine
     assert forgetting_report.write_report(out, lines) == report
     with pytest.raises(SettingsError, match="another plan"):
-        run_cells([open_bench], told.append, out, cells, Plan(people=3, draws=2))
+        run_cells([open_bench], told.append, out, cells, Plan(read_base(quick_model), people=3, draws=2))
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["cell"] == "clora-order0-seed0"
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("feature_network")
 def test_what_is_learned_alone_is_learned_once_and_gives_the_same_figures(
-    open_bench: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_bench: Open, quick_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cells, plan = cells_of(["merged", "routed"], 2, 1), Plan(people=2, draws=2)
+    cells, plan = cells_of(["merged", "routed"], 2, 1), Plan(read_base(quick_model), people=2, draws=2)
     figures = ("matrix", "f_mmd_x1000", "a_mmd_x1000", "alignment_end")
 
     def run(folder: Path) -> list[list[object]]:
@@ -178,9 +185,12 @@ def test_what_is_learned_alone_is_learned_once_and_gives_the_same_figures(
 
 
 def test_other_models_are_judged_by_clip_and_dino(
-    open_bench: Open, tmp_path: Path, clip_folder: str, dino_folder: str
+    open_bench: Open, quick_model: Path, tmp_path: Path, clip_folder: str, dino_folder: str
 ) -> None:
-    out, plan = tmp_path / "out", Plan(people=2, draws=2, clip=clip_folder, dino=dino_folder)
+    out, plan = (
+        tmp_path / "out",
+        Plan(read_base(quick_model), people=2, draws=2, clip=clip_folder, dino=dino_folder),
+    )
     (line,) = run_cells([open_bench], lambda words: None, out, cells_of(["clora"], 1, 1), plan)
     assert line["features"].startswith("DINO (")
     assert 0.0 <= line["text_alignment"] <= 2.5 and -2.5 <= line["clip_image_alignment"] <= 2.5
@@ -206,12 +216,10 @@ def _killed() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("feature_network")
-def test_several_devices_share_the_cells(open_bench: Open, tmp_path: Path, tiny_folder: Path) -> None:
-    opener = partial(
-        Studio.open, model=str(tmp_path / "quick-model"), device="cpu", assets=tmp_path / "assets"
-    )
+def test_several_devices_share_the_cells(open_bench: Open, quick_model: Path, tmp_path: Path) -> None:
+    opener = partial(Studio.open, model=str(quick_model), device="cpu", assets=tmp_path / "assets")
     cells = cells_of(["clora", "routed"], 1, 1)
-    plan = Plan(people=2, draws=2)
+    plan = Plan(read_base(quick_model), people=2, draws=2)
     both = run_cells([opener, opener], lambda words: None, tmp_path / "two", cells, plan)
     alone = run_cells([opener], lambda words: None, tmp_path / "one", cells, plan)
     assert [line["matrix"] for line in both] == [line["matrix"] for line in alone]
