@@ -254,7 +254,12 @@ def _measure(samples: Sequence[Sample], arm: Arm, references: Mapping[str, Seque
 
 
 def first_samples(studio: Studio, people: int, folder: Path | None = None) -> list[Sample]:
-    """The first ``people`` of the samples in ``folder`` (None: those that ship with the app), in order."""
+    """The first ``people`` of the samples in ``folder`` (None: those that ship with the app), in order.
+
+    Raises SettingsError when there are fewer, or none is asked for.
+    """
+    if people < 1:
+        raise SettingsError(f"{people} people cannot be compared: ask for one or more.")
     samples = (read_samples(folder) if folder else studio.samples())[:people]
     if len(samples) < people:
         raise SettingsError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -11,9 +13,12 @@ from clora_core.job_folder import Job
 from clora_core.trainer import TrainState
 
 
-def save_checkpoint(job: Job, state: TrainState) -> None:
+def save_checkpoint(job: Job, state: TrainState, after: Sequence[str]) -> None:
     """Save what ``read_checkpoint`` goes on from; checkpoint.json replaced last is the commit. A checkpoint of this
-    step that is there already is left as it is."""
+    step that is there already is left as it is.
+
+    after: ids of the concepts it was learned on, see ``Job.check_past``.
+    """
     folder = job.checkpoint.parent
     folder.mkdir(exist_ok=True)
     weights = folder / f"state-{state.step:06d}.safetensors"
@@ -21,7 +26,7 @@ def save_checkpoint(job: Job, state: TrainState) -> None:
         return
     save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, weights)
     sync_file(weights)
-    write_json(job.checkpoint, {**state.to_json(), "weights": weights.name})
+    write_json(job.checkpoint, {**state.to_json(), "weights": weights.name, "after": list(after)})
     for old in folder.glob("state-*.safetensors"):
         if old != weights:
             old.unlink()

@@ -23,6 +23,7 @@ from clora_core.concepts import Concept
 from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.pipeline import load_pipeline, read_base
 from clora_core.progress_line import ProgressLine, Say, telling
+from clora_core.samples import read_samples
 from clora_core.settings import home_folder
 from clora_core.studio import ASSETS, Studio
 from clora_core.sweep import decade_arms, grid_arms, sweep
@@ -202,6 +203,7 @@ def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
     import torch
 
     from clora_core.attributes import ATTRIBUTES_FILE
+    from clora_core.benchmark_arm import reference_pictures
     from clora_core.features import CLIP_MODEL, DINO_MODEL
     from clora_core.forgetting import Plan, cells_of, run_cells
     from clora_core.forgetting_report import write_report
@@ -232,7 +234,9 @@ def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
     )
     cells = cells_of(chosen.methods, chosen.orders, chosen.seeds)
     lines = run_cells(openers, say, chosen.out, cells, plan)
-    return {"text": write_report(chosen.out, lines), "cells": lines}
+    people = read_samples(chosen.concepts or ASSETS / "concepts")[: chosen.people]
+    real = {name: found[0] for name, found in reference_pictures(people, chosen.references).items()}
+    return {"text": write_report(chosen.out, lines, real), "cells": lines}
 
 
 def _whole(text: str) -> int:

@@ -1,11 +1,13 @@
 """The same concepts, in the same order, with the same seeds, under two methods.
 
-A comparison is two timelines, nothing more: *siblings* were taught the same (``Comparisons.siblings``). What each forgot is read
-from the pictures that were drawn of every concept after every learning.
+A comparison is two timelines, nothing more: *siblings* begin with the same concepts (``Comparisons.siblings``), and are compared
+as they were after the last one they share. What each forgot is read from the pictures that were drawn of every concept after
+every learning.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import statistics
@@ -47,34 +49,38 @@ class Comparisons:
         self._folder = home / "comparisons"
 
     def siblings(self, timeline_id: str) -> list[TimelineSummary]:
-        """Other timelines of the same concepts: same base model, tokens, prompts, seeds and numbers of pictures, in the
-        same order; last changed first; [] below two concepts."""
+        """Other timelines that ``shared`` something with this one; those that share most come first, then those changed
+        last."""
         own = self._store.view(timeline_id, self._base().id)
-        if not own.usable or len(own.cards) < 2:
-            return []
-        taught, found = _what_was_taught(own), []
-        for summary in self._store.summaries(self._base().id):
-            if summary.usable and summary.id != timeline_id and summary.concepts == len(own.cards):
+        found = []
+        for summary in self._store.summaries(self._base().id) if own.usable else []:
+            if summary.usable and summary.id != timeline_id:
                 with suppress(StoreError):  # one that cannot be read is nobody's sibling
-                    if _what_was_taught(self._store.view(summary.id)) == taught:
-                        found.append(summary)
-        return found
+                    if count := _shared(own, self._store.view(summary.id)):
+                        found.append((count, summary))
+        return [summary for _, summary in sorted(found, key=lambda pair: -pair[0])]
 
-    def side(self, timeline_id: str) -> Side:
-        """One side, measured. Raises StoreError when there is no such timeline."""
-        view = self._store.view(timeline_id, self._base().id)
+    def shared(self, left: str, right: str) -> int:
+        """With how many of the same concepts two timelines begin: same tokens, prompts, seeds and numbers of pictures, in
+        the same order; 0 below two, and for a branch, whose concepts are the other one's."""
+        return _shared(self._store.view(left), self._store.view(right))
+
+    def side(self, timeline_id: str, as_of: int | None = None) -> Side:
+        """One side, measured after its first ``as_of`` concepts (None = all). Raises StoreError when there is no such
+        timeline."""
+        view = self._store.view(timeline_id, self._base().id, as_of)
         older = [card.changed for card in view.cards[:-1] if card.changed is not None]
         states = [health(changed) for changed in older]
         return Side(
             view,
             METHOD_TITLES.get(view.method, view.method),
-            self._store.changes(timeline_id),
+            self._store.changes(timeline_id, as_of),
             statistics.fmean(older) if older else math.nan,
             states.count("as good as new"),
             states.count("fading"),
             states.count("lost"),
             sum(card.seconds for card in view.cards),
-            self._store.weight_bytes(timeline_id) / 1e6,
+            self._store.weight_bytes(timeline_id, as_of) / 1e6,
         )
 
     def pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
@@ -150,7 +156,7 @@ class Comparisons:
 
     def picture(self, left: str, right: str) -> Path:
         """The whole comparison as one PNG, with both sides' settings inside (text chunk "comparison", JSON)."""
-        sides = [self.side(left), self.side(right)]
+        sides = [self.side(side, self.shared(left, right)) for side in (left, right)]
         groups = [(side.title, _columns(side.timeline.cards)) for side in sides]
         sheet = contact_sheet([card.name for card in sides[0].timeline.cards], groups)
         chunk = PngInfo()
@@ -164,9 +170,15 @@ class Comparisons:
         return partial.replace(path)
 
 
-def _what_was_taught(view: TimelineView) -> tuple[Any, ...]:
-    cards = [(card.token, card.prompt, card.settings["seed"], card.picture_count) for card in view.cards]
-    return view.base_id, cards
+def _shared(one: TimelineView, other: TimelineView) -> int:
+    pairs = list(itertools.takewhile(_taught_alike, zip(one.cards, other.cards, strict=False)))
+    copied = all(mine.created == copy.created for mine, copy in pairs)
+    return 0 if len(pairs) < 2 or copied or one.base_id != other.base_id else len(pairs)
+
+
+def _taught_alike(pair: tuple[Card, Card]) -> bool:
+    one, other = ((card.token, card.prompt, card.settings["seed"], card.picture_count) for card in pair)
+    return one == other
 
 
 def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:

@@ -27,8 +27,9 @@ Matrix = NDArray[np.float64]
 
 
 def gap_report(arms: Mapping[str, Sequence[Line]]) -> str:
-    """Three tables, of the cells that both methods have; "" when there is none. arms: the lines of each arm."""
-    pairs = list(_same_cells(arms))
+    """Three tables, of the cells of two people or more that both methods have; "" when there is none. arms: the lines of
+    each arm."""
+    pairs = [pair for pair in _same_cells(arms) if len(pair[0]["people"]) > 1]
     if not pairs:
         return ""
     return "\n\n".join(

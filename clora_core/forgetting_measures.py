@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -151,16 +152,23 @@ def costs(learned: Sequence[LearnedConcept], model: str, method: str) -> dict[st
 
     unet = _unet_parameters(model)
     weights = [_weights(concept) for concept in learned]
-    beside = [
-        concept.token_embedding.numel() + sum(value.numel() for value in concept.memory.values())
-        for concept in learned
-    ]
+    beside = [concept.token_embedding.numel() + _remembered(concept, learned[0]) for concept in learned]
     kept = weights[-1:] if method_named(method).continues and method != "ewc" else weights
     return {
         "trained_percent": round(100 * (weights[-1] + learned[-1].token_embedding.numel()) / unet, 4),
         "stored_percent": round(100 * (sum(kept) + sum(beside)) / unet, 4),
         "seconds_a_concept": round(statistics.fmean(concept.seconds for concept in learned), 2),
     }
+
+
+def _remembered(concept: LearnedConcept, first: LearnedConcept) -> int:
+    """Numbers in a concept's memory; what is the first one's, too (the G of Custom Diffusion's merge), counts there."""
+    theirs = first.memory if concept is not first else {}
+    return sum(
+        value.numel()
+        for name, value in concept.memory.items()
+        if not (name in theirs and value.equal(theirs[name]))
+    )
 
 
 def _weights(concept: LearnedConcept) -> int:
@@ -182,7 +190,10 @@ def reset_peak_memory(device: str | None) -> None:
     """Begin to measure a cell's peak memory, where the device or the system can tell."""
     import torch
 
+    gc.collect()  # the cell before may have left its model
     if torch.cuda.is_available() and device != "cpu":
+        torch.cuda.init()  # a worker that has just begun has not
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     else:
         with suppress(OSError):

@@ -2,7 +2,7 @@
 
 alignment.png    likeness of each concept over time: one panel a method, one line a concept
 tradeoff.png     forgetting against plasticity: one point a method, with 95 % intervals
-pictures.png     rows = concepts; for each method as learned and at the end, same seed
+pictures.png     rows = concepts; a real picture, then for each method as learned and at the end, same seed
 """
 
 from __future__ import annotations
@@ -42,14 +42,16 @@ ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 Lines = Sequence[Mapping[str, Any]]
 
 
-def write_report(out: Path, lines: Lines) -> str:
-    """Write the report and its plots into ``out``; returns the report. ``lines`` are those of results.jsonl.
+def write_report(out: Path, lines: Lines, real: Mapping[str, Path]) -> str:
+    """Write the report and its plots into ``out``; returns the report.
+
+    lines: those of results.jsonl.  real: a real picture of each person, by name.
 
     Raises SettingsError when matplotlib is missing.
     """
     plot_alignment(lines, out / "alignment.png")
     plot_tradeoff(lines, out / "tradeoff.png")
-    plot_pictures(out, lines, out / "pictures.png")
+    plot_pictures(out, lines, real, out / "pictures.png")
     first, arms = lines[0], by_arm(lines)
     orders, seeds = ({line[key] for line in lines} for key in ("order", "seed"))
     columns = [column for column in COLUMNS if any(line.get(column[0]) is not None for line in lines)]
@@ -59,7 +61,7 @@ def write_report(out: Path, lines: Lines) -> str:
             f"{count(len(lines), 'run')}: {count(len(arms), 'method')}, {count(len(orders), 'order')}, "
             f"{count(len(seeds), 'seed')}; means with 95 % intervals "
             f"(Student's t) over orders and seeds. Likeness is the mean cosine of {first['features']} features to held-out "
-            f"pictures (real to real: {first['real_to_real']:.3f}). F_mmd, A_mmd: unbiased MMD x 1000 (F_mmd paired by seed), {first['kernel']}; "
+            f"pictures ({_scale(first)}). F_mmd, A_mmd: unbiased MMD x 1000 (F_mmd paired by seed), {first['kernel']}; "
             "KID x 1000. Recognised: the person's mean feature is nearest to its own real pictures. "
             f"{_judge(first['plan'])} Percentages are of the U-Net's parameters.",
             table(
@@ -74,6 +76,17 @@ def write_report(out: Path, lines: Lines) -> str:
     ).rstrip()
     write_text(out / "report.md", text + "\n")
     return text
+
+
+def _scale(line: Mapping[str, Any]) -> str:
+    """What likeness can be: of real pictures of one person, and of two."""
+    between = np.array(line["real_between"], dtype=float)
+    np.fill_diagonal(between, np.nan)
+    others = (
+        f", to real pictures of the most similar other person {np.nanmax(between, axis=1).mean():.3f}, of any other "
+        f"{np.nanmean(between):.3f}"
+    )
+    return f"real to real: {line['real_to_real']:.3f}{others if len(between) > 1 else ''}"
 
 
 def _judge(plan: Mapping[str, Any]) -> str:
@@ -191,9 +204,9 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
     _save(figure, path)
 
 
-def plot_pictures(out: Path, lines: Lines, path: Path) -> None:
-    """The first picture of every concept as learned and at the end, for each method's first order and seed whose
-    pictures are at hand: results may come from another machine."""
+def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path) -> None:
+    """A real picture of every person, then the first picture as learned and at the end for each method's first order and
+    seed whose pictures are at hand: results may come from another machine."""
     at_hand = [line for line in lines if (out / "cells" / line["cell"]).is_dir()]
     firsts = [own[0] for own in by_arm(at_hand).values()]
     people = lines[0]["people"]
@@ -211,4 +224,5 @@ def plot_pictures(out: Path, lines: Lines, path: Path) -> None:
         (line["arm"], [("as learned", column(line, False)), ("at the end", column(line, True))])
         for line in firsts
     ]
-    contact_sheet(people, groups).save(path, optimize=True)
+    shown = ("real", [("one of them", [real.get(name) for name in people])])
+    contact_sheet(people, [shown, *groups]).save(path, optimize=True)

@@ -18,7 +18,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from clora_core.concepts import TrainStep
 from clora_core.disk import read_json, write_json, write_text
-from clora_core.errors import Cancelled
+from clora_core.errors import Cancelled, StoreError
 from clora_core.views import UNFINISHED, JobView, Preview, Verdict
 
 CURVE_POINTS = 500
@@ -47,14 +47,11 @@ def job_number(folder: Path) -> int:
 class Job:
     """One job's folder, and the wish to stop it. Safe to read from any thread; written by its owner."""
 
-    def __init__(
-        self, folder: Path, changed: threading.Condition, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, folder: Path, changed: threading.Condition) -> None:
         self.folder = folder
         self.record = read_json(folder / "job.json")
         self.stop_wish: StopWish = ""
         self._changed = changed
-        self._clock = clock
         self._written = 0.0
         self._steps: list[TrainStep] | None = None  # read once, then kept up with by add_step
 
@@ -76,7 +73,6 @@ class Job:
             "kind": kind,
             "state": "queued",
             "owner": owner,
-            "created": time.time(),
             "step": 0,
             "total": 0,
             "seconds": 0.0,
@@ -122,6 +118,16 @@ class Job:
         """What was learned so far can be gone on with."""
         return self.checkpoint.exists()
 
+    def check_past(self, now: Sequence[str]) -> None:
+        """Raise StoreError when the checkpoint was learned on other concepts than those with the ids ``now``."""
+        after = read_json(self.checkpoint)["after"] if self.has_checkpoint else list(now)
+        if after != list(now):
+            name, past = self.request["concept"]["name"], ", ".join(after) or "nothing"
+            raise StoreError(
+                f"{name} was begun after {past}, and the timeline has changed since. Bring it back with Undo or Redo and go "
+                f"on, or give {name} up."
+            )
+
     @property
     def uploads(self) -> Path:
         """Where the job's uploaded pictures lie until it ends: beside the jobs, which the page may show."""
@@ -153,7 +159,7 @@ class Job:
                 "state" in changes or changes.get("phase", self.record["phase"]) != self.record["phase"]
             )
             self.record.update(changes)
-            now = self._clock()
+            now = time.monotonic()
             if important or now - self._written >= PROGRESS_EVERY_SECONDS:
                 write_json(self.folder / "job.json", self.record, durable="state" in changes)
                 self._written = now

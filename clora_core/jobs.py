@@ -42,13 +42,11 @@ class JobBoard:
         folder: Path,
         load_model: Callable[[], Any],
         works: Mapping[str, Work],
-        clock: Callable[[], float] = time.time,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._load_model = load_model
         self._works = works
-        self._clock = clock
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._changed = threading.Condition(threading.RLock())
         self._mine: dict[str, Job] = {}
@@ -141,15 +139,17 @@ class JobBoard:
             if job is None:
                 if not (self._folder / job_id / "job.json").exists():
                     raise StoreError(f"There is no job {job_id!r}.")
-                job = Job(self._folder / job_id, self._changed, self._clock)
+                job = Job(self._folder / job_id, self._changed)
             if not job.finished and job.id not in self._mine and not self._alive(job.record["owner"]):
                 self._leave(job, _interrupted(job))
             return job
 
     def jobs(self, kind: str) -> Iterator[Job]:
-        """All jobs of a kind, newest first."""
+        """All jobs of a kind that can be read, newest first."""
         for folder in sorted(self._folder.glob(f"[0-9]*-{kind}"), key=job_number, reverse=True):
-            if (folder / "job.json").exists():
+            with suppress(
+                StoreError
+            ):  # made a moment ago, or broken by a power cut: no reason to stop all others
                 yield self.find(folder.name)
 
     def active(self, kind: str) -> Job | None:
@@ -206,6 +206,7 @@ class JobBoard:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(timeout)
+        self._model = None  # the next one that is loaded need not wait for the collector to find room
         self._beat_file().unlink(missing_ok=True)
 
     def _start(self) -> None:

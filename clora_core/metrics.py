@@ -120,7 +120,8 @@ def result_matrix(scores: Mapping[tuple[int, int], float], concepts: int) -> Mat
 
 
 def forgetting(matrix: Matrix) -> float:
-    """mean_{j<N} (max_i R[i, j] - R[N, j]) of R (N, N); NaN for one concept."""
+    """mean_{j<N} (max_i R[i, j] - R[N, j]) of R (N, N), peak less final: never negative, for the peak may be the final
+    value; NaN for one concept."""
     if len(matrix) < 2:
         return float("nan")
     return float(np.mean(np.nanmax(matrix[:, :-1], axis=0) - matrix[-1, :-1]))

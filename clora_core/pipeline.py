@@ -22,6 +22,7 @@ PRESET_FILE = "clora.json"
 WORDS_FILE = "known_words.txt"
 FULL_HASH_BYTES = 200_000_000  # weight files up to this size are hashed whole
 SAMPLE_BYTES = 1 << 20  # of larger ones: this much of the start (the header), the middle and the end
+FINGERPRINTED = ("unet", "text_encoder")
 HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
 SAMPLERS = {
     "DPMSolverMultistepScheduler": "DPM++ 2M",
@@ -88,7 +89,7 @@ def read_base(model: str | Path, embedded: bool = False) -> BaseModel:
 
 
 def _folder_of(model: str) -> Path | None:
-    """The model's folder on this machine; None for a Hub model that is not here yet."""
+    """The model's folder on this machine; None for a Hub model that is not, or only in part, here yet."""
     folder = Path(model)
     if folder.is_dir():
         if not (folder / "model_index.json").is_file():
@@ -104,7 +105,22 @@ def _folder_of(model: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     index = try_to_load_from_cache(model, "model_index.json")
-    return Path(index).parent if isinstance(index, str) else None
+    return Path(index).parent if isinstance(index, str) and _complete(Path(index).parent) else None
+
+
+def _complete(folder: Path) -> bool:
+    """Whether all of a Hub model's parts that are read here have arrived; a file appears when it is whole."""
+    weights = (_weight_files(folder / part) for part in FINGERPRINTED)
+    return all((folder / part / "config.json").exists() for part in ("unet", "vae")) and all(weights)
+
+
+def _weight_files(part: Path) -> list[Path]:
+    """The weight files that count, safetensors if there are any; of several variants (".fp16.") the plain ones."""
+    for suffix in ("safetensors", "bin"):
+        files = sorted(part.glob(f"*.{suffix}"))
+        if files:
+            return [file for file in files if file.name.count(".") == 1] or files
+    return []
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -133,14 +149,9 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     config = _read_json(folder / "unet" / "config.json")
     digest.update(json.dumps({key: config[key] for key in sorted(config) if key[0] != "_"}).encode())
-    for part in ("unet", "text_encoder"):
-        for suffix in ("safetensors", "bin"):
-            files = sorted((folder / part).glob(f"*.{suffix}"))
-            plain = [file for file in files if file.name.count(".") == 1] or files
-            for file in plain:
-                _add_file(digest, file)
-            if files:
-                break
+    for part in FINGERPRINTED:
+        for file in _weight_files(folder / part):
+            _add_file(digest, file)
     return digest.hexdigest()[:16]
 
 

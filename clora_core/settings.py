@@ -6,6 +6,7 @@ The page and the command line read them from here: `dataclasses.fields(TrainConf
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -40,8 +41,7 @@ def _setting(default: Any, label: str, help: str, **bounds: Any) -> Any:
 
 def _check_number(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
     low, high = bounds.get("minimum"), bounds.get("maximum")
-    # "not >=" so that a NaN, which compares false with everything, is refused too
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
+    if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
         span = f"at least {low}" if high is None else f"between {low} and {high}"
         raise SettingsError(f"The setting {name} must be {span}, got {value}.")
 

@@ -34,9 +34,16 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
-from clora_core.disk import check_id, process_alive, read_json, sync_folder, sync_tree, write_json
+from clora_core.disk import check_id, process_alive, read_json, sync_folder, write_json
 from clora_core.errors import StoreError
-from clora_core.store_files import read_card, read_changes, read_concept, read_curve, write_concept
+from clora_core.store_files import (
+    place_timeline,
+    read_card,
+    read_changes,
+    read_concepts,
+    read_curve,
+    write_concept,
+)
 from clora_core.views import TimelineSummary, TimelineView, Verdict
 
 FORMAT = 1
@@ -87,10 +94,10 @@ class ConceptStore:
             )
         return sorted(found, key=lambda summary: summary.updated, reverse=True)
 
-    def view(self, timeline_id: str, base_id: str = "") -> TimelineView:
-        """A timeline without its tensors."""
+    def view(self, timeline_id: str, base_id: str = "", as_of: int | None = None) -> TimelineView:
+        """A timeline without its tensors. as_of: as it was after so many concepts; None = today."""
         index = self._index(timeline_id)
-        folder, ids = self._folder / timeline_id, index["concepts"]
+        folder, ids = self._folder / timeline_id, index["concepts"][:as_of]
         cards = tuple(read_card(folder, name, i, ids[-1]) for i, name in enumerate(ids, 1))
         undone = tuple(
             read_card(folder, name, len(ids) + i, name) for i, name in enumerate(reversed(index["undone"]), 1)
@@ -105,9 +112,9 @@ class ConceptStore:
             _fits(index, base_id),
         )
 
-    def changes(self, timeline_id: str) -> tuple[tuple[float | None, ...], ...]:
-        """The forgetting map of a timeline, see ``store_files.read_changes``."""
-        return read_changes(self._folder / timeline_id, self._index(timeline_id)["concepts"])
+    def changes(self, timeline_id: str, as_of: int | None = None) -> tuple[tuple[float | None, ...], ...]:
+        """The forgetting map of a timeline after ``as_of`` concepts (None = all), see ``store_files.read_changes``."""
+        return read_changes(self._folder / timeline_id, self._index(timeline_id)["concepts"][:as_of])
 
     def kept_pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
         """By concept id, the training pictures that were kept with the user's consent; () where none were."""
@@ -115,25 +122,34 @@ class ConceptStore:
         names = self._index(timeline_id)["concepts"]
         return {name: tuple(sorted((folder / name).glob("training-*/*"))) for name in names}
 
-    def weight_bytes(self, timeline_id: str) -> int:
-        """Bytes of all weight files that count in a timeline."""
-        folder, names = self._folder / timeline_id, self._index(timeline_id)["concepts"]
+    def weight_bytes(self, timeline_id: str, as_of: int | None = None) -> int:
+        """Bytes of all weight files that count in a timeline after ``as_of`` concepts (None = all)."""
+        folder, names = self._folder / timeline_id, self._index(timeline_id)["concepts"][:as_of]
         return sum((folder / name / "weights.safetensors").stat().st_size for name in names)
 
-    def load(self, timeline_id: str, base_id: str) -> Timeline:
+    def load(
+        self, timeline_id: str, base_id: str, as_of: int | None = None, to_draw: bool = False
+    ) -> Timeline:
         """A timeline with its tensors, for the base model with fingerprint ``base_id``.
 
+        Args:
+            as_of: its first so many concepts; None = all.
+            to_draw: without the weights that drawing does not look at: those before the last, where a concept's weights
+                hold all earlier ones.
+
         Raises:
-            StoreError: no such timeline, another base model, or a damaged file.
+            StoreError: no such timeline or point in it, another base model, or a damaged file.
         """
-        index = self._index(timeline_id)
-        self._check_base(index, base_id)
-        concepts = tuple(read_concept(self._folder / timeline_id, name) for name in index["concepts"])
+        index = self._index(timeline_id, base_id)
+        names = index["concepts"][:as_of]
+        if as_of is not None and as_of != len(names):
+            raise StoreError(f"There is no point {as_of} in {index['name']!r}: it has {len(names)} concepts.")
+        concepts = read_concepts(self._folder / timeline_id, names, index["method"], to_draw)
         return Timeline(timeline_id, index["name"], base_id, index["method"], concepts)
 
     def check(self, timeline_id: str, base_id: str) -> None:
         """Raise StoreError when there is no such timeline or it belongs to another base model."""
-        self._check_base(self._index(timeline_id), base_id)
+        self._index(timeline_id, base_id)
 
     def curve(self, timeline_id: str, concept: str) -> tuple[TrainStep, ...]:
         """The loss curve a concept was learned with."""
@@ -162,8 +178,8 @@ class ConceptStore:
         with self._lock:
             timeline_id = self._new_id(name)
             now = _now()
-            self._place(
-                timeline_id,
+            place_timeline(
+                self._folder / timeline_id,
                 {
                     "format": FORMAT,
                     "id": timeline_id,
@@ -273,7 +289,8 @@ class ConceptStore:
                 "undone": [],
                 "set_aside": [],
             }
-            self._place(new_id, copied, copies=[self._folder / timeline_id / concept for concept in ids])
+            sources = [self._folder / timeline_id / concept for concept in ids]
+            place_timeline(self._folder / new_id, copied, sources)
             return new_id
 
     def adopt(self, shipped: Path) -> None:
@@ -281,11 +298,13 @@ class ConceptStore:
         with self._lock:
             if not (self._folder / shipped.name).exists():
                 index = read_json(shipped / "timeline.json")
-                self._place(shipped.name, index, copies=[path for path in shipped.iterdir() if path.is_dir()])
+                sources = [path for path in shipped.iterdir() if path.is_dir()]
+                place_timeline(self._folder / shipped.name, index, sources)
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _index(self, timeline_id: str) -> dict[str, Any]:
+    def _index(self, timeline_id: str, base_id: str = "") -> dict[str, Any]:
+        """What timeline.json says; a timeline that does not fit the base model is refused."""
         path = self._folder / check_id(timeline_id, "timeline") / "timeline.json"
         if not path.exists():
             raise StoreError(
@@ -297,33 +316,16 @@ class ConceptStore:
                 f"The timeline {timeline_id!r} has format {index.get('format')!r}, this version reads "
                 f"{FORMAT}. Open it with the version it was made with."
             )
-        return index
-
-    def _check_base(self, index: dict[str, Any], base_id: str) -> None:
         if not _fits(index, base_id):
             raise StoreError(
                 f"The timeline {index['name']!r} belongs to the base model {index['base_name']!r} "
                 f"({index['base_id'][:12]}), not to the open one ({base_id[:12]}). Open that model, or "
                 "start a new timeline."
             )
+        return index
 
     def _commit(self, timeline_id: str, index: dict[str, Any], **changes: Any) -> None:
         write_json(self._folder / timeline_id / "timeline.json", {**index, **changes, "updated": _now()})
-
-    def _place(self, timeline_id: str, index: dict[str, Any], copies: Iterable[Path]) -> None:
-        """Make a whole timeline folder appear at once."""
-        partial = self._folder / f"{timeline_id}.{os.getpid()}.partial"
-        try:
-            partial.mkdir()
-            for source in copies:
-                shutil.copytree(source, partial / source.name)
-            write_json(partial / "timeline.json", index)
-            sync_tree(partial)
-            partial.replace(self._folder / timeline_id)
-            sync_folder(self._folder)
-        except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise StoreError(f"The timeline {index['name']!r} could not be stored: {error}.") from error
 
     def _new_id(self, name: str) -> str:
         return _free(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep
-from clora_core.disk import check_id, read_json, sync_tree, write_json
+from clora_core.disk import check_id, read_json, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.pictures import difference
 from clora_core.views import Card, Verdict
@@ -52,6 +54,22 @@ def write_concept(
         },
     )
     sync_tree(partial)
+
+
+def place_timeline(folder: Path, index: Mapping[str, Any], copies: Iterable[Path]) -> None:
+    """Make the whole timeline folder ``folder`` appear at once, with copies of concepts' folders. Raises StoreError."""
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir()
+        for source in copies:
+            shutil.copytree(source, partial / source.name)
+        write_json(partial / "timeline.json", dict(index))
+        sync_tree(partial)
+        partial.replace(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise StoreError(f"The timeline {index['name']!r} could not be stored: {error}.") from error
 
 
 @lru_cache(maxsize=4096)
@@ -96,6 +114,18 @@ def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
     )
 
 
+def read_concepts(
+    folder: Path, names: Sequence[str], method: str, to_draw: bool
+) -> tuple[LearnedConcept, ...]:
+    """The concepts ``names`` of the timeline folder ``folder``, learned with ``method``; ``to_draw`` is that of
+    ``ConceptStore.load``. Raises StoreError when a file is missing or damaged."""
+    from clora_core.methods import method_named  # these import torch
+
+    lean = to_draw and method_named(method).continues
+    earlier = [(read_token if lean else read_concept)(folder, name) for name in names[:-1]]
+    return (*earlier, *(read_concept(folder, name) for name in names[-1:]))
+
+
 def read_concept(folder: Path, name: str) -> LearnedConcept:
     """The concept ``name`` of the timeline folder ``folder``, tensors checked against their checksum.
 
@@ -107,7 +137,7 @@ def read_concept(folder: Path, name: str) -> LearnedConcept:
     try:
         data = (folder / name / "weights.safetensors").read_bytes()
     except OSError as error:
-        raise StoreError(f"The weights of {name} cannot be read: {error}. Undo it, or restore it.") from error
+        raise _unreadable(name, error) from error
     if hashlib.sha256(data).hexdigest() != values["weights_sha256"]:
         raise StoreError(
             f"The weights of {name} in the timeline {folder.name!r} are damaged (checksum). Restore "
@@ -115,6 +145,23 @@ def read_concept(folder: Path, name: str) -> LearnedConcept:
         )
     curve = read_json(folder / name / "curve.json")["curve"]
     return LearnedConcept.from_json({**values, "curve": curve}, load(data))
+
+
+def read_token(folder: Path, name: str) -> LearnedConcept:
+    """The concept ``name`` with its token's embedding and no other tensor. Raises StoreError like ``read_concept``."""
+    from safetensors import SafetensorError, safe_open
+
+    values = read_json(folder / check_id(name, "concept") / "concept.json")
+    try:
+        with safe_open(folder / name / "weights.safetensors", framework="pt") as file:
+            token = file.get_tensor("token_embedding")
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(name, error) from error
+    return LearnedConcept.from_json({**values, "curve": []}, {"token_embedding": token})
+
+
+def _unreadable(name: str, error: Exception) -> StoreError:
+    return StoreError(f"The weights of {name} cannot be read: {error}. Undo it, or restore it.")
 
 
 def read_curve(folder: Path, name: str) -> tuple[TrainStep, ...]:

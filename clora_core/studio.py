@@ -173,7 +173,7 @@ class Studio:
 
     def changes(self, timeline_id: str) -> tuple[tuple[float | None, ...], ...]:
         """The forgetting map: row i holds, for the concepts 1 to i, how much each one's picture after concept i
-        differs from the one drawn when it was learned (mean absolute pixel difference, 0 to 1)."""
+        differs from the one drawn when it was learned (``pictures.difference``)."""
         return self._store.changes(timeline_id)
 
     def learned(self, timeline_id: str) -> tuple[LearnedConcept, ...]:
@@ -228,6 +228,7 @@ class Studio:
             request = each.request
             self._store.check(request["timeline_id"], self.base.id)
             self.check_token(request["concept"]["token"], request["timeline_id"])
+            each.check_past([card.id for card in self.timeline(request["timeline_id"]).cards])
         for each in jobs:
             self._board.submit(each)
         return job_id
@@ -283,6 +284,10 @@ class Studio:
         """One job; None = the running or else the latest learn job. None is returned when there is none."""
         job = self._board.find(job_id) if job_id is not None else self._board.latest("learn")
         return self._board.view(job) if job else None
+
+    def landed(self) -> str:
+        """Id of the newest learn job whose concept was stored; "" when there is none."""
+        return next((job.id for job in self._board.jobs("learn") if job.record["concept_id"]), "")
 
     def stop(self, job_id: str, keep: bool = False) -> None:
         """Stop within one step. ``keep``: a learn job stores what it has learned; a draw job is cancelled.

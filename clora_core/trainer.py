@@ -174,13 +174,14 @@ class Training(Iterator[TrainStep]):
             for step in range(len(self._curve) + 1, config.steps + 1):
                 self._install()  # a picture may have been drawn since; free when none was
                 with self._method.attached(pipe):
-                    loss = self._step_loss(step)  # Eq. 1
+                    loss = self._step_loss(step, config.batch_size)  # Eq. 1
                     penalty = self._method.penalty()  # lambda * L_forget, Eq. 3
                     values = float(loss.detach()), float(penalty.detach())
                     self._demand_finite(step, sum(values))
                     total = loss + penalty
                     if self._drawn:
-                        total = total + config.prior_weight * self._loss(self._drawn, config.seed + 1, step)
+                        drawn = self._loss(self._drawn, config.seed + 1, step, config.batch_size)
+                        total = total + config.prior_weight * drawn
                     self._accelerator.backward(total)
                 grad_norm = self._update(step)
                 spent += time.perf_counter() - began
@@ -205,14 +206,14 @@ class Training(Iterator[TrainStep]):
             images += generate(self._pipe, timeline, prompt, self._sampling.updated(now), self._on_draw)
         return images
 
-    def _step_loss(self, step: int) -> Tensor:
+    def _step_loss(self, step: int, pictures: int) -> Tensor:
         assert self._dataset
-        return self._loss(self._dataset, self._config.seed, step)
+        return self._loss(self._dataset, self._config.seed, step, pictures)
 
-    def _loss(self, dataset: LatentDataset, seed: int, step: int) -> Tensor:
+    def _loss(self, dataset: LatentDataset, seed: int, step: int, pictures: int) -> Tensor:
         """Eq. 1 on the batch, noise and timesteps of a step, a function of (seed, step) and the weights."""
         pipe, noise_scheduler = self._pipe, self._noise_scheduler
-        x0, mask, prompts = dataset.batch(seed, step, self._config.batch_size)
+        x0, mask, prompts = dataset.batch(seed, step, pictures)
         noise, t = draw_noise(x0, noise_scheduler, seed, step, self._config.timestep_shift)
         xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
         with self._accelerator.autocast():

@@ -6,7 +6,6 @@ may keep them as long as it likes.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +21,9 @@ Health = Literal["as good as new", "fading", "lost"]
 
 HARDLY = 0.1
 """Below this difference (``pictures.difference``) two pictures of the same seed show the same in the same way."""
-PLAINLY = 0.4
+PLAINLY = 0.5
 """From this difference on, what two pictures of the same seed show is no longer the same to the eye."""
+NAMED = 3  # of the concepts that fade or are lost, a verdict names so many of each
 
 
 def health(changed: float) -> Health:
@@ -70,8 +70,7 @@ class TimelineSummary:
 class Verdict:
     """What was checked before a learn job was called done.
 
-    All differences are mean absolute pixel differences between two pictures drawn with the same
-    seed, prompt and settings, as a share of the full range: 0 = equal, 1 = black against white.
+    All differences are ``pictures.difference`` between two pictures drawn with the same seed, prompt and settings.
 
     Attributes:
         differs_from_base: the new concept's picture against the one its prompt drew before the first step.
@@ -86,15 +85,16 @@ class Verdict:
         learned = self._learned()
         if not self.older_changed:
             return learned
-        token, most = max(self.older_changed, key=lambda pair: pair[1])
-        mean = math.fsum(change for _, change in self.older_changed) / len(self.older_changed)
-        if most < PLAINLY:
-            older = f"Older concepts kept: their pictures changed by {mean:.1%} on average."
-        else:
-            older = (
-                f"Older concepts changed by {mean:.1%} on average, most of all {token} ({most:.1%}): look at "
-                "it in the timeline. If it is lost, undo and learn again, under C-LoRA with a larger penalty weight."
-            )
+        worst = sorted(self.older_changed, key=lambda pair: -pair[1])
+        states = [health(change) for _, change in worst]
+        older = f"Older concepts as good as new: {states.count('as good as new')} of {len(states)}."
+        for state in ("fading", "lost"):
+            named = [f"{token} ({change:.1%})" for token, change in worst if health(change) == state]
+            if named:
+                more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+                older += f" {state.capitalize()}: {', '.join(named[:NAMED])}{more}."
+        if "lost" in states:
+            older += " To keep what is lost, undo and learn again, under C-LoRA with a larger penalty weight."
         return f"{learned} {older}"
 
     def _learned(self) -> str:

@@ -36,6 +36,7 @@ PREVIEW_SHARE = 0.25  # of the time, at most
 FIRST_PREVIEW_SECONDS = 3.0
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.05  # of the time, at most
+NOTHING_TO_KEEP = "Stopped before the first step; there is nothing to keep."
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,21 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
             f"{concept.name} was to be learned after {place} others, which were not all learned."
         )
     job.update(phase="preparing the pictures", total=config.steps, step=0)
+    job.check_past([earlier.id for earlier in timeline.concepts])
     resume = read_checkpoint(job)
     job.forget_steps_after(resume.step if resume else 0)
 
     def on_draw(done: int, total: int) -> None:
         job.update(phase=f"drawing pictures to learn along, step {done} of {total}")
         job.check()
+        if job.stop_wish and not resume:
+            raise Cancelled(NOTHING_TO_KEEP)
 
     sampling = model.base.sampling
     with train_concept(model.pipe, concept, timeline, config, resume, sampling, on_draw) as training:
         _Progress(model, job, timeline, config, serve).run(training)
         if not job.record["step"]:
-            raise Cancelled("Stopped before the first step; there is nothing to keep.")
+            raise Cancelled(NOTHING_TO_KEEP)
         learned = replace(training.finish(), id=store.next_id(timeline.id, concept.name))
         token_start = training.token_start
     del training  # its copies and moments: whole-model methods need the room
@@ -126,7 +130,9 @@ class _Progress:
         self._preview_seconds = 0.0  # what the last preview cost, for one picture
         self._preview_due = float("inf")
         self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
-        self._served_seconds = 0.0
+        self._other_seconds = (
+            0.0  # spent on what is not learning: the first step's preparations, pictures drawn for others
+        )
 
     def run(self, training: Training) -> None:
         """Step until the end or until "stop and keep"; the caller finishes the training."""
@@ -152,38 +158,45 @@ class _Progress:
                 return
             self._check_wish(training)
             self._pause(training, step)
-        save_checkpoint(job, training.state())  # the checks that follow may be interrupted too
+        self._save(training)  # the checks that follow may be interrupted too
 
     def _report(self, step: TrainStep, first: int, elapsed: float) -> None:
-        done = step.step - first
+        done = (
+            step.step - first - 1
+        )  # since the first one, before which pictures were encoded and perhaps drawn
+        if not done:
+            self._other_seconds = elapsed
         to_check = (len(self._timeline.concepts) + 2) * self._preview_seconds * CARD_STEPS / PREVIEW_STEPS
-        each = (elapsed - self._served_seconds) / done
+        each = (elapsed - self._other_seconds) / done if done else None
         self._job.update(
             step=step.step,
             total=step.total,
             seconds=round(elapsed, 2),
             phase="learning",
-            steps_per_second=done / max(elapsed - self._served_seconds, 1e-9),
-            seconds_left=round((step.total - step.step) * each + to_check, 1),
+            steps_per_second=1.0 / max(each, 1e-9) if each is not None else None,
+            seconds_left=round((step.total - step.step) * each + to_check, 1) if each is not None else None,
         )
 
     def _check_wish(self, training: Training) -> None:
         try:
             self._job.check()
         except Interrupted:
-            save_checkpoint(self._job, training.state())
+            self._save(training)
             raise
+
+    def _save(self, training: Training) -> None:
+        save_checkpoint(self._job, training.state(), [concept.id for concept in self._timeline.concepts])
 
     def _pause(self, training: Training, step: TrainStep) -> None:
         """Between two steps the model is free: pictures asked for, previews, checkpoint."""
         before = time.monotonic()
         if self._serve():
-            self._served_seconds += time.monotonic() - before
+            self._other_seconds += time.monotonic() - before
         if time.monotonic() >= self._preview_due and step.step < step.total:
             self._preview(training, step.step)
         if time.monotonic() >= self._checkpoint_due:
             began = time.monotonic()
-            save_checkpoint(self._job, training.state())
+            self._save(training)
             spent = time.monotonic() - began
             self._checkpoint_due = time.monotonic() + max(CHECKPOINT_SECONDS, spent / CHECKPOINT_SHARE)
         self._check_wish(training)
@@ -309,9 +322,7 @@ def draw_concept(
 def draw(model: Loaded, job: Job, store: ConceptStore, pictures: Path) -> dict[str, Any]:
     """Draw what ``job`` asks for into the folder ``pictures``; returns the job's last changes."""
     request, began = job.request, time.monotonic()
-    timeline = store.load(request["timeline_id"], model.base.id)
-    if request["as_of"] is not None:
-        timeline = timeline.as_of(request["as_of"])
+    timeline = store.load(request["timeline_id"], model.base.id, request["as_of"], to_draw=True)
     settings = SamplingConfig.from_dict(request["settings"])
 
     def on_step(done: int, total: int) -> None:

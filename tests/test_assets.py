@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
+from clora_core.cli_arguments import make_parser
 from clora_core.concepts import Timeline
 from clora_core.features import EfficientNetLite0, unit_features
 from clora_core.metrics import cosine
 from clora_core.pipeline import load_pipeline, read_base, unknown_words
+from clora_core.samples import pictures_in
 from clora_core.sampling import generate
+from clora_core.studio import Studio
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "assets" / "base"
@@ -84,3 +88,16 @@ def test_the_example_timeline_belongs_to_the_embedded_model() -> None:
         assert record["base_id"] == base.id
         size = sum(path.stat().st_size for path in example.rglob("*") if path.is_file())
         assert size < 900_000 * len(record["concepts"])
+
+
+def test_the_readmes_first_lesson_can_be_learned_on_the_example(tmp_path: Path) -> None:
+    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if "clora_core learn" in line)
+    asked = make_parser().parse_args(shlex.split(line)[3:])
+    studio = Studio.open(tmp_path)
+    try:
+        studio.check_token(asked.token, studio.default_timeline())
+        assert all(
+            picture.problem is None for picture in studio.check_pictures(pictures_in(ROOT / asked.pictures))
+        )
+    finally:
+        studio.close()

@@ -125,7 +125,24 @@ def test_siblings_were_taught_the_same(studio: Studio, learned: str) -> None:
         learn_sample(studio, other, sample, studio.base.train.updated({"seed": 5}), lambda view: None)
     assert studio.comparisons.siblings(learned) == []
     branch = studio.branch(learned, 2, "Copy")
-    assert [sibling.id for sibling in studio.comparisons.siblings(learned)] == [branch]
+    assert (
+        studio.comparisons.siblings(learned) == studio.comparisons.siblings(branch) == []
+    )  # one past, not two
+
+
+def test_what_came_later_on_one_side_is_left_out(
+    studio: Studio, learned: str, pictures: tuple[Path, ...]
+) -> None:
+    (other,) = studio.comparisons.start(learned, ["sequential"])
+    wait_for_all(studio)
+    before = studio.comparisons.side(learned)
+    studio.wait(studio.learn(learned, Concept("Mug", "<mug>", pictures), studio.base.train), SECONDS)
+    assert [sibling.id for sibling in studio.comparisons.siblings(learned)] == [other]
+    assert studio.comparisons.shared(learned, other) == studio.comparisons.shared(other, learned) == 2
+    assert studio.comparisons.side(learned, 2) == before
+    assert len(studio.comparisons.side(learned).timeline.cards) == 3
+    with Image.open(studio.comparisons.picture(learned, other)) as picture:
+        assert picture.height == HEAD + 2 * (SIDE + GAP)
 
 
 def test_an_interrupted_comparison_goes_on_as_a_whole(

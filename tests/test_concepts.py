@@ -105,7 +105,8 @@ def test_an_unknown_setting_is_named_with_the_known_ones() -> None:
 @pytest.mark.parametrize(
     "bad",
     [{"steps": 0}, {"rank": 1.5}, {"learning_rate": "5e-4"}, {"learning_rate": float("nan")},
-     {"precision": "int8"}, {"steps": True}, {"seed": -1}, {"penalty_weight": -1.0}],
+     {"precision": "int8"}, {"steps": True}, {"seed": -1}, {"penalty_weight": -1.0},
+     {"penalty_weight": float("inf")}],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_refused_by_name(bad: dict) -> None:
     with pytest.raises(SettingsError, match=next(iter(bad))):

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from clora_core import forgetting, forgetting_report
+from clora_core.benchmark_arm import first_samples
 from clora_core.concepts import SamplingConfig, TrainConfig
 from clora_core.errors import SettingsError
 from clora_core.forgetting import ABLATIONS, Cell, Plan, cells_of, run_cells
@@ -52,6 +53,16 @@ def test_ablations_are_clora_with_one_setting_changed() -> None:
         settings = Cell(arm, 0, 3).settings
         assert settings["method"] == "clora" and settings["seed"] == 3
         assert {key: settings[key] for key in changed} == dict(changed)
+
+
+def test_nobody_cannot_be_compared(open_bench: Open, tmp_path: Path) -> None:
+    studio = open_bench(tmp_path / "home")
+    try:
+        for people, words in ((0, "ask for one or more"), (-1, "ask for one or more"), (99, "has only 3")):
+            with pytest.raises(SettingsError, match=words):
+                first_samples(studio, people)
+    finally:
+        studio.close()
 
 
 def a_base(methods: dict | None = None, **train: float) -> BaseModel:
@@ -152,12 +163,12 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     assert routed["f_mmd_x1000"] == pytest.approx(0.0, abs=1e-6)
     assert not sequential["change_norms"] and len(next(iter(clora["change_norms"].values()))) == 2
     assert sequential["stored_percent"] < clora["stored_percent"] == routed["stored_percent"]
-    report = forgetting_report.write_report(out, lines)
+    report = forgetting_report.write_report(out, lines, {})
     assert "3 runs: 3 methods, 1 order, 1 seed;" in report and "| routed" in report and "left of K" in report
     for name in ("alignment", "tradeoff", "pictures"):
         assert np.asarray(Image.open(out / f"{name}.png").convert("L")).std() > 5
     shutil.rmtree(out / "cells")  # results that were brought along from another machine
-    assert forgetting_report.write_report(out, lines) == report
+    assert forgetting_report.write_report(out, lines, {}) == report
     with pytest.raises(SettingsError, match="another plan"):
         run_cells([open_bench], told.append, out, cells, Plan(read_base(quick_model), people=3, draws=2))
     assert json.loads((out / "results.jsonl").read_text().splitlines()[0])["cell"] == "clora-order0-seed0"
@@ -195,7 +206,7 @@ def test_other_models_are_judged_by_clip_and_dino(
     assert line["features"].startswith("DINO (")
     assert 0.0 <= line["text_alignment"] <= 2.5 and -2.5 <= line["clip_image_alignment"] <= 2.5
     pytest.importorskip("matplotlib")
-    report = forgetting_report.write_report(out, [line])
+    report = forgetting_report.write_report(out, [line], {})
     assert "CLIP image alignment" in report and clip_folder in report and "classifiers" not in report
 
 

@@ -124,6 +124,15 @@ def test_our_errors_are_shown_as_they_are_and_others_keep_their_traceback(board:
     assert made.wait(start(made, "draw").id, SECONDS).record["state"] == "done"
 
 
+def test_a_job_that_cannot_be_read_does_not_hide_the_others(board: Board) -> None:
+    made = board()
+    whole, broken = (made.wait(start(made).id, SECONDS) for _ in range(2))
+    (broken.folder / "job.json").write_text("")  # what a power cut may leave
+    again = board()
+    assert [job.id for job in again.jobs("learn")] == [whole.id]
+    assert again.wait(start(again).id, SECONDS).record["state"] == "done"
+
+
 def test_a_failure_leaves_what_has_a_checkpoint_to_be_resumed(board: Board) -> None:
     trouble = [StoreError("Mug could not be stored: no space left. Free some space."), MemoryError("full")]
 

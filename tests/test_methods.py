@@ -23,9 +23,9 @@ KV = ("to_k.weight", "to_v.weight")
 
 
 @pytest.fixture(autouse=True)
-def few_fisher_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """EWC's Fisher information from 4 batches a concept instead of 32: these tests are of its use, not its noise."""
-    monkeypatch.setattr("clora_core.methods.ewc.FISHER_BATCHES", 4)
+def few_fisher_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EWC's Fisher information from 8 pictures a concept instead of 64: these tests are of its use, not its noise."""
+    monkeypatch.setattr("clora_core.methods.ewc.FISHER_DRAWS", 8)
 
 
 @pytest.fixture
@@ -204,6 +204,15 @@ def test_ewc_penalises_what_the_fisher_diagonals_say(pipe, sequence, learn, pict
         for name in theta
     )
     assert start == pytest.approx(25.0 * expected, rel=1e-3)
+
+
+def test_the_fisher_diagonal_does_not_depend_on_the_batch(sequence) -> None:
+    fishers = [
+        sequence("ewc", 1, learning_rate=0.0, token_learning_rate=0.0, batch_size=size).concepts[0].memory
+        for size in (1, 4)
+    ]
+    assert all(torch.equal(value, fishers[1][name]) for name, value in fishers[0].items())
+    assert all(value.isfinite().all() and value.any() for value in fishers[0].values())
 
 
 def test_ewc_holds_the_weights_that_matter(sequence, learn) -> None:

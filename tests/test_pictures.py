@@ -191,6 +191,10 @@ def test_a_difference_is_one_of_shapes_and_not_of_backgrounds(tmp_path: Path) ->
     assert difference(one, other) > 4 * difference(one, again)
     people = [ASSETS / "concepts" / name / "01.png" for name in ("ada", "bruno")]
     assert health(difference(*people)) == "lost"
+    Image.new("RGB", (128, 128), "palegreen").save(tmp_path / "gone.png")
+    assert difference(one, tmp_path / "gone.png") > 0.95  # the plain background is no reason to say less
+    plain = tmp_path / "gone.png"
+    assert difference(plain, plain) == 0.0
     with pytest.raises(ValueError, match="different sizes"):
         Image.open(one).resize((200, 200)).save(tmp_path / "larger.png")
         difference(one, tmp_path / "larger.png")

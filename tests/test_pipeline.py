@@ -66,6 +66,24 @@ def test_a_hub_model_that_is_not_here_yet_is_described_by_its_name() -> None:
     assert base.train == TrainConfig() and base.resolution == 512
 
 
+def test_a_hub_model_that_came_only_in_part_is_not_here_yet(
+    folder: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = str(folder / "model_index.json")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda model, name: found)
+    assert read_base("some/model").id == fingerprint(tiny_folder)
+    for part in (
+        "text_encoder/model.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+    ):
+        (folder / part).rename(folder / "aside")
+        assert read_base("some/model").id == ""
+        (folder / "aside").rename(folder / part)
+    (folder / "unet/config.json").unlink()
+    assert read_base("some/model").id == ""
+
+
 @pytest.mark.parametrize("model", ["no/such/folder", "model.safetensors", "./nowhere", "a/b.safetensors"])
 def test_a_missing_model_is_refused_with_the_remedy(model: str) -> None:
     for read in (read_base, load_pipeline):

@@ -297,6 +297,29 @@ def test_names_need_not_be_ascii(store: ConceptStore) -> None:
     assert store.view(first).cards[0].name == "犬"
 
 
+@pytest.mark.parametrize(("method", "lean"), [("sequential", True), ("clora", False)])
+def test_drawing_reads_no_weights_it_does_not_need(store: ConceptStore, method: str, lean: bool) -> None:
+    timeline_id = store.create("Many", BASE, "Portraits", method)
+    for name in ("Rex", "Mug", "Cup"):
+        add(store, timeline_id, name)
+    whole, drawn = store.load(timeline_id, BASE, 2), store.load(timeline_id, BASE, 2, to_draw=True)
+    assert whole.tokens == drawn.tokens == ("<rex>", "<mug>")
+    assert [not concept.factors for concept in drawn.concepts] == [lean, False]
+    for concept, full in zip(drawn.concepts, whole.concepts, strict=True):
+        assert torch.equal(concept.token_embedding, full.token_embedding)
+    with pytest.raises(StoreError, match="no point 4 in 'Many': it has 3 concepts"):
+        store.load(timeline_id, BASE, 4)
+
+
+def test_a_verdict_names_what_fades_and_what_is_lost() -> None:
+    fine = Verdict(0.5, (("<a>", 0.02), ("<b>", 0.09)))
+    assert fine.words().endswith("Older concepts as good as new: 2 of 2.")
+    worse = Verdict(0.5, (("<a>", 0.02), ("<b>", 0.2), ("<c>", 0.6), ("<d>", 0.3)))
+    assert "as good as new: 1 of 4. Fading: <d> (30.0%), <b> (20.0%). Lost: <c> (60.0%)." in worse.words()
+    many = Verdict(0.5, tuple((f"<{name}>", 0.2) for name in "abcde"))
+    assert "<c> (20.0%) and 2 more." in many.words()
+
+
 def test_cards_carry_the_verdict(store: ConceptStore, timeline_id: str) -> None:
     verdict = Verdict(0.25, (("<old>", 0.125),))
     store.append(store.load(timeline_id, BASE), learned("Rex"), verdict=verdict)

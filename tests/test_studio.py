@@ -269,6 +269,36 @@ def test_an_interrupted_lesson_is_resumed_bit_for_bit(
         again.resume(job_id)
 
 
+def test_a_lesson_is_not_resumed_on_another_past(
+    open_studio: Callable[..., Studio], rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    studio = open_studio()
+    teach(studio, rex, config)
+    job_id = studio.learn(studio.default_timeline(), mug, config.updated(LONG))
+    until(studio, job_id, lambda view: view.step >= 3)
+    studio.close()
+    again = open_studio()
+    again.undo(again.default_timeline())
+    with pytest.raises(StoreError, match=r"Mug was begun after 001-rex, .* Undo or Redo"):
+        again.resume(job_id)
+    again.redo(again.default_timeline())
+    assert again.resume(job_id) == job_id
+    until(again, job_id, lambda view: view.step >= 4)
+    again.stop(job_id)
+
+
+def test_stop_and_keep_while_pictures_are_drawn_to_learn_from_ends_at_once(
+    studio: Studio, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clora_core.trainer.DRAWN_AT_ONCE", 1)
+    prior = config.updated({"prior_pictures": 1000, "preview_every_seconds": 0.0})
+    job_id = studio.learn(studio.default_timeline(), rex, prior)
+    until(studio, job_id, lambda view: view.phase.startswith("drawing pictures"))
+    studio.stop(job_id, keep=True)
+    view = studio.wait(job_id, SECONDS)
+    assert (view.state, view.step) == ("stopped", 0) and not studio.timeline(view.timeline_id).cards
+
+
 @pytest.mark.parametrize("drawn_before", [0, 1], ids=["the older one", "the new one"])
 def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
     open_studio: Callable[..., Studio],

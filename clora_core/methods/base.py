@@ -22,8 +22,8 @@ from clora_core.tokens import TokenEmbedding, random_embedding, word_embedding
 
 Draw = Callable[[Timeline, str, int], list[Image.Image]]
 """draw(timeline, prompt, count): pictures at the training resolution, with seeds of their own."""
-StepLoss = Callable[[int], Tensor]
-"""step_loss(step): Eq. 1 on the concept's pictures with the noise of that step, gradients on."""
+StepLoss = Callable[[int, int], Tensor]
+"""step_loss(step, pictures): Eq. 1 on so many of the concept's pictures with the noise of that step, gradients on."""
 
 
 class Method:

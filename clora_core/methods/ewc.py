@@ -3,7 +3,7 @@
     L = L_diff + sum_{t'<t} lambda/2 sum_i F_t',i (theta_i - theta*_t',i)^2
 
 theta: the whole W^K and W^V, as in Custom Diffusion, which the C-LoRA paper combines it with. F_t: the
-diagonal of the Fisher information after concept t, the mean square of the gradient of Eq. 1 over batches with
+diagonal of the Fisher information after concept t, the mean square of the gradient of Eq. 1 on single pictures with
 fresh noise. The sum over t' is one quadratic, so a step costs the same however many concepts there are:
 
     sum_t' F_t' (theta - theta*_t')^2 = S (theta - m)^2 + C,    S = sum F,   m = sum F theta* / S,
@@ -22,7 +22,8 @@ from clora_core.dataset import LatentDataset
 from clora_core.methods.base import StepLoss
 from clora_core.methods.custom_diffusion import CustomDiffusion
 
-FISHER_BATCHES = 32
+FISHER_DRAWS = 64
+FISHER_SCALE = 1024.0  # of the gradient while it is computed: in fp16 small ones would become 0
 
 
 class EWC(CustomDiffusion):
@@ -56,11 +57,12 @@ class EWC(CustomDiffusion):
         """The Fisher diagonal of this concept, by parameter."""
         parameters = self.weights.parameters()
         fisher = [torch.zeros_like(parameter, requires_grad=False) for parameter in parameters]
-        for batch in range(FISHER_BATCHES):
+        for draw in range(FISHER_DRAWS):
             with self.attached(pipe):
-                loss = step_loss(self.config.steps + 1 + batch)  # noise that was not trained on
-            for total, gradient in zip(fisher, torch.autograd.grad(loss, parameters), strict=True):
-                total += gradient.float() ** 2 / FISHER_BATCHES
+                loss = step_loss(self.config.steps + 1 + draw, 1)  # noise that was not trained on
+            gradients = torch.autograd.grad(FISHER_SCALE * loss, parameters)
+            for total, gradient in zip(fisher, gradients, strict=True):
+                total += (gradient.float() / FISHER_SCALE) ** 2 / FISHER_DRAWS
         return {
             f"fisher.{name}": total.cpu() for name, total in zip(self.weights.trained, fisher, strict=True)
         }
