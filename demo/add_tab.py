@@ -32,7 +32,8 @@ class AddTab:
     followers: list[Any]  # outputs of ``follow``, in its order
     job_parts: list[Any]  # outputs of ``watch``, in its order
     seen: gr.State  # what ``watch`` showed last
-    landed: gr.State  # [job id, token] of the concept whose verdict is shown; [] while there is none
+    begun: gr.State  # id of the job that was started here since the clock last ticked; "" = none
+    verdict: gr.State  # id of the job whose verdict is shown; "" while there is none
     try_it: gr.Button
     another: gr.Button
     changes: list[Any]  # events after which the job must be looked at
@@ -70,7 +71,7 @@ def watch(studio: Studio, seen: tuple[Any, ...], watched: str) -> list[Any]:
     job = studio.job()
     if job is None or (job.finished and not job.resumable and job.id != watched):
         now: tuple[Any, ...] = ("form",)
-        return [now, *_visible(None), *[gr.skip()] * 3, []] if now != seen else [gr.skip()] * len(PARTS)
+        return [now, *_visible(None), *[gr.skip()] * 3, ""] if now != seen else [gr.skip()] * len(PARTS)
     now = (job.id, job.state, job.phase, job.step, len(job.previews), len(job.curve))
     if now == seen:
         return [gr.skip()] * len(PARTS)
@@ -82,8 +83,8 @@ def watch(studio: Studio, seen: tuple[Any, ...], watched: str) -> list[Any]:
         else job_views.learning_curves(job.curve, job.total)
     )
     visible = [gr.skip()] * 6 if same else _visible(job)
-    landed = [job.id, job.token] if job.finished and job.concept_id else []
-    return [now, *visible, job_views.job_head(job), drawn, curves, landed]
+    verdict = job.id if job.finished and job.concept_id else ""
+    return [now, *visible, job_views.job_head(job), drawn, curves, verdict]
 
 
 def _visible(job: JobView | None) -> list[Any]:
@@ -130,16 +131,16 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> AddTab:
                 pictures = gr.HTML(elem_id="previews")
             with gr.Column(scale=1, min_width=320, variant="panel", elem_classes="cl-panel"):
                 curves = gr.HTML(elem_id="curves")
-    seen, landed = gr.State(()), gr.State([])
-    parts = [seen, form_row, live, stops, choice, ends, try_it, head, pictures, curves, landed]
+    seen, begun, verdict = gr.State(()), gr.State(""), gr.State("")
+    parts = [seen, form_row, live, stops, choice, ends, try_it, head, pictures, curves, verdict]
     _wire_pictures(studio, form, timeline)
     _wire_name(studio, form, timeline)
     _wire_method(studio, form, timeline)
     changes = [
-        _wire_start(studio, form, timeline),
+        _wire_start(studio, form, timeline, begun),
         *_wire_stop(studio, (keep, drop, resume, give_up), may_remove),
     ]
-    return AddTab([coming, form.samples], parts, seen, landed, try_it, another, changes)
+    return AddTab([coming, form.samples], parts, seen, begun, verdict, try_it, another, changes)
 
 
 def _form(studio: Studio, method: str) -> Form:
@@ -277,7 +278,7 @@ def _wire_method(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
     timeline.change(told(on_timeline), [timeline, method], fields, **QUIET)
 
 
-def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown) -> Any:
+def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown, begun: gr.State) -> Any:
     """Start hands the concept to the studio's worker and empties the form."""
     names = list(form.settings)
 
@@ -287,14 +288,14 @@ def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown) -> Any:
         chosen = studio.base.train_with({"method": values[names.index("method")]})
         config = from_inputs(chosen, names, values)
         concept = Concept(name.strip(), token.strip(), tuple(Path(p) for p in paths))
-        studio.learn(timeline_id, concept, config, keep_pictures=keep)
-        return [[], "", "", "", "", ""]
+        job_id = studio.learn(timeline_id, concept, config, keep_pictures=keep)
+        return [[], "", "", "", "", "", job_id]
 
     started = gr.on(
         [form.start.click, form.name.submit, form.token.submit],
         told(start),
         [timeline, form.pictures, form.name, form.token, form.keep, *form.settings.values()],
-        [form.pictures, form.checked, form.name, form.token, form.token_note, form.proposed],
+        [form.pictures, form.checked, form.name, form.token, form.token_note, form.proposed, begun],
         show_progress="minimal",
         show_progress_on=form.start,
         trigger_mode="once",

@@ -87,19 +87,29 @@ class Page:
         self.studio, self.timeline, self.kept, self.tabs = studio, timeline, kept, tabs
         self.playground, self.add, self.history, self.compare = playground, add, history, compare
         self.timer = gr.Timer(POLL_SECONDS, active=False)
-        self.model_seen = gr.State("")
+        self.model_seen, self.landed = gr.State(""), gr.State("")
         tabs_follow = (playground.followers, add.followers, history.followers, compare.followers)
         self.everywhere = [timeline, *itertools.chain(*tabs_follow)]
         self.clock_in = [
             add.seen,
             self.model_seen,
             kept,
-            add.landed,
+            add.begun,
+            self.landed,
             timeline,
             playground.prompt,
             playground.as_of,
         ]
-        self.clock = [*add.job_parts, self.timer, model, self.model_seen, kept, compare.progress]
+        self.clock = [
+            *add.job_parts,
+            self.timer,
+            model,
+            self.model_seen,
+            kept,
+            add.begun,
+            compare.progress,
+            self.landed,
+        ]
 
     # -- handlers ----------------------------------------------------------------------------------
 
@@ -118,7 +128,7 @@ class Page:
     def follow_landed(self, job_id: str, timeline_id: str, prompt: str, as_of: float) -> list[Any]:
         """The same when the concept of a job lands: what somebody is in the middle of stays as it is, the slider, too,
         unless it stood at the end."""
-        job = self.studio.job(job_id)
+        job = self.studio.job(job_id) if job_id else None
         here = job is not None and job.timeline_id == timeline_id
         end = len(self.studio.timeline(timeline_id).cards) - here
         page = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None)
@@ -126,14 +136,20 @@ class Page:
             page[self.everywhere.index(part)] = gr.skip()
         return page
 
-    def look(self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None) -> list[Any]:
-        """Values of ``clock``; the timer rests when nothing runs and the model stands."""
+    def look(
+        self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None, begun: str = ""
+    ) -> list[Any]:
+        """Values of ``clock``; the timer rests when nothing runs and the model stands.
+
+        begun: a job started here, to be watched even if it has ended before anybody looked.
+        """
         studio = self.studio
         job = studio.job()
         kept, remembered = NOTHING_KEPT | (kept or {}), gr.skip()
         running = job is not None and not job.finished
-        if job is not None and running and job.id != kept["watched"]:
-            kept = remembered = kept | {"watched": job.id}
+        watched = begun or (job.id if job is not None and running else kept["watched"])
+        if watched != kept["watched"]:
+            kept = remembered = kept | {"watched": watched}
         state = views.model_state(studio.base.name, studio.ready, studio.model_problem)
         return [
             *add_tab.watch(studio, tuple(seen), kept["watched"]),
@@ -141,7 +157,9 @@ class Page:
             state if state != model_seen else gr.skip(),
             state,
             remembered,
+            "",
             compare_tab.watch(studio),
+            studio.landed(),
         ]
 
     def tick(
@@ -149,19 +167,18 @@ class Page:
         seen: tuple[Any, ...],
         model_seen: str,
         kept: dict[str, Any] | None,
-        landed: list[str],
+        begun: str,
+        landed: str,
         timeline_id: str,
         prompt: str,
         as_of: float,
     ) -> list[Any]:
         """Values of ``clock`` and, when a concept has just landed in a timeline, of ``everywhere``."""
-        clock = self.look(seen, model_seen, kept)
-        now = clock[self.clock.index(self.add.landed)]
-        if isinstance(now, list) and now and now != landed:
-            page = self.follow_landed(now[0], timeline_id, prompt, as_of)
-        else:
-            page = [gr.skip()] * len(self.everywhere)
-        return [*clock, *page]
+        clock = self.look(seen, model_seen, kept, begun)
+        now = clock[self.clock.index(self.landed)]
+        if now != landed:
+            return [*clock, *self.follow_landed(now, timeline_id, prompt, as_of)]
+        return [*clock, *[gr.skip()] * len(self.everywhere)]
 
     def load(self, kept: dict[str, Any] | None) -> list[Any]:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
@@ -184,9 +201,18 @@ class Page:
             *self.look((), "", kept),
         ]
 
-    def to_playground(self, token: str) -> list[Any]:
-        """A prompt with this token, and the Playground in front."""
-        return [playground_tab.FIRST_PROMPT.format(token), gr.Tabs(selected="playground")]
+    def to_playground(self, timeline_id: str, prompt: str, token: str, new: bool = False) -> list[Any]:
+        """The Playground in front, and values of ``everywhere`` with this token in the prompt, today. new: the timeline was
+        chosen just now, so that the other tabs have to follow, too."""
+        prompt = playground_tab.with_token(prompt, token)
+        page = [gr.skip()] * len(self.everywhere)
+        if new:
+            page = self.follow(timeline_id, prompt)
+        else:
+            values = playground_tab.follow(self.studio, timeline_id, prompt)
+            page[1 : 1 + len(values)] = values
+        page[self.everywhere.index(self.playground.prompt)] = prompt
+        return [gr.Tabs(selected="playground"), *page]
 
     # -- wiring ------------------------------------------------------------------------------------
 
@@ -220,19 +246,33 @@ class Page:
     def _wire_ways(self, prompt: gr.Textbox) -> None:
         """Verdict -> Playground, card -> Playground, verdict -> form."""
 
-        def used(event: gr.EventData) -> list[Any]:
+        elsewhere = [self.tabs, *self.everywhere]
+        nothing = [gr.skip()] * len(elsewhere)
+
+        def used(timeline_id: str, prompt: str, event: gr.EventData) -> list[Any]:
             act, token = picked(event)
-            return self.to_playground(token) if act == "use" else [gr.skip(), gr.skip()]
+            return self.to_playground(timeline_id, prompt, token) if act == "use" else nothing
 
         def dismissed(kept: dict[str, Any] | None) -> dict[str, Any]:
             return NOTHING_KEPT | (kept or {}) | {"watched": ""}
 
-        def tried(landed: list[str]) -> list[Any]:
-            return self.to_playground(landed[1]) if landed else [gr.skip(), gr.skip()]
+        def chosen(verdict: str, timeline_id: str) -> list[Any]:
+            job = self.studio.job(verdict) if verdict else None
+            if job is None or job.timeline_id == timeline_id:
+                return [gr.skip(), False]
+            return [gr.update(choices=timeline_tab.choices(self.studio), value=job.timeline_id), True]
 
-        self.history.cards.click(told(used), None, [prompt, self.tabs], **QUIET)
-        self.add.try_it.click(told(tried), self.add.landed, [prompt, self.tabs], **QUIET)
-        for button in (self.add.try_it, self.add.another):
-            button.click(told(dismissed), self.kept, self.kept, **QUIET).then(
+        def tried(verdict: str, timeline_id: str, prompt: str, new: bool) -> list[Any]:
+            job = self.studio.job(verdict) if verdict else None
+            return self.to_playground(timeline_id, prompt, job.token, new) if job else nothing
+
+        self.history.cards.click(told(used), [self.timeline, prompt], elsewhere, **QUIET)
+        new, verdict = gr.State(False), self.add.verdict
+        # the timeline first, alone: what changes with the rest asks for its notes by the timeline that is chosen then
+        at_home = self.add.try_it.click(
+            told(chosen), [verdict, self.timeline], [self.timeline, new], **QUIET
+        ).then(told(tried), [verdict, self.timeline, prompt, new], elsewhere, **QUIET)
+        for done in (at_home.then, self.add.another.click):
+            done(told(dismissed), self.kept, self.kept, **QUIET).then(
                 told(self.tick), self.clock_in, [*self.clock, *self.everywhere], **QUIET
             )

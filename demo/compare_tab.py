@@ -39,7 +39,7 @@ def follow(studio: Studio, timeline_id: str, other: str = "", chosen: str = "") 
     names = [(s.name if title in s.name else f"{title} · {s.name}", s.id) for s, title in titled]
     ids = [sibling.id for sibling in siblings]
     right_id = other if other in ids else next(iter(ids), "")
-    choice = gr.update(choices=names, value=right_id or None, visible=bool(ids))
+    choice = gr.update(label=f"{mine.name} against", choices=names, value=right_id or None, visible=bool(ids))
     pictures = studio.comparisons.pictures(timeline_id)
     without = [(card.name, card.token) for card in mine.cards if not pictures[card.token]]
     asking = [
@@ -53,7 +53,8 @@ def follow(studio: Studio, timeline_id: str, other: str = "", chosen: str = "") 
     if not ids:
         nothing = compare_views.nothing_to_compare(enough=len(mine.cards) > 1)
         return [choice, nothing, "", "", gr.update(visible=False), "", "", no_file, *asking]
-    left, right = studio.comparisons.side(timeline_id), studio.comparisons.side(right_id)
+    shared = studio.comparisons.shared(timeline_id, right_id)
+    left, right = (studio.comparisons.side(side, shared) for side in (timeline_id, right_id))
     if left.title == right.title:
         left, right = (replace(side, title=side.timeline.name) for side in (left, right))
     tokens = [card.token for card in left.timeline.cards]
@@ -65,7 +66,7 @@ def follow(studio: Studio, timeline_id: str, other: str = "", chosen: str = "") 
     )
     return [
         choice,
-        compare_views.headline(left, right),
+        compare_views.headline(left, right, [card.name for card in mine.cards[shared:]]),
         compare_views.versus(left, right, chosen),
         chosen,
         gr.update(value=pair, visible=True),

@@ -38,8 +38,8 @@ def nothing_to_compare(enough: bool) -> str:
     )
 
 
-def headline(left: Side, right: Side) -> str:
-    """Which side forgot, in one sentence and two tiles."""
+def headline(left: Side, right: Side, later: Sequence[str] = ()) -> str:
+    """Which side forgot, in one sentence, and what was taught. later: names of what only the left side learned since."""
     better, worse = sorted((left, right), key=lambda side: side.mean_change)
     older = len(left.timeline.cards) - 1
     if math.isnan(left.mean_change) or math.isnan(right.mean_change):
@@ -56,9 +56,10 @@ def headline(left: Side, right: Side) -> str:
             f"{worse.mean_change:.0%}. Under {escape(better.title)}: {_state(better, older)}, {better.mean_change:.0%}."
         )
     names = ", ".join(escape(card.name) for card in left.timeline.cards)
+    apart = f" {escape(', '.join(later))} came later and is not compared." if later else ""
     return (
         f'<div class="cl-headline"><h2>{words}</h2><p class="cl-quiet">Learned one after the other: {names}. Same '
-        "pictures, same order, same seeds; each method with its own preset.</p></div>"
+        f"pictures, same order, same seeds; each method with its own settings.{apart}</p></div>"
     )
 
 

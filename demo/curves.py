@@ -72,18 +72,18 @@ def _axes(total: float, top: float) -> str:
 def curve(title: str, hint: str, steps: Sequence[int], values: Sequence[float], total: int, tone: str) -> str:
     """One curve with its title. ``total`` = last step of the x axis; ``tone`` = "new" or "older".
 
-    The faint line is every step, the strong one its running mean. The y axis starts at 0 and ends a
+    The faint line is every step, the strong one its running mean, whose end is the figure beside the title. The y axis starts at 0 and ends a
     little above the largest mean, so that one wild step does not flatten the rest.
     """
     pairs = [(s, v) for s, v in zip(steps, values, strict=True) if math.isfinite(v)]
-    now = short(pairs[-1][1]) if pairs else "-"
+    xs, ys = [float(s) for s, _ in pairs], [v for _, v in pairs]
+    means = running_mean(ys, max(1, round(SMOOTH_SHARE * len(ys))))
+    now = short(means[-1]) if pairs else "-"
     head = (
         f"<figcaption><b>{escape(title)}</b> <span>{escape(hint)}</span><output>{now}</output></figcaption>"
     )
     if not pairs:
         return f'<figure class="cl-curve cl-{tone}">{head}<p class="cl-quiet">The first steps are on their way.</p></figure>'
-    xs, ys = [float(s) for s, _ in pairs], [v for _, v in pairs]
-    means = running_mean(ys, max(1, round(SMOOTH_SHARE * len(ys))))
     top = max(1.25 * max(means), 1e-12)
     span = float(max(total, xs[-1], 1.0))
     label = f"{title}: {short(ys[0])} at step {xs[0]:g}, {now} at step {xs[-1]:g}"

@@ -105,7 +105,9 @@ def _spread(items: Sequence[Preview], most: int) -> list[Preview]:
 def learning_curves(learned: Sequence[TrainStep], total: int) -> str:
     """Loss and penalty over the steps; or why there is no penalty to show."""
     steps = [s.step for s in learned]
-    loss = curve("Loss", "how well the new one is drawn", steps, [s.loss for s in learned], total, "new")
+    loss = curve(
+        "Loss", "error on the new pictures, lower is better", steps, [s.loss for s in learned], total, "new"
+    )
     penalties = [s.penalty for s in learned]
     # the first step has no penalty in any case: nothing has changed yet
     if len(penalties) > 1 and not any(penalties):
@@ -113,5 +115,5 @@ def learning_curves(learned: Sequence[TrainStep], total: int) -> str:
             f'<div class="cl-curves">{loss}<p class="cl-quiet">There is no penalty: the first concept has no older ones '
             "to protect, and methods other than C-LoRA and EWC protect none this way.</p></div>"
         )
-    guard = curve("Penalty", "pull against changing older concepts", steps, penalties, total, "older")
+    guard = curve("Penalty", "cost of touching older concepts", steps, penalties, total, "older")
     return f'<div class="cl-curves">{loss}{guard}</div>'

@@ -42,7 +42,7 @@ def point(timeline: TimelineView, as_of: int) -> str:
     card = timeline.cards[min(as_of, len(timeline.cards)) - 1]
     when = "Today" if as_of >= len(timeline.cards) else "On the day"
     verb = "everything up to" if as_of >= len(timeline.cards) else "right after"
-    return f'<p class="cl-point">{when}: {verb} <b>{escape(card.name)}</b></p>'
+    return f'<p class="cl-point">{when}: {verb} <b>{escape(card.name)}</b> in {escape(timeline.name)}</p>'
 
 
 def prompt_notes(prompt: str, timeline: TimelineView, as_of: int, unknown: Sequence[str]) -> str:

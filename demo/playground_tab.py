@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from clora_core.concepts import TOKEN_IN_TEXT, tokens_in
 from clora_core.errors import PictureError
 from demo import picture_views as views
 from demo.clicks import INSERT, QUIET, SEND, picked, scroll_to
@@ -60,19 +61,26 @@ def ready_prompt(timeline: TimelineView) -> str:
     return FIRST_PROMPT.format(timeline.cards[-1].token) if timeline.cards else ""
 
 
+def with_token(prompt: str, token: str) -> str:
+    """The prompt with ``token`` in the place of the only one it holds; without such a place, the first prompt for it."""
+    found = set(TOKEN_IN_TEXT.findall(prompt))
+    return prompt.replace(found.pop(), token) if len(found) == 1 else FIRST_PROMPT.format(token)
+
+
 def follow(
     studio: Studio, timeline_id: str, prompt: str, keep_prompt: bool = True, as_of: float | None = None
 ) -> list[Any]:
     """Values of ``followers`` for this timeline: chips, slider, its words, ideas, prompt, notes.
 
-    A kept prompt is not written again, for somebody may be typing. as_of: where the slider stays; None = at the end.
+    A kept prompt is not written again, for somebody may be typing. keep_prompt: even where it holds a token that is not this
+    timeline's. as_of: where the slider stays; None = at the end.
     """
     timeline, written = studio.timeline(timeline_id), gr.skip()
     last = len(timeline.cards)
     point = last if as_of is None else min(int(as_of), last)
-    if not (keep_prompt and prompt.strip()):
-        prompt = written = ready_prompt(timeline)
     tokens = [card.token for card in timeline.cards]
+    if not prompt.strip() or not (keep_prompt or set(tokens_in(prompt)) <= set(tokens)):
+        prompt = written = ready_prompt(timeline)
     prompts = [idea.format(tokens[-1 - i % len(tokens)]) for i, idea in enumerate(IDEAS)] if tokens else []
     if len(tokens) > 1:
         prompts.append(f"{tokens[0]} next to {tokens[-1]}")
@@ -199,6 +207,8 @@ def _seed_row() -> tuple[gr.Number, gr.Checkbox]:
             min_width=140,
             info="Or each drawing gets a new one.",
         )
+    # in the browser, so that Draw sees it at once: a seed that somebody types is meant
+    seed.input(None, None, locked, js="() => true", api_visibility="private")
     return seed, locked
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from clora_core.views import Card, Sample, TimelineView
 
 THUMBNAIL_PX = 160
-MAP_TOP = 0.7  # a change from which on the forgetting map is darkest: another picture altogether
+MAP_TOP = 0.8  # a change from which on the forgetting map's colour is full: another picture altogether
+WHITE_ON = 0.87  # share of that colour from which on white figures are read better than dark ones
 
 
 # ------------------------------------------------------------------------------------- small words
@@ -194,8 +195,9 @@ def coming(timeline: TimelineView) -> str:
         f"<ol><li><b>Show</b> 3 to 30 pictures of one person or thing. {escape(older)}</li>"
         "<li><b>Watch</b> it take shape. The older ones are drawn again as it learns, so you see whether they stay.</li>"
         "<li><b>Draw</b> it in the Playground, by its token, alone or with the others.</li></ol>"
-        '<p class="cl-quiet">Your pictures stay on this computer and are deleted within a day, or when '
-        "an interrupted lesson ends, unless you tick the box under Advanced.</p></div>"
+        '<p class="cl-quiet">Your pictures go to the computer that runs this page and nowhere else. They are deleted within '
+        "a day, or when an interrupted lesson ends, unless you tick the box under Advanced. What is learned and drawn is seen "
+        "by whoever opens this page.</p></div>"
     )
 
 
@@ -257,7 +259,7 @@ def health_badge(changed: float | None) -> str:
     if changed is None:
         return ""
     word = health(changed)
-    told = "lines and shapes of its picture of the same seed have changed by this much since it was learned"
+    told = "lines and shapes of its picture of the same seed have changed by this much since it was learned (not colours)"
     return f'<span class="cl-health cl-{HEALTH_TONES[word]}" title="{told}"><span>{word}</span> <span>{changed:.1%}</span></span>'
 
 
@@ -276,7 +278,7 @@ def forgetting_map(timeline: TimelineView, rows: Sequence[Sequence[float | None]
     )
     return (
         '<figure class="cl-map"><figcaption><b>Forgetting map</b> <span>How much each picture of the same seed has '
-        "changed in lines and shapes since its concept was learned: pale is kept, dark is lost.</span></figcaption>"
+        "changed in lines and shapes since its concept was learned: the stronger the colour, the more.</span></figcaption>"
         f'<table><thead><tr><th scope="col"><small>after concept</small></th>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></figure>"
     )
@@ -288,7 +290,7 @@ def _heat(changed: float | None, card: Card, time: int) -> str:
     if time + 1 == card.index:
         return '<td class="cl-new" title="learned here">new</td>'
     share = min(1.0, changed / MAP_TOP)
-    tone = "cl-dark" if share > 0.55 else ""
+    tone = "cl-dark" if share > WHITE_ON else ""
     return f'<td class="{tone}" style="--heat:{share:.3f}">{changed:.1%}</td>'
 
 

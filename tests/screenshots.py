@@ -86,6 +86,8 @@ def take(studio: Studio, url: str, out: Path) -> None:
         draw_some(first)
         pages = {name: visit(browser, url, size, scale, theme) for name, size, scale, theme in LOOKS}
         for name, page in pages.items():
+            page.locator(".cl-wall button").first.click()  # its prompt and settings, too
+            expect(page.locator("#lock-seed input")).to_be_checked()
             shoot(page, out, f"playground-{name}")
             fill_form(page)
             shoot(page, out, f"add-{name}")

@@ -150,6 +150,7 @@ def test_teach_see_prompt(visit: Visit, studio: Studio) -> None:
     expect(page.locator(".cl-verdict")).not_to_be_empty()
     page.locator("#try-it").click()
     prompt = page.locator("#prompt textarea")
+    expect(prompt).to_be_visible()
     expect(prompt).to_have_value("a photo of <ida-rot>")
     expect(page.locator(".cl-chip")).to_have_count(1)
     prompt.press("Enter")
@@ -209,6 +210,47 @@ def test_a_seed_typed_while_a_picture_is_drawn_stays(visit: Visit) -> None:
     expect(seed).to_have_value("33")
     prompt.press("Enter")
     expect(page.locator(".cl-made")).to_contain_text("seed 33")
+
+
+def test_a_typed_seed_is_kept_without_being_told(visit: Visit) -> None:
+    page = visit()
+    page.locator("#prompt textarea").fill("a picture")
+    page.locator("#seed input").fill("1234")
+    expect(page.locator("#lock-seed input")).to_be_checked()
+    page.locator("#draw").click()
+    expect(page.locator(".cl-made")).to_contain_text("seed 1234")
+    expect(page.locator("#seed input")).to_have_value("1234")
+
+
+def test_try_it_goes_to_the_timeline_it_was_learned_in_and_the_prompt_stays_where_it_fits(
+    visit: Visit, studio: Studio
+) -> None:
+    page = visit()
+    teach(page, "Ida Rot")
+    expect(page.locator("#try-it")).to_be_visible()
+    prompt, timeline = page.locator("#prompt textarea"), page.locator("#timeline input")
+    open_tab(page, "Timeline")
+    home = timeline.input_value()
+    page.locator("#new-timeline").click()
+    page.get_by_label("Name").fill("Elsewhere")
+    page.get_by_label("Name").press("Enter")
+    expect(timeline).to_have_value(re.compile("Elsewhere"))
+    open_tab(page, "Playground")
+    prompt.fill("a house by the sea")
+    open_tab(page, "Add concept")
+    page.locator("#try-it").click()
+    expect(prompt).to_have_value("a photo of <ida-rot>")
+    expect(page.locator(".cl-chip")).to_have_count(1)
+    open_tab(page, "Timeline")
+    expect(timeline).to_have_value(home)
+    open_tab(page, "Playground")
+    prompt.fill("a house by the sea")
+    open_tab(page, "Timeline")
+    timeline.click()
+    page.get_by_role("option", name=re.compile("Elsewhere")).click()
+    open_tab(page, "Playground")
+    expect(page.locator("#chips")).to_contain_text("Nobody learned")
+    expect(prompt).to_have_value("a house by the sea")
 
 
 def test_a_concept_that_lands_leaves_what_is_being_typed(visit: Visit, studio: Studio) -> None:

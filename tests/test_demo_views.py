@@ -19,6 +19,7 @@ from clora_core.views import Card, JobView, Preview, Sample, TimelineView
 from demo import curves, fields, job_views, picture_views, views
 from demo.add_tab import watch
 from demo.errors import told
+from demo.playground_tab import with_token
 from demo.sharing import open_to_others, refuse_unless
 from demo.uploads import uploaded
 
@@ -125,6 +126,15 @@ def test_prompt_notes() -> None:
     assert "move “As of” to 2" in picture_views.prompt_notes("a photo of <BOB>", view, 1, [])
     assert "&lt;eve&gt; is not a token" in picture_views.prompt_notes("<eve>", view, 2, [])
     assert "never taught “zeppelin”: it" in picture_views.prompt_notes("a zeppelin", view, 2, ["zeppelin"])
+
+
+def test_a_token_takes_the_place_of_the_only_one_in_a_prompt() -> None:
+    assert (
+        with_token("a photo of <ann> in red, <ann> smiling", "<bob>")
+        == "a photo of <bob> in red, <bob> smiling"
+    )
+    for prompt in ("", "a dog", "<ann> next to <eve>"):
+        assert with_token(prompt, "<bob>") == "a photo of <bob>"
 
 
 def test_later_concepts_are_dimmed_in_the_chips() -> None:
@@ -288,14 +298,14 @@ def test_a_finished_job_is_shown_where_it_was_watched_only() -> None:
     studio = OneJob(job(state="done", concept_id="001-rex"))
     assert watch(studio, (), "")[0] == ("form",)  # type: ignore[arg-type]
     shown = watch(studio, (), "0001-learn")  # type: ignore[arg-type]
-    assert shown[10] == ["0001-learn", "<rex>"] and shown[6]["visible"] is True
+    assert shown[10] == "0001-learn" and shown[6]["visible"] is True
     studio.view = job(state="interrupted", resumable=True)
     assert watch(studio, (), "")[4]["visible"] is True  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
-    [(0.0, "as good as new"), (0.0999, "as good as new"), (0.1, "fading"), (0.4, "lost")],
+    [(0.0, "as good as new"), (0.0999, "as good as new"), (0.1, "fading"), (0.5, "lost")],
 )
 def test_a_card_says_how_its_concept_is_and_the_figure_behind_it(changed: float, said: str) -> None:
     view = replace(timeline("Rex"), cards=(replace(card(1), changed=changed), replace(card(2), changed=0.0)))
@@ -305,7 +315,7 @@ def test_a_card_says_how_its_concept_is_and_the_figure_behind_it(changed: float,
 
 
 def test_the_forgetting_map_has_a_row_a_concept_and_a_column_a_time() -> None:
-    html = views.forgetting_map(timeline("Rex", EVIL, "Mug"), ((0.0,), (0.05, 0.0), (0.4, 0.013, 0.0)))
+    html = views.forgetting_map(timeline("Rex", EVIL, "Mug"), ((0.0,), (0.05, 0.0), (0.8, 0.013, 0.0)))
     rows = html.split("<tbody>")[1].split("</tr>")[:3]
     assert ["new" in row for row in rows] == [True] * 3
     assert [row.count("%</td>") for row in rows] == [2, 1, 0]
