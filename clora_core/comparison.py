@@ -172,7 +172,7 @@ class Comparisons:
 
 def _shared(one: TimelineView, other: TimelineView) -> int:
     pairs = list(itertools.takewhile(_taught_alike, zip(one.cards, other.cards, strict=False)))
-    copied = all(mine.created == copy.created for mine, copy in pairs)
+    copied = one.method == other.method and all(mine.created == copy.created for mine, copy in pairs)
     return 0 if len(pairs) < 2 or copied or one.base_id != other.base_id else len(pairs)
 
 

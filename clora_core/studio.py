@@ -58,7 +58,6 @@ class Studio:
         Raises:
             ModelError: there is no such model folder. A Hub id is only looked up when it is loaded.
         """
-
         path = assets / "base" if model is None else Path(model)
         embedded = model is None or (path.exists() and path.resolve() == (assets / "base").resolve())
         studio = cls(home, pipeline.read_base(model or path, embedded=embedded), device, precision, assets)
@@ -104,10 +103,7 @@ class Studio:
             self._board.warm_up()
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words of ``prompt`` the embedded model was never taught; tokens are no words.
-
-        [] for other models, which know about every word.
-        """
+        """Words of ``prompt`` the embedded model was never taught (tokens are no words); [] for other models."""
         return pipeline.unknown_words(self.base.path, prompt)
 
     # -- what comes in ---------------------------------------------------------------------------
