@@ -155,8 +155,16 @@ class Comparisons:
         return [job for job in self._board.jobs("learn") if job.request.get("comparison")]
 
     def picture(self, left: str, right: str) -> Path:
-        """The whole comparison as one PNG, with both sides' settings inside (text chunk "comparison", JSON)."""
-        sides = [self.side(side, self.shared(left, right)) for side in (left, right)]
+        """The whole comparison as one PNG, with both sides' settings inside (text chunk "comparison", JSON).
+
+        Raises SettingsError when the two do not begin with the same concepts.
+        """
+        shared = self.shared(left, right)
+        if not shared:
+            raise SettingsError(
+                "These timelines do not begin with the same concepts any more, so there is nothing to compare. Reload the page."
+            )
+        sides = [self.side(side, shared) for side in (left, right)]
         groups = [(side.title, _columns(side.timeline.cards)) for side in sides]
         sheet = contact_sheet([card.name for card in sides[0].timeline.cards], groups)
         chunk = PngInfo()

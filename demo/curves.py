@@ -72,8 +72,8 @@ def _axes(total: float, top: float) -> str:
 def curve(title: str, hint: str, steps: Sequence[int], values: Sequence[float], total: int, tone: str) -> str:
     """One curve with its title. ``total`` = last step of the x axis; ``tone`` = "new" or "older".
 
-    The faint line is every step, the strong one its running mean, whose end is the figure beside the title. The y axis starts at 0 and ends a
-    little above the largest mean, so that one wild step does not flatten the rest.
+    The faint line is every step, the strong one its running mean, whose end is the figure beside the title. The
+    y axis starts at 0 and ends a little above the largest mean, so that one wild step does not flatten the rest.
     """
     pairs = [(s, v) for s, v in zip(steps, values, strict=True) if math.isfinite(v)]
     xs, ys = [float(s) for s, _ in pairs], [v for _, v in pairs]

@@ -141,6 +141,8 @@ def test_what_came_later_on_one_side_is_left_out(
     assert studio.comparisons.shared(learned, other) == studio.comparisons.shared(other, learned) == 2
     assert studio.comparisons.side(learned, 2) == before
     assert len(studio.comparisons.side(learned).timeline.cards) == 3
+    with pytest.raises(SettingsError, match="do not begin with the same concepts"):
+        studio.comparisons.picture(learned, studio.new_timeline("Empty"))
     with Image.open(studio.comparisons.picture(learned, other)) as picture:
         assert picture.height == HEAD + 2 * (SIDE + GAP)
 
