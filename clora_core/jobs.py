@@ -147,9 +147,8 @@ class JobBoard:
     def jobs(self, kind: str) -> Iterator[Job]:
         """All jobs of a kind that can be read, newest first."""
         for folder in sorted(self._folder.glob(f"[0-9]*-{kind}"), key=job_number, reverse=True):
-            with suppress(
-                StoreError
-            ):  # made a moment ago, or broken by a power cut: no reason to stop all others
+            # one made a moment ago, or broken by a power cut, is no reason to stop all others
+            with suppress(StoreError):
                 yield self.find(folder.name)
 
     def active(self, kind: str) -> Job | None:

@@ -131,7 +131,7 @@ class _Progress:
         self._preview_due = float("inf")
         self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
         self._other_seconds = (
-            0.0  # spent on what is not learning: the first step's preparations, pictures drawn for others
+            0.0  # not spent on learning: until the first step is done, and pictures for others
         )
 
     def run(self, training: Training) -> None:
@@ -161,9 +161,7 @@ class _Progress:
         self._save(training)  # the checks that follow may be interrupted too
 
     def _report(self, step: TrainStep, first: int, elapsed: float) -> None:
-        done = (
-            step.step - first - 1
-        )  # since the first one, before which pictures were encoded and perhaps drawn
+        done = step.step - first - 1  # after the first, before which pictures were encoded and perhaps drawn
         if not done:
             self._other_seconds = elapsed
         to_check = (len(self._timeline.concepts) + 2) * self._preview_seconds * CARD_STEPS / PREVIEW_STEPS
