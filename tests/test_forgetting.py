@@ -98,6 +98,9 @@ def test_the_report_gives_means_and_intervals() -> None:
     mean, half = forgetting_report.interval(lines, "forgetting") or (0, 0)
     assert mean == pytest.approx(0.2) and half == pytest.approx(4.303 * 0.1 / math.sqrt(3), rel=1e-3)
     assert list(forgetting_report.by_arm([*lines, line("routed", 0)])) == ["clora", "routed"]
+    again = [*lines, {**lines[0], "order": 3}]  # the same pictures in another order
+    assert forgetting_report.independent(again) == lines
+    assert forgetting_report.interval(again, "forgetting") == (mean, half)
 
 
 def test_the_gap_is_told_by_person_by_layer_and_by_pair() -> None:
