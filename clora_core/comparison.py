@@ -52,9 +52,11 @@ class Comparisons:
         """Other timelines that ``shared`` something with this one; those that share most come first, then those changed
         last."""
         own = self._store.view(timeline_id, self._base().id)
+        if not own.usable or len(own.cards) < 2:
+            return []
         found = []
-        for summary in self._store.summaries(self._base().id) if own.usable else []:
-            if summary.usable and summary.id != timeline_id:
+        for summary in self._store.summaries(self._base().id):
+            if summary.usable and summary.id != timeline_id and summary.concepts > 1:
                 with suppress(StoreError):  # one that cannot be read is nobody's sibling
                     if count := _shared(own, self._store.view(summary.id)):
                         found.append((count, summary))

@@ -130,9 +130,8 @@ class _Progress:
         self._preview_seconds = 0.0  # what the last preview cost, for one picture
         self._preview_due = float("inf")
         self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
-        self._other_seconds = (
-            0.0  # not spent on learning: until the first step is done, and pictures for others
-        )
+        # not spent on learning: until the first step is done, and drawing pictures that were asked for
+        self._other_seconds = 0.0
 
     def run(self, training: Training) -> None:
         """Step until the end or until "stop and keep"; the caller finishes the training."""

@@ -128,7 +128,7 @@ class Page:
     def follow_landed(self, job_id: str, timeline_id: str, prompt: str, as_of: float) -> list[Any]:
         """The same when the concept of a job lands: what somebody is in the middle of stays as it is, the slider, too,
         unless it stood at the end."""
-        job = self.studio.job(job_id) if job_id else None
+        job = self.studio.job(job_id)
         here = job is not None and job.timeline_id == timeline_id
         end = len(self.studio.timeline(timeline_id).cards) - here
         page = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None)
@@ -176,7 +176,7 @@ class Page:
         """Values of ``clock`` and, when a concept has just landed in a timeline, of ``everywhere``."""
         clock = self.look(seen, model_seen, kept, begun)
         now = clock[self.clock.index(self.landed)]
-        if now != landed:
+        if now not in ("", landed):
             return [*clock, *self.follow_landed(now, timeline_id, prompt, as_of)]
         return [*clock, *[gr.skip()] * len(self.everywhere)]
 
