@@ -136,7 +136,9 @@ class Installation:
         self._parameters = dict(pipe.unet.named_parameters())
         self._pristine: dict[str, Tensor] = {}  # of the parameters that were ever changed
         self.tokens = TokenTable(pipe)
-        self._deltas: dict[str, Tensor] = {}
+        self.deltas: dict[
+            str, Tensor
+        ] = {}  # W - W_init as installed, by parameter, fp32; not to be written to
         self._folded: tuple[tuple[LearnedConcept, ...] | None, Combine] = ((), sum_of_deltas)
 
     @classmethod
@@ -159,8 +161,8 @@ class Installation:
 
     def weight(self, name: str) -> Tensor:
         """A copy of a U-Net parameter as installed, fp32, before it was cast to the model's precision."""
-        if name in self._deltas:
-            return self.pristine(name) + self._deltas[name]
+        if name in self.deltas:
+            return self.pristine(name) + self.deltas[name]
         return self.pristine(name).clone()
 
     def install(
@@ -195,12 +197,12 @@ class Installation:
                 raise _misfit(folded[-1], name)
 
     def _put(self, deltas: Mapping[str, Tensor]) -> None:
-        before, self._deltas = self._deltas, {**self._deltas, **deltas}  # all that may be touched
+        before, self.deltas = self.deltas, {**self.deltas, **deltas}  # all that may be touched
         with torch.no_grad():
             for name in {**before, **deltas}:
                 weight, pristine = self._parameters[name], self.pristine(name)
                 weight.copy_(pristine + deltas[name].to(weight.device) if name in deltas else pristine)
-        self._deltas = {name: delta.to(self._parameters[name].device) for name, delta in deltas.items()}
+        self.deltas = {name: delta.to(self._parameters[name].device) for name, delta in deltas.items()}
 
 
 def _misfit(concept: LearnedConcept, layer: str) -> ConceptError:

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from clora_core.adapters import Installation, LowRankPairs, sum_of_deltas
+from clora_core.adapters import Installation, LowRankPairs
 from clora_core.concepts import Concept, Timeline
 from clora_core.losses import forgetting_loss
 from clora_core.methods.base import Method
@@ -27,9 +27,8 @@ class CLora(Method):
     weights: LowRankPairs
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
-        """Also sums the past into P; there is none before the first concept."""
-        matrices = Installation.of(pipe).matrices
-        self.past = sum_of_deltas(timeline.concepts, matrices) if timeline.concepts else {}
+        """Also takes P, which is what is installed: the past is folded in when learning begins (``install``)."""
+        self.past = Installation.of(pipe).deltas
         return super().begin_concept(pipe, concept, timeline)
 
     def penalty(self) -> Tensor:
