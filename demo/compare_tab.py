@@ -11,7 +11,7 @@ import gradio as gr
 from clora_core.errors import SettingsError
 from clora_core.settings import METHOD_TITLES
 from demo import compare_views, views
-from demo.clicks import QUIET, SEND, picked
+from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
 from demo.sharing import refuse_unless
 from demo.uploads import PICTURE_TYPES, uploaded
@@ -100,7 +100,7 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=340, variant="panel", elem_classes="cl-panel"):
             versus = gr.HTML(elem_id="versus", js_on_load=SEND)
-        with gr.Column(scale=2, min_width=320, variant="panel", elem_classes="cl-panel"):
+        with gr.Column(scale=2, min_width=320, variant="panel", elem_classes=["cl-panel", "cl-beside"]):
             slider = gr.ImageSlider(elem_id="compare-slider", buttons=[], show_label=False)
             measures = gr.HTML(elem_id="measures")
     maps = gr.HTML(elem_id="maps")
@@ -163,7 +163,8 @@ def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], sh
         return gr.update(value=str(path), visible=True)
 
     other.input(told(look), [timeline, other, chosen], shown, **QUIET)
-    versus.click(told(look_closer), [timeline, other], shown, **QUIET)
+    closer = versus.click(told(look_closer), [timeline, other], shown, **QUIET)
+    closer.success(None, js=scroll_to("compare-slider"), api_visibility="private")
     save.click(told(drawn), [timeline, other], download, **QUIET)
 
 

@@ -268,30 +268,42 @@ def forgetting_map(timeline: TimelineView, rows: Sequence[Sequence[float | None]
     if len(rows) < 2:
         return ""
     heads = "".join(
-        f'<th scope="col" title="after {escape(c.name)} was learned">{c.index}</th>' for c in timeline.cards
+        f'<th scope="col" title="after {escape(c.name)} was learned">{_cell(str(c.index))}</th>'
+        for c in timeline.cards
     )
     body = "".join(
-        f'<tr><th scope="row">{escape(card.name)}</th>'
-        + "".join(_heat(row[j] if j < len(row) else None, card, i) for i, row in enumerate(rows))
+        f'<tr><th scope="row" title="{escape(card.name)}">{escape(card.name)}</th>'
+        + "".join(
+            _heat(row[j] if j < len(row) else None, card, later)
+            for row, later in zip(rows, timeline.cards, strict=True)
+        )
         + "</tr>"
         for j, card in enumerate(timeline.cards)
     )
     return (
-        '<figure class="cl-map"><figcaption><b>Forgetting map</b> <span>How much each picture of the same seed has '
-        "changed in lines and shapes since its concept was learned: the stronger the colour, the more.</span></figcaption>"
-        f'<table><thead><tr><th scope="col"><small>after concept</small></th>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table></figure>"
+        f'<figure class="cl-map" style="--across:{len(rows)}"><figcaption><b>Forgetting map</b> <span>How much each '
+        "picture of the same seed has changed in lines and shapes since its concept was learned: the stronger the colour, "
+        'the more.</span></figcaption><table><thead><tr><th scope="col"><small>after concept</small></th>'
+        f"{heads}</tr></thead><tbody>{body}</tbody></table></figure>"
     )
 
 
-def _heat(changed: float | None, card: Card, time: int) -> str:
-    if time + 1 < card.index or changed is None:
+def _heat(changed: float | None, card: Card, later: Card) -> str:
+    if later.index < card.index or changed is None:
         return '<td class="cl-none"></td>'
-    if time + 1 == card.index:
-        return '<td class="cl-new" title="learned here">new</td>'
+    if later.index == card.index:
+        return f'<td class="cl-new" title="{escape(card.name)} was learned here">{_cell("new")}</td>'
     share = min(1.0, changed / MAP_TOP)
     tone = "cl-dark" if share > WHITE_ON else ""
-    return f'<td class="{tone}" style="--heat:{share:.3f}">{changed:.1%}</td>'
+    return (
+        f'<td class="{tone}" style="--heat:{share:.3f}" title="{escape(card.name)} after {escape(later.name)}: '
+        f'{changed:.1%}">{_cell(f"{changed:.1%}")}</td>'
+    )
+
+
+def _cell(text: str) -> str:
+    """What a cell says where it is wide enough; the style sheet hides it where it is not."""
+    return f"<span><i>{text}</i></span>"
 
 
 def _card(card: Card, badge: str, curves: str) -> str:
