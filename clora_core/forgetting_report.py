@@ -38,6 +38,7 @@ COLUMNS = (  # key, heading, digits, which is better
     ("peak_memory_mb", "peak MB", 0, ""),
 )
 TELLING = ("alignment_learned", "alignment_end", "forgetting", "a_mmd_x1000")
+FAR = 0.1  # of likeness
 ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 
 Lines = Sequence[Mapping[str, Any]]
@@ -197,20 +198,36 @@ def _shade(share: float) -> Any:
 
 
 def plot_tradeoff(lines: Lines, path: Path) -> None:
-    """One point a method: likeness when learned (right is better) against forgetting (down is better)."""
-    figure, axes = _figure(1, 1, 6.4, 4.6)
+    """One point a method: likeness when learned (right is better) against forgetting (down is better).
+
+    A method more than ``FAR`` from the median of either is named above the plot, so that the others can be told apart.
+    """
+    figure, axes = _figure(1, 1, 7.6, 4.6)
     axis = axes[0, 0]
-    for arm, own in by_arm(lines).items():
-        plastic, lost = interval(own, "alignment_learned"), interval(own, "forgetting")
-        if plastic is None or lost is None:
-            continue
-        error = [None if half != half else half for _, half in (plastic, lost)]
-        axis.errorbar(plastic[0], lost[0], xerr=error[0], yerr=error[1], fmt="o", capsize=2, markersize=6)
-        axis.annotate(arm, (plastic[0], lost[0]), xytext=(6, 4), textcoords="offset points", fontsize=8)
+    found = {
+        arm: (plastic, lost)
+        for arm, own in by_arm(lines).items()
+        if (plastic := interval(own, "alignment_learned")) and (lost := interval(own, "forgetting"))
+    }
+    points = {arm: np.array([plastic[0], lost[0]]) for arm, (plastic, lost) in found.items()}
+    middle = np.median(list(points.values()), axis=0)
+    near = {arm: point for arm, point in points.items() if np.abs(point - middle).max() <= FAR} or points
+    for number, arm in enumerate(near):
+        error = [None if half != half else half for _, half in found[arm]]
+        style = {"color": f"C{number % 10}", "marker": "os^D"[number // 10 % 4], "linestyle": "none"}
+        axis.errorbar(*near[arm], xerr=error[0], yerr=error[1], capsize=2, markersize=6, label=arm, **style)
+    off = [f"{arm} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
+    if off:
+        axis.set_title(f"off the plot: {', '.join(off)}", fontsize=8, loc="left", color="0.35")
+    low, high = (edge(list(near.values()), axis=0) for edge in (np.min, np.max))
+    room = np.maximum(0.3 * (high - low), 0.01)  # wider error bars are cut at the edge
+    axis.set_xlim(low[0] - room[0], high[0] + room[0])
+    axis.set_ylim(low[1] - room[1], high[1] + room[1])
     axis.axhline(0, color="0.8", linewidth=1)
     axis.set_xlabel("plasticity: likeness when learned (right is better)")
     axis.set_ylabel("forgetting: likeness lost since (down is better)")
     axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     _save(figure, path)
 
 

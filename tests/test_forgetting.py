@@ -131,6 +131,7 @@ def test_the_gap_is_told_by_person_by_layer_and_by_pair() -> None:
 def test_plots_are_drawn_from_lines_alone(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     lines = [line("clora", 0), line("clora", 1, forgetting=0.1), line("routed", 0, forgetting=0.0)]
+    lines += [line("stacked", 0, forgetting=0.08), line("merged", 0, forgetting=0.9)]
     forgetting_report.plot_alignment(lines, tmp_path / "alignment.png")
     forgetting_report.plot_tradeoff(lines, tmp_path / "tradeoff.png")
     for name in ("alignment", "tradeoff"):
