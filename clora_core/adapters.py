@@ -136,9 +136,8 @@ class Installation:
         self._parameters = dict(pipe.unet.named_parameters())
         self._pristine: dict[str, Tensor] = {}  # of the parameters that were ever changed
         self.tokens = TokenTable(pipe)
-        self.deltas: dict[
-            str, Tensor
-        ] = {}  # W - W_init as installed, by parameter, fp32; not to be written to
+        # W - W_init as installed, by parameter, fp32; not to be written to
+        self.deltas: dict[str, Tensor] = {}
         self._folded: tuple[tuple[LearnedConcept, ...] | None, Combine] = ((), sum_of_deltas)
 
     @classmethod
