@@ -175,6 +175,7 @@ def plot_alignment(lines: Lines, path: Path) -> None:
     figure, axes = _figure(rows, columns, 3.2 * columns + 0.5, 2.5 * rows + 0.5)
     for place in range(rows * columns):
         axes.flat[place].set_visible(place < len(arms))
+        axes.flat[place].tick_params(labelbottom=place + columns >= len(arms))  # nothing is below it
     for axis, (arm, own) in zip(axes.flat, arms.items(), strict=False):
         matrix = np.mean([result_matrix_of(line) for line in own], axis=0)
         count = len(matrix)
@@ -214,8 +215,9 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
     near = {arm: point for arm, point in points.items() if np.abs(point - middle).max() <= FAR} or points
     for number, arm in enumerate(near):
         error = [None if half != half else half for _, half in found[arm]]
-        style = {"color": f"C{number % 10}", "marker": "os^D"[number // 10 % 4], "linestyle": "none"}
-        axis.errorbar(*near[arm], xerr=error[0], yerr=error[1], capsize=2, markersize=6, label=arm, **style)
+        colour, marker = f"C{number % 10}", "os^D"[number // 10 % 4]
+        axis.errorbar(*near[arm], *error[::-1], fmt="none", ecolor=colour, elinewidth=1, alpha=0.35)
+        axis.plot(*near[arm], marker, color=colour, markersize=7, label=arm)  # stands out from its bars
     off = [f"{arm} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
     if off:
         axis.set_title(f"off the plot: {', '.join(off)}", fontsize=8, loc="left", color="0.35")
