@@ -197,8 +197,9 @@ def reset_peak_memory(device: str | None) -> None:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        with suppress(OSError, AttributeError, TypeError):  # another system, another C library
+        with suppress(OSError, AttributeError, TypeError):  # another system or C library
             ctypes.CDLL(None).malloc_trim(0)  # what the cell before freed, glibc keeps
+        with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts anew, see proc(5)
 
 

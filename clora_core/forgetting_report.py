@@ -214,9 +214,9 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
     middle = np.median(list(points.values()), axis=0)
     near = {arm: point for arm, point in points.items() if np.abs(point - middle).max() <= FAR} or points
     for number, arm in enumerate(near):
-        error = [None if half != half else half for _, half in found[arm]]
+        xerr, yerr = (None if half != half else half for _, half in found[arm])
         colour, marker = f"C{number % 10}", "os^D"[number // 10 % 4]
-        axis.errorbar(*near[arm], *error[::-1], fmt="none", ecolor=colour, elinewidth=1, alpha=0.35)
+        axis.errorbar(*near[arm], yerr, xerr, fmt="none", ecolor=colour, elinewidth=1, alpha=0.35)
         axis.plot(*near[arm], marker, color=colour, markersize=7, label=arm)  # stands out from its bars
     off = [f"{arm} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
     if off:
