@@ -146,6 +146,7 @@ def sequence(
     draws: int = 8,
     concepts: Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    dino: str = "",
 ) -> dict[str, Any]:
     """Learn ``people`` sample people in order, draw ``draws`` pictures of each, and see who is recognised.
 
@@ -154,19 +155,24 @@ def sequence(
         references: folder with one folder of real pictures a person, named like the sample's folder.
         concepts: folder of the people to learn; None = those that ship with the app.
         settings: TrainConfig values that differ from the model's preset.
+        dino: folder or Hub id of the DINO that likeness is measured by; "" = EfficientNet-lite0.
     """
+    from clora_core.features import likeness_network
+
+    network = likeness_network(dino)  # what cannot be had is said before anything is learned
     studio = open_studio(out)
     try:
         config = studio.base.train_with({"preview_every_seconds": 0.0, **(settings or {})})
         samples = first_samples(studio, people, concepts)
         real = reference_pictures(samples, references)
         done = run_arm(studio, say, out, "sequence", samples, config, draws)
-        rows, base = measured_arm("sequence", out, samples, done, real), studio.base
+        rows, base = measured_arm("sequence", out, samples, done, real, network), studio.base
     finally:
         studio.close()
     recognised = sum(row.recognised for row in rows)
-    text = f"{_people_table(rows)}\n\n{recognised} of {len(rows)} recognised at the end ({_note(config)})"
+    text = f"{_people_table(rows)}\n\n{recognised} of {len(rows)} recognised at the end ({_note(config, network.name)})"
     result = {"model": base.name, "recognised": recognised, "people": rows, "train": config.to_json()}
+    result |= {"features": network.name}
     write_text(out / "sequence.md", text + "\n")
     return {**result, "text": text}
 
@@ -212,8 +218,8 @@ def _people_table(rows: Sequence[Person]) -> str:
     )
 
 
-def _note(config: TrainConfig) -> str:
+def _note(config: TrainConfig, features: str) -> str:
     return (
-        f"mean cosine of EfficientNet-lite0 features; lambda {config.penalty_weight:g}, learning rate "
+        f"mean cosine of {features} features; lambda {config.penalty_weight:g}, learning rate "
         f"{config.learning_rate:g}, {config.steps} steps, rank {config.rank}"
     )

@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from clora_core.concepts import Concept, LearnedConcept
 from clora_core.disk import write_json
@@ -23,6 +22,9 @@ from clora_core.samples import pictures_in, read_samples
 from clora_core.settings import TrainConfig, decisive
 from clora_core.studio import Studio
 from clora_core.views import Card, JobView, Sample
+
+if TYPE_CHECKING:
+    from clora_core.features import Features
 
 FIRST_SEED = 1000
 
@@ -80,7 +82,10 @@ def run_arm(
     """Learn and draw whatever is missing of one arm; ``draws`` pictures of each concept at each of its times.
 
     lent: by token, concepts that need not be learned again, because they were under the same settings.
+
+    Raises SettingsError for a number of pictures that cannot be drawn, before anything is learned.
     """
+    replace(studio.base.sampling, pictures=draws)
     timeline_id = learn_people(studio, say, out, arm, samples, config, lent)
     steady = method_named(config.method).steady
     cards = studio.timeline(timeline_id).cards[: len(samples)]
@@ -147,12 +152,17 @@ def lendable(learned: Iterable[LearnedConcept], config: TrainConfig) -> dict[str
 
 
 def measured_arm(
-    arm: str, out: Path, samples: Sequence[Sample], done: Arm, references: Mapping[str, Sequence[Path]]
+    arm: str,
+    out: Path,
+    samples: Sequence[Sample],
+    done: Arm,
+    references: Mapping[str, Sequence[Path]],
+    network: Features,
 ) -> list[Person]:
     """The figures of an arm drawn at ``first_and_last``, also written to ``<arm>.json``."""
-    rows = _measure(samples, done, references)
-    train = done.cards[-1].settings
-    write_json(out / f"{arm}.json", {"arm": arm, "train": train, "people": [vars(row) for row in rows]})
+    rows = _measure(samples, done, references, network)
+    facts = {"arm": arm, "train": done.cards[-1].settings, "features": network.name}
+    write_json(out / f"{arm}.json", {**facts, "people": [vars(row) for row in rows]})
     return rows
 
 
@@ -189,6 +199,10 @@ def learn_sample(
     config: TrainConfig,
     on_progress: Callable[[JobView], None],
 ) -> JobView:
+    """Learn one sample person through the job thread, or go on where that was interrupted; returns the ended job.
+
+    Raises StudioError when it was not learned.
+    """
     last = studio.job()
     if last and last.resumable and (last.timeline_id, last.token) == (timeline_id, sample.token):
         job_id = studio.resume(last.id)
@@ -220,18 +234,20 @@ def draw_prompt(
         settings = replace(studio.base.sampling, pictures=draws, seed=FIRST_SEED)
         found = same or studio.draw_now(timeline_id, prompt, settings, as_of)
         for source, target in zip(found, wanted, strict=True):
-            shutil.copyfile(source, target) if same else source.replace(target)
+            if same:
+                source = Path(shutil.copyfile(source, target.with_suffix(".partial")))
+            source.replace(target)
     return wanted
 
 
-def _measure(samples: Sequence[Sample], arm: Arm, references: Mapping[str, Sequence[Path]]) -> list[Person]:
+def _measure(
+    samples: Sequence[Sample], arm: Arm, references: Mapping[str, Sequence[Path]], network: Features
+) -> list[Person]:
     from clora_core import metrics
-    from clora_core.features import Array, EfficientNetLite0, unit_features
-
-    network = EfficientNetLite0()
+    from clora_core.features import Array, seen, unit
 
     def features(paths: Sequence[Path]) -> Array:
-        return unit_features(network, [Image.open(path) for path in paths])
+        return unit(seen(network, paths))
 
     real = {name: features(paths) for name, paths in references.items()}
     rows = []
@@ -269,7 +285,10 @@ def first_samples(studio: Studio, people: int, folder: Path | None = None) -> li
 
 
 def reference_pictures(samples: Sequence[Sample], folder: Path | None) -> dict[str, tuple[Path, ...]]:
-    """Real pictures by person: from ``folder/<sample folder>``, or the sample's own."""
+    """Real pictures by person: from ``folder/<sample folder>``, or the sample's own.
+
+    Raises SettingsError when there are fewer than two of somebody.
+    """
     if folder is None:
         return {sample.name: sample.pictures for sample in samples}
     found = {}

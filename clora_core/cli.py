@@ -21,7 +21,7 @@ from clora_core import benchmark
 from clora_core.cli_arguments import COMMON, DECADES, chosen_settings, make_parser
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, SettingsError, StudioError
-from clora_core.pipeline import load_pipeline, read_base
+from clora_core.pipeline import BaseModel, load_pipeline, read_base
 from clora_core.progress_line import ProgressLine, Say, telling
 from clora_core.samples import read_samples
 from clora_core.settings import home_folder
@@ -180,31 +180,42 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
     if chosen.bench == "forgetting":
         return _forgetting(chosen, say)
     common = (open_studio, say, chosen.out, chosen.references, chosen.people, chosen.draws, chosen.concepts)
-    settings = chosen_settings(chosen)
+    settings, base = chosen_settings(chosen), read_base(chosen.model or ASSETS / "base")
+    dino = chosen.dino or _judges(base)[1]
     if chosen.bench == "sequence":
-        return benchmark.sequence(*common, settings)
+        return benchmark.sequence(*common, settings, dino)
     grid = {name: values for name, values in settings.items() if isinstance(values, list)}
     fixed = {name: value for name, value in settings.items() if name not in grid}
     if grid and not chosen.methods and not chosen.decades:
-        return sweep(*common, fixed, grid_arms(grid))
+        return sweep(*common, fixed, grid_arms(grid), dino)
     several = [name for name, values in grid.items() if len(values) > 1]
     if several:
         raise SettingsError(
             f"Give several values ({', '.join(several)}) or --methods and --decades, not both."
         )
     fixed |= {name: value for name, (value,) in grid.items()}
-    base = read_base(chosen.model or ASSETS / "base")
+    decades = chosen.decades or DECADES
+    twice = [name for name in fixed if name in decades or (name == "method" and chosen.methods)]
+    if twice:
+        raise SettingsError(f"Swept already by --methods and --decades: {', '.join(twice)}. Leave one out.")
     methods = chosen.methods or [fixed.pop("method", base.train.method)]
-    return sweep(*common, fixed, decade_arms(base, methods, chosen.decades or DECADES))
+    return sweep(*common, fixed, decade_arms(base, methods, decades), dino)
+
+
+def _judges(base: BaseModel) -> tuple[str, str]:
+    """The CLIP and the DINO that look at a model's pictures unless others are asked for; "" and "" where it has attribute
+    classifiers of its own: there EfficientNet-lite0 tells its drawn people apart, too."""
+    from clora_core.attributes import ATTRIBUTES_FILE
+    from clora_core.features import CLIP_MODEL, DINO_MODEL
+
+    return ("", "") if (Path(base.path) / ATTRIBUTES_FILE).is_file() else (CLIP_MODEL, DINO_MODEL)
 
 
 def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
     """One worker for each GPU, or one for the device that was asked for."""
     import torch
 
-    from clora_core.attributes import ATTRIBUTES_FILE
     from clora_core.benchmark_arm import reference_pictures
-    from clora_core.features import CLIP_MODEL, DINO_MODEL
     from clora_core.forgetting import Plan, cells_of, run_cells
     from clora_core.forgetting_report import write_report
 
@@ -219,17 +230,15 @@ def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
     if not base.id:  # not fetched from the Hub yet, and its fingerprint says which results belong together
         load_pipeline(model, "cpu")
         base = read_base(model)
-    judged = (
-        Path(base.path) / ATTRIBUTES_FILE
-    ).is_file()  # then EfficientNet-lite0 tells its drawn people apart, too
+    clip, dino = _judges(base)
     plan = Plan(
         base=base,
         people=chosen.people,
         draws=chosen.draws,
         concepts=chosen.concepts,
         references=chosen.references,
-        clip=chosen.clip or ("" if judged else CLIP_MODEL),
-        dino=chosen.dino or ("" if judged else DINO_MODEL),
+        clip=chosen.clip or clip,
+        dino=chosen.dino or dino,
         settings=settings,
     )
     cells = cells_of(chosen.methods, chosen.orders, chosen.seeds)

@@ -150,6 +150,16 @@ def _add_bench(commands: Any, common: _Parser) -> None:
             metavar="DIR",
             help="people to learn, a folder like assets/concepts (default: the sample people)",
         )
+        judged = {"dino": "concepts are alike"} | (
+            {"clip": "prompts are followed"} if name == "forgetting" else {}
+        )
+        for network, judges in judged.items():
+            kind.add_argument(
+                f"--{network}",
+                metavar="PATH_OR_HUB_ID",
+                help=f"{network.upper()} that says how well {judges} (default: on the embedded model its own "
+                "networks, else the usual one from the Hub)",
+            )
         if name == "sweep":
             kind.add_argument(
                 "--methods", nargs="+", metavar="METHOD", help="methods to sweep (default: one)"
@@ -166,15 +176,9 @@ def _add_bench(commands: Any, common: _Parser) -> None:
                 nargs="+",
                 default=["clora", "sequential", "merged", "routed"],
                 metavar="METHOD",
-                help="what to compare (default: the main four)",
+                help="what to compare: methods, and C-LoRA's ablations clora-word-token (the token starts at person) and "
+                "clora-object-word (person stays in the prompt) (default: the main four)",
             )
-            for network, judges in (("clip", "prompts are followed"), ("dino", "concepts are alike")):
-                kind.add_argument(
-                    f"--{network}",
-                    metavar="PATH_OR_HUB_ID",
-                    help=f"{network.upper()} that says how well {judges} (default: on the embedded model its own "
-                    "networks, else the usual one from the Hub)",
-                )
             kind.add_argument("--orders", type=int, default=1, help="how many orders of the people")
             kind.add_argument("--seeds", type=int, default=1, help="how many seeds for each order")
         _add_settings(kind, TrainConfig, several=name == "sweep")

@@ -7,6 +7,7 @@ and DINO. Never call the figures of one by another's name.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from clora_core.errors import SettingsError
+from clora_core.pipeline import best_device
 
 SIDE = 224  # px, what EfficientNet-lite0 was trained on
 CLIP_MODEL = "openai/clip-vit-base-patch32"
@@ -37,6 +39,11 @@ def unit(rows: Array) -> Array:
     return np.asarray(
         rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12), dtype=np.float32
     )
+
+
+def seen(network: Features, paths: Sequence[Path]) -> Array:
+    """(N, D) float32 features of N picture files, as the network gives them."""
+    return network.raw([Image.open(path) for path in paths])
 
 
 def unit_features(network: Features, images: Sequence[Image.Image]) -> Array:
@@ -78,17 +85,25 @@ class EfficientNetLite0:
         return _in_batches(look, images, batch_size, 1280)
 
 
+def likeness_network(dino: str = "", device: str | None = None) -> Features:
+    """DINO from a folder or Hub id, "" = EfficientNet-lite0. device: None = the best there is.
+
+    Raises SettingsError when it cannot be had.
+    """
+    return Dino(dino, device) if dino else EfficientNetLite0()
+
+
 class Clip:
     """CLIP's image and text towers (Radford et al. 2021) through transformers."""
 
-    def __init__(self, model: str = CLIP_MODEL, device: str = "cpu") -> None:
-        """Load a folder or Hub id; SettingsError when it cannot be had."""
+    def __init__(self, model: str = CLIP_MODEL, device: str | None = None) -> None:
+        """Load a folder or Hub id onto a device (None = the best there is); SettingsError when it cannot be had."""
         from transformers import CLIPModel, CLIPProcessor
 
         self.name = f"CLIP ({model.rstrip('/').rpartition('/')[2]})"
         self._model, self._processor = _load(CLIPModel, CLIPProcessor, model)
-        self._model.to(device)
-        self._device = device
+        self._device = device or best_device()
+        self._model.to(self._device)
 
     def raw(self, images: Sequence[Image.Image], batch_size: int = 16) -> Array:
         """(N, D) float32, D the width of the space that pictures and words share."""
@@ -116,14 +131,14 @@ class Clip:
 class Dino:
     """DINO's ViT (Caron et al. 2021) through transformers: the class token of the last layer."""
 
-    def __init__(self, model: str = DINO_MODEL, device: str = "cpu") -> None:
-        """Load a folder or Hub id; SettingsError when it cannot be had."""
+    def __init__(self, model: str = DINO_MODEL, device: str | None = None) -> None:
+        """Load a folder or Hub id onto a device (None = the best there is); SettingsError when it cannot be had."""
         from transformers import AutoImageProcessor, AutoModel
 
         self.name = f"DINO ({model.rstrip('/').rpartition('/')[2]})"
         self._model, self._processor = _load(AutoModel, AutoImageProcessor, model)
-        self._model.to(device)
-        self._device = device
+        self._device = device or best_device()
+        self._model.to(self._device)
 
     def raw(self, images: Sequence[Image.Image], batch_size: int = 16) -> Array:
         """(N, D) float32."""

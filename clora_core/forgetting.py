@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Thread
 from types import MappingProxyType
 from typing import Any
 
@@ -28,9 +31,9 @@ from clora_core.benchmark_arm import (
     run_arm,
 )
 from clora_core.concepts import LearnedConcept, TrainConfig, slug
-from clora_core.disk import append_line, read_lines
+from clora_core.disk import append_line, read_json, read_lines, write_json
 from clora_core.errors import SettingsError, StudioError
-from clora_core.features import Clip, Dino, EfficientNetLite0
+from clora_core.features import Clip, Features, likeness_network
 from clora_core.forgetting_measures import (
     attributes_found,
     change_norms,
@@ -44,6 +47,7 @@ from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
 from clora_core.progress_line import Say, minutes_left, prefixed
 from clora_core.settings import METHOD_NAMES, decisive
+from clora_core.studio import Studio
 from clora_core.views import Sample
 
 # C-LoRA less one part each; less Eq. 3 it is the method "stacked"
@@ -54,6 +58,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 ARMS = (*METHOD_NAMES, *ABLATIONS)
+PEAK_FILE = "peak-memory.json"
 Work = Callable[[OpenStudio, Say, Path, "Cell", "Plan"], dict[str, Any]]
 
 
@@ -118,6 +123,13 @@ class Plan:
                 f"The {' and the '.join(sorted(fixed))} are given by --methods and --seeds here."
             )
 
+    def judges(self, device: str | None) -> tuple[Features, Clip | None]:
+        """What looks at the pictures, and at prompts beside them (None: the base model's attribute classifiers).
+
+        Raises SettingsError when a network cannot be had.
+        """
+        return likeness_network(self.dino, device), Clip(self.clip, device) if self.clip else None
+
     def config(self, cell: Cell) -> TrainConfig:
         """How the cell learns: the preset of its method, what the plan changes, and what the cell does."""
         return self.base.train_with({**self.settings, **cell.settings})
@@ -150,7 +162,8 @@ def run_cells(
 ) -> list[dict[str, Any]]:
     """Run what is missing, one cell at a time on each opener (one a device); returns all lines of these cells.
 
-    Raises SettingsError when ``out`` holds results of another plan.
+    Raises SettingsError when ``out`` holds results of another plan, or a network that judges cannot be had; StudioError
+    when cells failed, after all the others are done and kept.
     """
     out.mkdir(parents=True, exist_ok=True)
     done = {line["cell"]: line for line in read_lines(out / "results.jsonl")}
@@ -164,18 +177,18 @@ def run_cells(
             f"{out} holds results of another plan or model ({other[0]}). Choose another --out folder."
         )
     missing = [cell for cell in cells if cell.id not in done]
+    if missing:
+        plan.judges("cpu")  # what cannot be had is said before hours of learning
     failed = []
-    list(
-        _each(learn_alone, openers, say, out, _learned_alone(missing), plan)
-    )  # what went wrong is met again below
+    list(_each(learn_alone, openers, say, out, _learned_alone(missing), plan))  # what went wrong is met again
     for line in _each(run_cell, openers, say, out, missing, plan):
         if isinstance(line, str):
             failed.append(line)
             continue
         append_line(out / "results.jsonl", line)
         done[line["cell"]] = line
-    if failed:  # the others are done and kept
-        raise SettingsError("; ".join(failed))
+    if failed:
+        raise StudioError("; ".join(failed))
     return [done[cell.id] for cell in cells]
 
 
@@ -201,22 +214,46 @@ def _each(
             yield _done_or_error(work, openers[0], prefixed(say, prefix), out, cell, plan)
         return
     context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-    free = context.Manager().Queue()
+    free, told = context.Queue(), context.Queue()
     for opener in openers:
         free.put(opener)
-    with ProcessPoolExecutor(len(openers), context) as pool:
-        futures = [pool.submit(_run_on_a_free_one, work, free, out, cell, plan) for cell in cells]
-        for number, future in enumerate(as_completed(futures), 1):
-            say(f"{number} of {len(cells)} are done{minutes_left(began, number, len(cells))}")
-            yield future.result()
-
-
-def _run_on_a_free_one(work: Work, free: Any, out: Path, cell: Cell, plan: Plan) -> dict[str, Any] | str:
-    opener = free.get()
+    pool = ProcessPoolExecutor(len(openers), context, _take_a_device, (free, told))
     try:
-        return _done_or_error(work, opener, lambda line: None, out, cell, plan)
+        waiting = {pool.submit(_run_in_a_worker, work, out, cell, plan) for cell in cells}
+        while waiting:
+            finished, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+            done = len(cells) - len(waiting)
+            while not told.empty():
+                say(f"{done} of {len(cells)} done{minutes_left(began, done, len(cells))}; {told.get()}")
+            yield from (future.result() for future in finished)
+    except BrokenProcessPool:
+        raise StudioError(
+            "A worker process ended, perhaps for want of memory. What is done is kept; run the command again to go on."
+        ) from None
     finally:
-        free.put(opener)
+        pool.shutdown(cancel_futures=True)
+
+
+_opener: OpenStudio  # a worker's own, see _take_a_device
+_say: Say
+
+
+def _take_a_device(free: Any, told: Any) -> None:
+    """A worker's first act: it takes an opener for itself, and ends when the programme that began it is gone."""
+    global _opener, _say
+    _opener, _say = free.get(), told.put
+    Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)  # killed: nobody would take the rest, and the GPU is wanted
+
+
+def _run_in_a_worker(work: Work, out: Path, cell: Cell, plan: Plan) -> dict[str, Any] | str:
+    return _done_or_error(work, _opener, prefixed(_say, f"{cell.id}: "), out, cell, plan)
 
 
 def _done_or_error(
@@ -226,6 +263,8 @@ def _done_or_error(
         return work(opener, say, out, cell, plan)
     except StudioError as error:
         return f"{cell.id}: {error}"
+    except Exception as error:  # out of memory, a full disk: the other cells are worth going on for
+        return f"{cell.id}: {type(error).__name__}: {error}"
 
 
 def learn_alone(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
@@ -234,10 +273,25 @@ def learn_alone(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: 
     studio = open_studio(home)
     try:
         samples = first_samples(studio, plan.people, plan.concepts)
-        learn_people(studio, say, home, "arm", samples, plan.config(cell))
+        _learn_measured(studio, say, home, samples, plan.config(cell))
     finally:
         studio.close()
     return {}
+
+
+def _learn_measured(
+    studio: Studio, say: Say, home: Path, samples: Sequence[Sample], config: TrainConfig
+) -> None:
+    """Learn what is missing of an arm, and note the peak memory of it: a cell that goes on later would measure less."""
+    reset_peak_memory(studio.device)
+    learn_people(studio, say, home, "arm", samples, config)
+    peaks = [peak_memory_mb(studio.device), _peak_noted(home)]
+    write_json(home / PEAK_FILE, {"mb": max((peak for peak in peaks if peak), default=None)})
+
+
+def _peak_noted(home: Path) -> int | None:
+    note = home / PEAK_FILE
+    return read_json(note)["mb"] if note.exists() else None
 
 
 def _alone(out: Path, cell: Cell) -> Path:
@@ -261,24 +315,25 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
     """Learn, draw and measure one cell; returns its line."""
     home = out / "cells" / cell.id
     studio = open_studio(home)
-    reset_peak_memory(studio.device)
     try:
         samples = first_samples(studio, plan.people, plan.concepts)
         references = reference_pictures(samples, plan.references)
         config = plan.config(cell)
         people = cell.ordered(samples)
         lent = _lent(open_studio, out, cell, config)
+        if not lent:
+            _learn_measured(studio, say, home, people, config)
         arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time, lent)
+        network, clip = plan.judges(studio.device)
         asked: Mapping[str, float | None]
-        if plan.clip:
-            asked = clip_figures(studio, say, home, arm, Clip(plan.clip, studio.device or "cpu"), references)
+        if clip:
+            asked = clip_figures(studio, say, home, arm, clip, references, config.prior_prompt)
         else:
             asked = attributes_found(studio, say, home, arm)
         learned, base = studio.learned("arm"), studio.base
     finally:
         studio.close()
     say("measuring")
-    network = Dino(plan.dino, studio.device or "cpu") if plan.dino else EfficientNetLite0()
     return {
         "cell": cell.id,
         **asdict(cell),
@@ -293,5 +348,5 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         **asked,
         "change_norms": change_norms(learned),
         **costs(learned, base.path, config.method),
-        "peak_memory_mb": peak_memory_mb(studio.device),
+        "peak_memory_mb": _peak_noted(_alone(out, cell) if lent else home),  # of learning
     }

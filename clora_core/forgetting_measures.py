@@ -16,7 +16,7 @@ from PIL import Image
 from clora_core import metrics
 from clora_core.benchmark_arm import Arm, draw_prompt
 from clora_core.concepts import LearnedConcept
-from clora_core.features import Array, Clip, Features, unit, unit_features
+from clora_core.features import Clip, Features, seen, unit
 from clora_core.progress_line import Say
 from clora_core.studio import Studio
 from clora_core.views import Sample
@@ -42,45 +42,47 @@ def attributes_found(studio: Studio, say: Say, home: Path, arm: Arm) -> dict[str
     if not weights.is_file():
         return {"text_alignment": None}
     endings = [f"wearing {a['clothes']} clothes, {a['background']} background" for a in ASKED]
-    pictures, _ = _drawn_as_asked(studio, say, home, arm, endings)
+    pictures = [Image.open(path) for path in _drawn_as_asked(studio, say, home, arm, endings)]
     found = AttributeNetwork.load(weights).classify(pictures)
     return {"text_alignment": round(share_found(found, list(ASKED) * len(arm.cards)), 4)}
 
 
 def clip_figures(
-    studio: Studio, say: Say, home: Path, arm: Arm, clip: Clip, references: Mapping[str, Sequence[Path]]
+    studio: Studio,
+    say: Say,
+    home: Path,
+    arm: Arm,
+    clip: Clip,
+    references: Mapping[str, Sequence[Path]],
+    kind: str,
 ) -> dict[str, float]:
-    """CIDM's TA and IA, both 2.5 x cosine: pictures asked for in PLACES with their prompts less the token, and the
-    pictures at the end with the real ones."""
-    pictures, prompts = _drawn_as_asked(studio, say, home, arm, PLACES)
-    words = unit(clip.words(prompts))
+    """CIDM's TA and IA, both 2.5 x cosine x 100: pictures asked for in PLACES with those words, and the pictures at the
+    end with the real ones.
+
+    kind: what stands for the concept in the words that pictures are compared with, such as "a photo of a person".
+    """
+    pictures = _drawn_as_asked(studio, say, home, arm, PLACES)
+    words = unit(clip.words([f"{kind} {place}" for place in PLACES]))
     end = len(arm.cards)
     alike = [
-        metrics.cosine(_seen(clip, arm.drawn[card.name, end]), _seen(clip, references[card.name]))
+        metrics.cosine(unit(seen(clip, arm.drawn[card.name, end])), unit(seen(clip, references[card.name])))
         for card in arm.cards
     ]
     return {
-        "text_alignment": metrics.text_alignment(unit(clip.raw(pictures)), words),
-        "clip_image_alignment": 2.5 * statistics.fmean(alike),
+        "text_alignment": metrics.text_alignment(unit(seen(clip, pictures)), np.tile(words, (end, 1))),
+        "clip_image_alignment": 250.0 * statistics.fmean(alike),
     }
 
 
-def _seen(network: Features, paths: Sequence[Path]) -> Array:
-    return unit_features(network, [Image.open(path) for path in paths])
-
-
-def _drawn_as_asked(
-    studio: Studio, say: Say, home: Path, arm: Arm, endings: Sequence[str]
-) -> tuple[list[Image.Image], list[str]]:
-    """One picture of every concept at the end with each ending, concept by concept, and the prompts less the token."""
-    paths, prompts = [], []
+def _drawn_as_asked(studio: Studio, say: Say, home: Path, arm: Arm, endings: Sequence[str]) -> list[Path]:
+    """One picture of every concept at the end with each ending, concept by concept."""
+    paths = []
     for card in arm.cards:
         for number, ending in enumerate(endings):
             say(f"drawing {card.name} as asked ({number + 1} of {len(endings)})")
             name, prompt = f"{card.token[1:-1]}-asked-{number}", f"{card.prompt} {ending}"
             paths += draw_prompt(studio, home / "drawn" / "asked", name, "arm", prompt, 1, len(arm.cards))
-            prompts.append(" ".join(prompt.replace(card.token, "").split()))
-    return [Image.open(path) for path in paths], prompts
+    return paths
 
 
 def likeness_figures(
@@ -88,13 +90,9 @@ def likeness_figures(
 ) -> dict[str, Any]:
     """Every figure of ``metrics`` for one cell, on the features of ``network``."""
     names = [sample.name for sample in people]
-
-    def raw(paths: Sequence[Path]) -> Array:
-        return network.raw([Image.open(path) for path in paths])
-
-    real_raw = {name: raw(references[name]) for name in names}
+    real_raw = {name: seen(network, references[name]) for name in names}
     real = {name: unit(rows) for name, rows in real_raw.items()}
-    drawn_raw = {key: raw(paths) for key, paths in arm.drawn.items()}
+    drawn_raw = {key: seen(network, paths) for key, paths in arm.drawn.items()}
     drawn = {key: unit(rows) for key, rows in drawn_raw.items()}
     end_raw = [drawn_raw[name, len(people)] for name in names]
     end = [drawn[name, len(people)] for name in names]
@@ -188,7 +186,7 @@ def _unet_parameters(model: str) -> int:
 
 
 def reset_peak_memory(device: str | None) -> None:
-    """Begin to measure a cell's peak memory, where the device or the system can tell."""
+    """Begin to measure the peak memory, where the device or the system can tell."""
     import torch
 
     gc.collect()  # the cell before may have left its model

@@ -92,9 +92,9 @@ def cosine_within(rows: Array) -> float:
 
 
 def text_alignment(pictures: Array, words: Array) -> float:
-    """CLIPScore (Hessel et al. 2021) as CIDM reports it: the mean of 2.5 max(cosine, 0) over pictures (N, D) and
+    """CIDM's TA, in %: CLIPScore (Hessel et al. 2021), the mean of 2.5 max(cosine, 0) x 100, over pictures (N, D) and
     their prompts (N, D), unit features of CLIP."""
-    return float(2.5 * np.maximum((pictures * words).sum(axis=1), 0.0).mean())
+    return float(250.0 * np.maximum((pictures * words).sum(axis=1), 0.0).mean())
 
 
 def nearest_person(drawn: Array, references: Mapping[str, Array]) -> str:

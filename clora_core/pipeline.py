@@ -184,7 +184,7 @@ def load_pipeline(model: str | Path, device: str | None = None, precision: str |
     from clora_core.precision import DTYPES
 
     _folder_of(str(model))
-    device = device or _best_device(torch)
+    device = device or best_device()
     precision = precision or _precision_for(torch, device)
     if precision not in DTYPES:
         raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(DTYPES)}.")
@@ -225,7 +225,10 @@ def _quiet(library: Any) -> Iterator[None]:
         library.enable_progress_bar()
 
 
-def _best_device(torch: Any) -> str:
+def best_device() -> str:
+    """What is used when no device is asked for: a GPU where there is one."""
+    import torch
+
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

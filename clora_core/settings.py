@@ -237,13 +237,14 @@ class TrainConfig(Settings):
 
 
 PENALISED = ("clora", "ewc")  # methods with a penalty, and so with a penalty weight
-FULL_RANK: Mapping[str, Any] = {"learning_rate": 5e-6}
+WITHOUT_LORA: Mapping[str, Any] = {"learning_rate": 5e-6, "token_learning_rate": 5e-6}
 METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "custom_diffusion": FULL_RANK,
-        "custom_diffusion_merge": FULL_RANK,
-        "dreambooth": FULL_RANK,
-        "ewc": {**FULL_RANK, "penalty_weight": 1e6},
+        "textual_inversion": WITHOUT_LORA,
+        "custom_diffusion": WITHOUT_LORA,
+        "custom_diffusion_merge": WITHOUT_LORA,
+        "dreambooth": WITHOUT_LORA,
+        "ewc": {**WITHOUT_LORA, "penalty_weight": 1e6},
     }
 )
 """Where the C-LoRA paper's settings of a method differ from the defaults of `TrainConfig`."""

@@ -43,12 +43,14 @@ def grid_arms(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 def decade_arms(base: BaseModel, methods: Iterable[str], names: Sequence[str]) -> list[dict[str, Any]]:
     """For every method a tenth, once and ten times its own preset of each of the named settings, in all combinations.
 
-    The penalty weight is left out for methods that have no penalty.
+    The penalty weight is left out for methods that have no penalty; Textual Inversion's learning rate is its token's.
     """
     arms = []
     for method in methods:
         preset = base.train_with({"method": method}).to_json()
         swept = [name for name in names if method in PENALISED or name != "penalty_weight"]
+        if method == "textual_inversion":
+            swept = list(dict.fromkeys("token_learning_rate" if n == "learning_rate" else n for n in swept))
         grid = {name: [float(f"{preset[name] * factor:.6g}") for factor in FACTORS] for name in swept}
         arms += [{"method": method, **values} for values in grid_arms(grid)]
     return arms
@@ -64,15 +66,22 @@ def sweep(
     concepts: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     arms: Arms = (),
+    dino: str = "",
 ) -> dict[str, Any]:
     """Every arm's settings over ``settings``; one line in sweep.jsonl each.
 
+    dino: folder or Hub id of the DINO that likeness is measured by; "" = EfficientNet-lite0.
+
     Returns the arms, best first: by the mean cosine to the real pictures at the end.
     """
+    from clora_core.features import likeness_network
+
+    network = likeness_network(dino)  # what cannot be had is said before anything is learned
     studio = open_studio(out)
     try:
         lines = read_lines(out / "sweep.jsonl")
         people_of = {"concepts": str(concepts or ""), "references": str(references or "")}
+        people_of |= {"dino": dino} if dino else {}
         done = {
             line["arm"]: line
             for line in lines
@@ -90,7 +99,7 @@ def sweep(
             prefix = f"arm {number} of {len(arms)}: "
             lent = _lent(studio, config)
             drawn = run_arm(studio, prefixed(say, prefix), out, arm, samples, config, draws, lent=lent)
-            rows = measured_arm(arm, out, samples, drawn, real)
+            rows = measured_arm(arm, out, samples, drawn, real, network)
             done[arm] = {
                 "arm": arm,
                 "base_id": studio.base.id,
@@ -103,7 +112,7 @@ def sweep(
     finally:
         studio.close()
     ranked = sorted(done.values(), key=lambda arm: float(arm["cosine_end"]), reverse=True)
-    text = _table(ranked)
+    text = f"{_table(ranked)}\n\nLikeness: mean cosine of {network.name} features."
     write_text(out / "sweep.md", text + "\n")
     return {"arms": ranked, "text": text}
 

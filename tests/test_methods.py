@@ -11,6 +11,7 @@ from conftest import base_digest, digest
 from clora_core.adapters import Installation, sum_of_deltas
 from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.errors import Cancelled, SettingsError
+from clora_core.forgetting_measures import costs
 from clora_core.methods import METHODS, Method, method_named
 from clora_core.methods.custom_diffusion_merge import text_features
 from clora_core.pipeline import load_pipeline
@@ -206,6 +207,49 @@ def test_ewc_penalises_what_the_fisher_diagonals_say(pipe, sequence, learn, pict
     assert start == pytest.approx(25.0 * expected, rel=1e-3)
 
 
+def test_the_fisher_diagonal_is_the_mean_square_of_the_gradient(
+    pipe, pictures, config, empty, monkeypatch
+) -> None:
+    monkeypatch.setattr("clora_core.methods.ewc.FISHER_DRAWS", 3)
+    method, concept = method_named("ewc")(config), Concept("Rex", "<rex>", pictures)
+    method.install(pipe, empty, "", reserve=concept.token)
+    method.begin_concept(pipe, concept, empty)
+    weights = dict(zip(method.weights.trained, method.weights.parameters(), strict=True))
+    slopes = []
+
+    def step_loss(step: int, batch: int) -> torch.Tensor:
+        """Linear in every weight, so that its gradient is known."""
+        torch.manual_seed(step)
+        slopes.append({name: torch.randn_like(value, requires_grad=False) for name, value in weights.items()})
+        return sum((slopes[-1][name] * value).sum() for name, value in weights.items())
+
+    found = method.end_concept(pipe, None, step_loss)
+    for name in weights:
+        expected = torch.stack([slope[name] ** 2 for slope in slopes]).mean(0)
+        assert torch.allclose(found[f"fisher.{name}"], expected, rtol=1e-4)
+    assert len(slopes) == 3
+
+
+def test_costs_count_what_is_trained_and_what_is_kept(pipe, sequence, tiny_folder) -> None:
+    whole, token = pipe.unet.num_parameters(), pipe.text_encoder.config.hidden_size
+    adapted = [
+        m.weight for name, m in pipe.unet.named_modules() if name.endswith(("attn2.to_k", "attn2.to_v"))
+    ]
+    pairs = sum(2 * sum(weight.shape) for weight in adapted)  # rank 2
+    dense = sum(weight.numel() for weight in adapted)
+    expected = {  # trained for one concept, stored for two
+        "clora": (pairs + token, 2 * (pairs + token)),
+        "sequential": (pairs + token, pairs + 2 * token),
+        "textual_inversion": (token, 2 * token),
+        "custom_diffusion": (dense + token, dense + 2 * token),
+        "ewc": (dense + token, 2 * (2 * dense + token)),  # each concept's weights and Fisher diagonal
+    }
+    for method, numbers in expected.items():
+        found = costs(sequence(method).concepts, str(tiny_folder), method)
+        percent = [found["trained_percent"], found["stored_percent"]]
+        assert percent == pytest.approx([100 * number / whole for number in numbers], abs=1e-4), method
+
+
 def test_the_fisher_diagonal_does_not_depend_on_the_batch(sequence) -> None:
     fishers = [
         sequence("ewc", 1, learning_rate=0.0, token_learning_rate=0.0, batch_size=size).concepts[0].memory
@@ -270,7 +314,8 @@ def test_replay_draws_every_earlier_concept_and_learns_it_along(pipe, sequence, 
     assert digest(*timeline.concepts[1].tensors().values()) != digest(*plain.tensors().values())
 
 
-def test_prior_pictures_are_drawn_by_the_base_model(pipe, sequence, learn, monkeypatch) -> None:
+@pytest.mark.parametrize("method", EVERY)
+def test_prior_pictures_are_drawn_by_the_base_model(pipe, sequence, monkeypatch, method) -> None:
     import clora_core.trainer as trainer
 
     asked = []
@@ -281,11 +326,11 @@ def test_prior_pictures_are_drawn_by_the_base_model(pipe, sequence, learn, monke
 
     monkeypatch.setattr(trainer, "generate", spy)
     prior = {"prior_pictures": 2, "prior_prompt": "a photo of a far man"}
-    timeline = sequence("clora", **prior)
-    assert asked == [(0, "a photo of a far man", 2)] * 2
-    assert digest(*timeline.concepts[0].tensors().values()) != digest(
-        *sequence("clora", 1).concepts[0].tensors().values()
-    )
+    timeline = sequence(method, **prior)
+    assert [words for words in asked if not words[0]] == [(0, "a photo of a far man", 2)] * 2
+    plain = sequence(method, 1).concepts[0]
+    same = digest(*timeline.concepts[0].tensors().values()) == digest(*plain.tensors().values())
+    assert same == (method == "textual_inversion")  # a prompt without the token tells nothing of it
 
 
 def test_the_ablations_are_settings(pipe, pictures, config, empty) -> None:

@@ -86,7 +86,7 @@ def test_likeness() -> None:
     people = {"a": one[:1], "b": one[1:]}
     assert metrics.nearest_person(one[:1], people) == "a"
     assert metrics.nearest_share(one, "a", people) == 0.5
-    assert metrics.text_alignment(one, one[[0, 0]]) == pytest.approx(1.25)
+    assert metrics.text_alignment(one, one[[0, 0]]) == pytest.approx(125.0)
     assert metrics.text_alignment(one, -one) == 0.0
 
 
