@@ -109,6 +109,11 @@ class Job:
         return self.record["state"] not in UNFINISHED
 
     @property
+    def resumable(self) -> bool:
+        """``Studio.resume`` can go on with it."""
+        return self.kind == "learn" and self.record["state"] == "interrupted"
+
+    @property
     def checkpoint(self) -> Path:
         """The file that makes a checkpoint one; its weights lie beside it."""
         return self.folder / "checkpoint" / "checkpoint.json"
@@ -127,6 +132,14 @@ class Job:
                 f"{name} was begun after {past}, and the timeline has changed since. Bring it back with Undo or Redo and go "
                 f"on, or give {name} up."
             )
+
+    def cut_off(self) -> str:
+        """What to say when the programme ended before the job did."""
+        if self.kind != "learn":
+            return "The programme ended before the pictures were drawn. Ask for them again."
+        name, step, total = self.request["concept"]["name"], self.record["step"], self.record["total"]
+        ended = f"The programme ended while {name} was being learned (step {step} of {total})."
+        return f"{ended} Resume it or discard it."
 
     @property
     def uploads(self) -> Path:
@@ -253,7 +266,7 @@ class Job:
             prompt=request.get("prompt", ""),
             verdict=Verdict.from_json(verdict) if verdict else None,
             concept_id=record["concept_id"],
-            resumable=record["state"] == "interrupted" and record["kind"] == "learn",
+            resumable=self.resumable,
         )
 
 

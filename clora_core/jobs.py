@@ -18,6 +18,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,16 @@ class JobBoard:
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def stop(self, job_id: str, keep: bool) -> None:
-        """Stop a job within one step; see ``Studio.stop``."""
+        """Stop a job within one step; see ``Studio.stop``.
+
+        Raises StoreError when a learn job that is not running is to be kept, BusyError when another programme runs it.
+        """
         with self._changed:
             job = self.find(job_id)
-            if job.record["state"] == "interrupted":
+            interrupted = job.record["state"] == "interrupted"
+            if keep and job.kind == "learn" and (interrupted or job in self._waiting):
+                raise StoreError(f"Job {job_id} is not running. Go on with it, or discard it.")
+            if interrupted:
                 job.drop_inputs()
                 job.update(state="stopped", phase="stopped", message="Given up.")
             elif job.finished:
@@ -141,7 +148,7 @@ class JobBoard:
                     raise StoreError(f"There is no job {job_id!r}.")
                 job = Job(self._folder / job_id, self._changed)
             if not job.finished and job.id not in self._mine and not self._alive(job.record["owner"]):
-                self._leave(job, _interrupted(job))
+                self._leave(job, job.cut_off())
             return job
 
     def jobs(self, kind: str) -> Iterator[Job]:
@@ -167,9 +174,8 @@ class JobBoard:
     def view(self, job: Job) -> JobView:
         """The job's view, with what a queued job waits for said in its phase."""
         with self._changed:
-            if job in self._waiting:
-                job.update(phase=self._waits_for(job))
-            return job.view()
+            seen = job.view()
+            return replace(seen, phase=self._waits_for(job)) if job in self._waiting else seen
 
     def _waits_for(self, job: Job) -> str:
         if self._model is None:
@@ -200,7 +206,7 @@ class JobBoard:
             for job in self._current:
                 job.stop_wish = job.stop_wish or "close"
             for job in self._waiting:
-                self._leave(job, _interrupted(job))
+                self._leave(job, job.cut_off())
             self._waiting.clear()
             self._changed.notify_all()
         for thread in self._threads:
@@ -260,7 +266,7 @@ class JobBoard:
             job.update(state="running", phase="starting")
             self._end(job, **{"state": "done", **self._works[job.kind](self._model, job)})
         except Interrupted:
-            self._leave(job, _interrupted(job))
+            self._leave(job, job.cut_off())
         except Cancelled:
             self._end(job, state="stopped", message="Stopped. Nothing was kept.")
         except TrainingError as error:  # it would come again from the checkpoint
@@ -279,20 +285,32 @@ class JobBoard:
 
     def _end(self, job: Job, **changes: Any) -> None:
         job.drop_inputs()
-        with suppress(OSError):  # a full disk: it has ended in memory, and others wait no longer
-            job.update(**{"phase": str(changes["state"]), "seconds_left": None, **changes})
+        self._settle(job, {"phase": str(changes["state"]), **changes})
 
     def _fail(self, job: Job, problem: str) -> None:
-        """The job has failed; what was learned until the last checkpoint is kept for when that is mended."""
-        if job.has_checkpoint:
-            name = job.request["concept"]["name"]
-            self._leave(job, f"{problem} What was learned of {name} is kept: resume it, or discard it.")
-        else:
+        """The job has failed; what was learned until the last checkpoint is kept for when that is mended, and what
+        waits of the same comparison waits for that, too."""
+        if not job.has_checkpoint:
             self._end(job, state="failed", message=problem)
+            return
+        kept = f"{problem} What was learned of {job.request['concept']['name']} is kept: resume it, or discard it."
+        comparison = job.request.get("comparison")
+        with self._changed:
+            self._leave(job, kept)
+            for other in list(self._waiting):
+                if comparison and other.request.get("comparison") == comparison:
+                    self._waiting.remove(other)
+                    self._leave(other, kept)
 
     def _leave(self, job: Job, message: str) -> None:
-        with suppress(OSError):
-            job.update(state="interrupted", phase="interrupted", seconds_left=None, message=message)
+        self._settle(job, {"state": "interrupted", "phase": "interrupted", "message": message})
+
+    def _settle(self, job: Job, changes: dict[str, Any]) -> None:
+        """The job's last changes for now. From here on its folder is the truth, for another programme may go on with it;
+        on a full disk it has come to rest in memory only, so that nobody waits for it."""
+        with self._changed, suppress(OSError):
+            job.update(**{"seconds_left": None, **changes})
+            self._mine.pop(job.id, None)
 
     def _prune(self) -> None:
         for old in list(self.jobs("draw"))[DRAW_JOBS_KEPT:]:
@@ -320,14 +338,6 @@ class JobBoard:
         except OSError:
             return False
         return silent_seconds < DEAD_AFTER_SECONDS and process_alive(int(owner.split("-")[0]))
-
-
-def _interrupted(job: Job) -> str:
-    if job.kind != "learn":
-        return "The programme ended before the pictures were drawn. Ask for them again."
-    name, step, total = job.request["concept"]["name"], job.record["step"], job.record["total"]
-    ended = f"The programme ended while {name} was being learned (step {step} of {total})."
-    return f"{ended} Resume it or discard it."
 
 
 def _unexpected(error: Exception, job: Job) -> str:

@@ -69,6 +69,12 @@ def comparison_jobs(board: JobBoard, comparison: str) -> list[Job]:
     return jobs[::-1]
 
 
+def interrupted_with(board: JobBoard, job: Job) -> list[Job]:
+    """The job, and all that were interrupted of the comparison it belongs to, first asked for first."""
+    parts = comparison_jobs(board, job.request.get("comparison", "")) or [job]
+    return [each for each in parts if each.record["state"] == "interrupted"]
+
+
 def refuse_while_learning(board: JobBoard, timeline_id: str | None = None) -> None:
     """Raise BusyError while a concept is being learned or waits for it; with a timeline, only in that one."""
     busy = board.active("learn")

@@ -21,7 +21,7 @@ from clora_core.disk import read_json
 from clora_core.errors import SettingsError, StoreError, StudioError
 from clora_core.job_folder import Job, thin
 from clora_core.jobs import JobBoard
-from clora_core.learning_queue import comparison_jobs, queue_learning, refuse_while_learning
+from clora_core.learning_queue import interrupted_with, queue_learning, refuse_while_learning
 from clora_core.pictures import CheckedPicture, minimum_side, open_pictures
 from clora_core.samples import read_samples
 from clora_core.settings import SamplingConfig, TrainConfig
@@ -219,7 +219,7 @@ class Studio:
                 f"Job {job_id} is {job.record['state']}: only an interrupted learning can be resumed."
             )
         refuse_while_learning(self._board)
-        jobs = self._interrupted_with(job)
+        jobs = interrupted_with(self._board, job)
         for each in jobs:
             request = each.request
             self._store.check(request["timeline_id"], self.base.id)
@@ -228,11 +228,6 @@ class Studio:
         for each in jobs:
             self._board.submit(each)
         return job_id
-
-    def _interrupted_with(self, job: Job) -> list[Job]:
-        """The job, and all that were interrupted of the comparison it belongs to, first asked for first."""
-        parts = comparison_jobs(self._board, job.request.get("comparison", "")) or [job]
-        return [each for each in parts if each.record["state"] == "interrupted"]
 
     def draw(self, timeline_id: str, prompt: str, settings: SamplingConfig, as_of: int | None = None) -> str:
         """Queue pictures of ``prompt`` and return the job's id.
@@ -288,10 +283,11 @@ class Studio:
     def stop(self, job_id: str, keep: bool = False) -> None:
         """Stop within one step. ``keep``: a learn job stores what it has learned; a draw job is cancelled.
 
-        An interrupted learn job is given up for good (its pictures and checkpoint are deleted).
+        An interrupted learn job is given up for good (its pictures and checkpoint are deleted). Raises StoreError when a
+        learn job that does not run is to be kept; nothing is deleted then.
         """
         job = self._board.find(job_id)
-        for each in self._interrupted_with(job) if job.record["state"] == "interrupted" else [job]:
+        for each in interrupted_with(self._board, job) if job.record["state"] == "interrupted" else [job]:
             self._board.stop(each.id, keep)
 
     def wait(self, job_id: str, timeout: float | None = None) -> JobView:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from clora_core.concepts import Concept
-from clora_core.errors import ConceptError
+from clora_core.errors import ConceptError, StoreError
 from demo import job_views, views
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
@@ -87,6 +87,13 @@ def watch(studio: Studio, seen: tuple[Any, ...], watched: str) -> list[Any]:
     return [now, *visible, job_views.job_head(job), drawn, curves, verdict]
 
 
+def shown_job(seen: tuple[Any, ...]) -> str:
+    """Id of the job that ``watch`` showed last. Raises StoreError when the programme was started anew since."""
+    if not seen:
+        raise StoreError("The programme was started anew. Reload the page to see the job as it stands.")
+    return str(seen[0])
+
+
 def _visible(job: JobView | None) -> list[Any]:
     """Form, live panel, then the rows of buttons: running, interrupted, ended; and "Try it" among the last."""
     if job is None:
@@ -138,7 +145,7 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> AddTab:
     _wire_method(studio, form, timeline)
     changes = [
         _wire_start(studio, form, timeline, begun),
-        *_wire_stop(studio, (keep, drop, resume, give_up), may_remove),
+        *_wire_stop(studio, seen, (keep, drop, resume, give_up), may_remove),
     ]
     return AddTab([coming, form.samples], parts, seen, begun, verdict, try_it, another, changes)
 
@@ -306,25 +313,25 @@ def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown, begun: gr.Sta
     return started
 
 
-def _wire_stop(studio: Studio, buttons: tuple[gr.Button, ...], may_remove: bool) -> list[Any]:
-    """Stop and keep, stop and discard; go on with an interrupted job, or give it up."""
+def _wire_stop(studio: Studio, seen: gr.State, buttons: tuple[gr.Button, ...], may_remove: bool) -> list[Any]:
+    """Stop and keep, stop and discard; go on with an interrupted job, or give it up: the job that is shown, which need not
+    be the one that runs by now."""
     keep, drop, resume, give_up = buttons
 
-    def stop(keeping: bool) -> None:
+    def stop(seen: tuple[Any, ...], keeping: bool) -> None:
         if not keeping:
             refuse_unless(may_remove)
-        job = studio.job()
-        if job is not None and (job.resumable or not job.finished):
-            studio.stop(job.id, keep=keeping)
+        studio.stop(shown_job(seen), keep=keeping)
 
-    def go_on() -> None:
-        job = studio.job()
-        if job is not None:
-            studio.resume(job.id)
+    def discard(seen: tuple[Any, ...]) -> None:
+        stop(seen, keeping=False)
+
+    def go_on(seen: tuple[Any, ...]) -> None:
+        studio.resume(shown_job(seen))
 
     return [
-        keep.click(told(lambda: stop(True)), None, None, **QUIET),
-        drop.click(told(lambda: stop(False)), None, None, **QUIET),
-        resume.click(told(go_on), None, None, **QUIET),
-        give_up.click(told(lambda: stop(False)), None, None, **QUIET),
+        keep.click(told(lambda seen: stop(seen, keeping=True)), seen, None, **QUIET),
+        drop.click(told(discard), seen, None, **QUIET),
+        resume.click(told(go_on), seen, None, **QUIET),
+        give_up.click(told(discard), seen, None, **QUIET),
     ]

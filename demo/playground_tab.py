@@ -279,12 +279,16 @@ def _wire_draw(
         # a new seed is said once, at the start: somebody may be typing the next one by the end
         yield [gr.skip(), *drawing, started, gr.skip() if keep else used, *[gr.skip()] * 3]
         before = None
-        while not (job := studio.wait(started, POLL_SECONDS)).finished:
-            if (now := (job.state, job.step, job.phase)) != before:
-                before = now
-                yield [views.drawing(job), *[gr.skip()] * 7]
-        shown = [str(path) for path in job.pictures]
-        found = [shown, tab.gallery.front(shown, timeline_id, prompt), tab.gallery.wall(shown)]
+        try:
+            while not (job := studio.wait(started, POLL_SECONDS)).finished:
+                if (now := (job.state, job.step, job.phase)) != before:
+                    before = now
+                    yield [views.drawing(job), *[gr.skip()] * 7]
+            shown = [str(path) for path in job.pictures]
+            found = [shown, tab.gallery.front(shown, timeline_id, prompt), tab.gallery.wall(shown)]
+        except Exception:  # not "finally": a visitor who has left is not to be told anything
+            yield ["", *idle, "", *[gr.skip()] * 4]
+            raise
         yield [views.drawing(job), *idle, "", gr.skip(), *(found if shown else [gr.skip()] * 3)]
 
     seed, locked, pictures = controls

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
 from gradio_client import Client, handle_file
@@ -13,9 +15,11 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from served import make_people, open_studio, served
 
+from clora_core.concepts import Concept
 from clora_core.errors import StoreError
 from clora_core.studio import Studio
 from demo.api import Api
+from demo.blocks import build_demo
 
 ENDPOINTS = {
     "/timelines",
@@ -73,6 +77,14 @@ def learned(client: Client, studio: Studio) -> str:
     )
     assert studio.wait(started, 120).state == "done"
     return timeline_id
+
+
+def handler(studio: Studio, elem_id: str) -> tuple[Callable[..., Any], list[Any]]:
+    """What the page calls on a click of this button, and what its inputs hold at first."""
+    demo = build_demo(studio)
+    (button,) = (at for at, block in demo.blocks.items() if block.elem_id == elem_id)
+    (found,) = (f for f in demo.fns.values() if f.fn and (button, "click") in f.targets)
+    return found.fn, [block.value for block in found.inputs]
 
 
 def test_exactly_these_endpoints_are_public(client: Client) -> None:
@@ -140,6 +152,38 @@ def test_stop_discards_or_keeps(client: Client, studio: Studio, learned: str) ->
     assert len(client.predict(timeline_id=learned, api_name="/timeline")["cards"]) == 1
 
 
+def test_the_buttons_stop_the_job_that_is_shown_and_not_the_one_that_runs_by_now(
+    studio: Studio, learned: str
+) -> None:
+    discard, _ = handler(studio, "stop-discard")
+    shown, sample = studio.job(), studio.samples()[1]
+    assert shown and shown.finished
+    config = studio.base.train.updated({"steps": 100_000, "preview_every_seconds": 0.0})
+    running = studio.learn(learned, Concept("Ben", "<ben>", sample.pictures), config)
+    discard((shown.id, "running"))
+    while (view := studio.wait(running, 0.02)).step < 3:
+        assert not view.finished, view.message
+    discard((running, "running"))
+    assert studio.wait(running, 60).state == "stopped"
+    with pytest.raises(gr.Error, match="Reload the page"):
+        discard(())
+
+
+def test_draw_can_be_pressed_again_after_a_drawing_that_was_lost(
+    studio: Studio, folder: Path, learned: str
+) -> None:
+    start, values = handler(studio, "draw")
+    shown = start(learned, "a photo", *values[2:])
+    _, draw, cancel, job_id, *_ = next(shown)
+    assert not draw["visible"] and cancel["visible"]
+    studio.wait(job_id, 60)
+    shutil.rmtree(folder / "home/jobs" / job_id)
+    _, draw, cancel, job_id, *_ = next(shown)
+    assert draw["visible"] and not cancel["visible"] and job_id == ""
+    with pytest.raises(gr.Error, match="There is no job"):
+        next(shown)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "values", "words"),
     [
@@ -176,11 +220,21 @@ def test_pictures_are_served_and_other_files_are_not(
     assert httpx.get(f"{url}gradio_api/file=app.py").status_code == 403
 
 
-def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studio, learned: str) -> None:
+def test_nothing_is_taken_back_on_a_shared_page_without_a_password(
+    studio: Studio, folder: Path, learned: str
+) -> None:
     shared = Api(studio, may_remove=False)
     for refuse in (shared.undo, shared.redo):
         with pytest.raises(StoreError, match="without a password"):
             refuse(learned)
     with pytest.raises(StoreError, match="without a password"):
         shared.stop("0001-learn", keep=False)
+    closed = Studio.open(folder / "other", studio.base.path, "cpu", assets=folder / "assets")
+    waiting = closed.learn(
+        closed.default_timeline(), Concept("Ben", "<ben>", studio.samples()[1].pictures), studio.base.train
+    )
+    closed.close()
+    with pytest.raises(StoreError, match="is not running"):
+        Api(closed, may_remove=False).stop(waiting, keep=True)
+    assert list((folder / "other/uploads" / waiting).iterdir())
     assert len(studio.timeline(learned).cards) == 1

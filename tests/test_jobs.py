@@ -210,6 +210,83 @@ def test_stop_reaches_running_work_and_queued_work(board: Board) -> None:
     made.stop(running.id, keep=False)  # a finished job: nothing to do
 
 
+def fails_after_a_checkpoint(model: Any, job: Job) -> dict[str, Any]:
+    """Work that fails after its first checkpoint."""
+    job.uploads.mkdir(parents=True, exist_ok=True)
+    job.checkpoint.parent.mkdir(exist_ok=True)
+    job.checkpoint.write_text("{}")
+    raise StoreError("Rex could not be stored. Free some space.")
+
+
+def test_stop_and_keep_takes_nothing_from_a_lesson_that_does_not_run(board: Board) -> None:
+    begun, going_on = threading.Event(), threading.Event()
+
+    def work(model: Any, job: Job) -> dict[str, Any]:
+        begun.set()
+        assert going_on.wait(SECONDS)
+        return fails_after_a_checkpoint(model, job)
+
+    made = board(work)
+    job, queued = start(made), start(made)
+    assert begun.wait(SECONDS)
+    with pytest.raises(StoreError, match="is not running"):
+        made.stop(queued.id, keep=True)
+    assert not made.find(queued.id).finished
+    going_on.set()
+    assert made.wait(job.id, SECONDS).record["state"] == "interrupted"
+    with pytest.raises(StoreError, match="is not running"):
+        made.stop(job.id, keep=True)
+    assert made.find(job.id).resumable and job.has_checkpoint and job.uploads.exists()
+    made.stop(job.id, keep=False)
+    assert made.find(job.id).record["state"] == "stopped" and not job.has_checkpoint
+
+
+def test_a_failure_that_can_be_mended_leaves_the_rest_of_its_comparison(board: Board) -> None:
+    made = board(fails_after_a_checkpoint)
+
+    def ask(comparison: str) -> Job:
+        job = made.create("learn", {**LEARN, "comparison": comparison})
+        job.uploads.mkdir(parents=True)
+        return job
+
+    first, second, other = ask("c"), ask("c"), ask("")
+    for job in (first, second, other):
+        made._waiting.append(job)  # all at once: none is begun before the others wait
+    made.warm_up()
+    for job in (first, second, other):
+        made.wait(job.id, SECONDS)
+    assert on_disk(second)["state"] == on_disk(first)["state"] == "interrupted"
+    assert on_disk(second)["message"] == on_disk(first)["message"]
+    assert second.uploads.exists() and not second.has_checkpoint
+    assert other.has_checkpoint  # it had its turn
+
+
+def test_another_programme_may_go_on_with_a_lesson_that_was_left(board: Board) -> None:
+    made, other = board(fails_after_a_checkpoint), board()
+    job = made.wait(start(made).id, SECONDS)
+    assert job.resumable
+    other.submit(other.find(job.id))
+    other.wait(job.id, SECONDS)
+    assert made.find(job.id).record["state"] == "done"
+
+
+def test_looking_at_a_queued_job_writes_nothing(board: Board) -> None:
+    begun = threading.Event()
+
+    def until_stopped(model: Any, job: Job) -> dict[str, Any]:
+        begun.set()
+        while True:
+            job.check()
+
+    made = board(until_stopped)
+    running, queued = start(made), start(made, "draw")
+    assert begun.wait(SECONDS)
+    before = (queued.folder / "job.json").stat().st_mtime_ns
+    assert "Rex is being learned" in made.view(queued).phase
+    assert (queued.folder / "job.json").stat().st_mtime_ns == before
+    made.stop(running.id, keep=False)
+
+
 def test_uploaded_pictures_are_deleted_at_the_end(board: Board) -> None:
     made = board()
     job = made.create("learn", LEARN)
@@ -302,7 +379,7 @@ def test_old_draw_jobs_are_pruned_and_learn_jobs_are_not(board: Board) -> None:
     assert made.find(learning.id).record["state"] == "done"
     with pytest.raises(StoreError, match="There is no job"):
         made.find(drawings[0].id)
-    assert made.latest("learn") is learning
+    assert made.latest("learn").id == learning.id
 
 
 def test_the_curve_is_thinned_and_a_torn_line_left_out(board: Board) -> None:
