@@ -18,14 +18,20 @@ def save_checkpoint(job: Job, state: TrainState, after: Sequence[str]) -> None:
     step that is there already is left as it is.
 
     after: ids of the concepts it was learned on, see ``Job.check_past``.
+
+    Raises OSError when the disk refuses; an earlier checkpoint stays.
     """
     folder = job.checkpoint.parent
     folder.mkdir(exist_ok=True)
     weights = folder / f"state-{state.step:06d}.safetensors"
     if job.has_checkpoint and read_json(job.checkpoint)["weights"] == weights.name:
         return
-    save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, weights)
-    sync_file(weights)
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, weights)
+        sync_file(weights)
+    except (OSError, SafetensorError) as error:  # a full disk is a SafetensorError while it writes
+        weights.unlink(missing_ok=True)
+        raise OSError(str(error)) from error
     write_json(job.checkpoint, {**state.to_json(), "weights": weights.name, "after": list(after)})
     for old in folder.glob("state-*.safetensors"):
         if old != weights:

@@ -48,12 +48,10 @@ def difference(one: Path, other: Path) -> float:
 
     Raises OSError when one cannot be read, ValueError when their sizes differ.
     """
-    pictures = [Image.open(path) for path in (one, other)]
+    pictures = [_read(path) for path in (one, other)]
     if pictures[0].size != pictures[1].size:
         raise ValueError(f"{one} and {other} have different sizes.")
-    small = [
-        picture.convert("RGB").resize((SSIM_SIDE, SSIM_SIDE), Image.Resampling.BOX) for picture in pictures
-    ]
+    small = [picture.resize((SSIM_SIDE, SSIM_SIDE), Image.Resampling.BOX) for picture in pictures]
     x, y = (np.asarray(picture, dtype=np.float64) / 255.0 for picture in small)
     mean_x, mean_y = _window_means(x), _window_means(y)
     var_x, var_y = _window_means(x * x) - mean_x**2, _window_means(y * y) - mean_y**2
@@ -62,6 +60,14 @@ def difference(one: Path, other: Path) -> float:
     if not something.any():
         return 0.0
     return float(1.0 - ((2.0 * cov_xy + SSIM_C2) / (var_x + var_y + SSIM_C2))[something].mean())
+
+
+def _read(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except SyntaxError as error:  # Pillow's, for a damaged part of a PNG
+        raise OSError(f"{path} is damaged: {error}") from error
 
 
 def _window_means(values: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ class Verdict:
 
     Attributes:
         differs_from_base: the new concept's picture against the one its prompt drew before the first step.
-        older_changed: (token, difference) for every older concept, before against after.
+        older_changed: (token, difference) for every older concept, as it was learned against now.
     """
 
     differs_from_base: float
@@ -94,7 +94,10 @@ class Verdict:
                 more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
                 older += f" {state.capitalize()}: {', '.join(named[:NAMED])}{more}."
         if "lost" in states:
-            older += " To keep what is lost, undo and learn again, under C-LoRA with a larger penalty weight."
+            older += (
+                " To have back what is lost, undo until it is there again, and learn on from there under C-LoRA with a larger "
+                "penalty weight."
+            )
         return f"{learned} {older}"
 
     def _learned(self) -> str:

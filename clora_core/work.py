@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from clora_core.checkpoints import read_checkpoint, save_checkpoint
@@ -119,13 +118,8 @@ class _Progress:
     def __init__(
         self, model: Loaded, job: Job, timeline: Timeline, config: TrainConfig, serve: Callable[[], int]
     ) -> None:
-        self._model, self._job, self._timeline, self._config, self._serve = (
-            model,
-            job,
-            timeline,
-            config,
-            serve,
-        )
+        self._model, self._job, self._timeline = model, job, timeline
+        self._config, self._serve = config, serve
         self._settings = card_settings(model.base, PREVIEW_STEPS)
         self._preview_seconds = 0.0  # what the last preview cost, for one picture
         self._preview_due = float("inf")
@@ -154,10 +148,10 @@ class _Progress:
             job.add_step(step)
             self._report(step, first, time.monotonic() - began)
             if job.stop_wish == "keep":
-                return
+                break
             self._check_wish(training)
             self._pause(training, step)
-        self._save(training)  # the checks that follow may be interrupted too
+        self._save(training)  # the checks that follow may be interrupted too, or find the disk full
 
     def _report(self, step: TrainStep, first: int, elapsed: float) -> None:
         done = step.step - first - 1  # after the first, before which pictures were encoded and perhaps drawn
@@ -182,7 +176,11 @@ class _Progress:
             raise
 
     def _save(self, training: Training) -> None:
-        save_checkpoint(self._job, training.state(), [concept.id for concept in self._timeline.concepts])
+        """A checkpoint, if there is room for one: learning goes on without."""
+        try:
+            save_checkpoint(self._job, training.state(), [concept.id for concept in self._timeline.concepts])
+        except OSError as error:
+            self._job.log(f"No checkpoint: {error}")
 
     def _pause(self, training: Training, step: TrainStep) -> None:
         """Between two steps the model is free: pictures asked for, previews, checkpoint."""
@@ -236,7 +234,8 @@ def check_learned(
     learned: LearnedConcept,
     token_start: Tensor,
 ) -> tuple[Verdict, dict[str, Path]]:
-    """Draw the card picture of every concept and measure what learning changed.
+    """Draw the card picture of every concept and measure what changed: of the new one since its first step, of the
+    older ones since each was learned.
 
     token_start: the new token's embedding (text_dim,) before the first step.
 
@@ -262,15 +261,15 @@ def check_learned(
     drawn[learned.id] = draw_card(after, learned, learned.id)
     not_yet = draw_card(before.then(_not_yet_learned(learned, before, token_start)), learned, "not-yet")
     differs = difference(drawn[learned.id], not_yet)
-    earlier = store.drawn(before.id, before.concepts[-1].id) if before.concepts else {}
     changed = []
     for number, concept in enumerate(before.concepts, 1):
         job.update(phase=f"checking older concepts ({number} of {len(before.concepts)})")
-        drawn[concept.id] = draw_card(after, concept, concept.id)
-        known = earlier.get(concept.id)
-        if known is None or Image.open(known).size != (settings.width, settings.height):
-            known = draw_card(before, concept, "before")
-        changed.append((concept.token, difference(known, drawn[concept.id])))
+        now = drawn[concept.id] = draw_card(after, concept, concept.id)
+        try:
+            since_learned = difference(store.drawn(before.id, concept.id)[concept.id], now)
+        except (KeyError, OSError, ValueError):  # missing, damaged or of another size: it can be drawn again
+            since_learned = difference(draw_card(before.as_of(number), concept, "as-learned"), now)
+        changed.append((concept.token, since_learned))
     return Verdict(differs, tuple(changed)), drawn
 
 

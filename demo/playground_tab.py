@@ -303,14 +303,7 @@ def _wire_draw(
         api_visibility="private",
     )
     gr.on([draw.click, tab.prompt.submit], None, js=scroll_to("stage"), api_visibility="private")
-    cancel.click(
-        told(lambda job: studio.stop(job, keep=False) if job else None),
-        job_id,
-        None,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    cancel.click(told(lambda job: studio.stop(job, keep=False) if job else None), job_id, None, **QUIET)
 
 
 def _wire_history(

@@ -200,6 +200,18 @@ def test_a_difference_is_one_of_shapes_and_not_of_backgrounds(tmp_path: Path) ->
         difference(one, tmp_path / "larger.png")
 
 
+@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
+def test_a_damaged_picture_has_no_difference(tmp_path: Path, damage: str) -> None:
+    whole, broken = tmp_path / "whole.png", tmp_path / "broken.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(whole)
+    data = whole.read_bytes()
+    second = data.rindex(b"IDAT")
+    damaged = data[:second] if damage == "cut off" else data[:second] + b"\0\0\0\0" + data[second + 4 :]
+    broken.write_bytes(damaged)
+    with pytest.raises(OSError):
+        difference(whole, broken)
+
+
 def test_a_difference_is_the_mean_over_windows_of_what_the_paper_says(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     x, y = (rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2))

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from clora_core import work
@@ -31,6 +32,7 @@ from clora_core.errors import (
     StoreError,
     StudioError,
 )
+from clora_core.pictures import difference
 from clora_core.settings import HOME, SamplingConfig, TrainConfig, home_folder
 from clora_core.studio import Studio
 from clora_core.views import JobView
@@ -171,6 +173,64 @@ def test_stop_and_keep_and_stop_and_discard(
     assert gone.step - stopped_at < 100
     assert len(studio.timeline(timeline_id).cards) == 1
     assert not gone.resumable
+
+
+def test_the_verdict_says_of_older_concepts_what_the_timeline_says(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    for concept in (rex, mug):
+        teach(studio, concept, config)
+    verdict = teach(studio, replace(rex, name="Cup", token="<cup>"), config).verdict
+    cards = studio.timeline(studio.default_timeline()).cards
+    assert verdict and verdict.older_changed == tuple((card.token, card.changed) for card in cards[:-1])
+
+
+def test_a_damaged_card_picture_is_drawn_again_to_be_compared_with(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    teach(studio, rex, config)
+    as_learned = studio.timeline(studio.default_timeline()).cards[0].learned_picture
+    assert as_learned
+    whole = as_learned.read_bytes()
+    as_learned.write_bytes(whole[: len(whole) // 2])
+    verdict = teach(studio, mug, config).verdict
+    as_learned.write_bytes(whole)
+    now = studio.timeline(studio.default_timeline()).cards[0].now_picture
+    assert now and verdict and verdict.older_changed == (("<rex>", difference(as_learned, now)),)
+
+
+def no_room(*args: object, **options: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_what_is_stopped_and_kept_outlives_a_full_disk(
+    studio: Studio, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = studio.learn(studio.default_timeline(), rex, config.updated(LONG))
+    until(studio, job_id, lambda view: view.step >= 2)
+    monkeypatch.setattr("clora_core.store.write_concept", no_room)
+    studio.stop(job_id, keep=True)
+    left = studio.wait(job_id, SECONDS)
+    assert left.resumable and "Free some space" in left.message
+    monkeypatch.undo()
+    studio.resume(job_id)
+    until(studio, job_id, lambda view: view.step > left.step)
+    studio.stop(job_id, keep=True)
+    assert studio.wait(job_id, SECONDS).step > left.step
+    assert len(studio.timeline(studio.default_timeline()).cards) == 1
+
+
+def test_learning_goes_on_where_no_checkpoint_can_be_written(
+    studio: Studio, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(tensors: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr("clora_core.checkpoints.save_file", torn)
+    monkeypatch.setattr("clora_core.work.CHECKPOINT_SECONDS", 0.0)
+    view = teach(studio, rex, config)
+    assert "No space left" in (studio._board.find(view.id).folder / "log.txt").read_text()
 
 
 def test_uploads_may_vanish_while_learning_and_are_not_kept(
@@ -341,9 +401,6 @@ def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
 def test_pictures_that_could_not_be_copied_leave_nothing_behind(
     studio: Studio, rex: Concept, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_room(*args: object) -> None:
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr("clora_core.job_folder.shutil.copyfile", no_room)
     with pytest.raises(StoreError, match="Free some space"):
         studio.learn(studio.default_timeline(), rex, config)
