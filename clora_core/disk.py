@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,25 @@ from clora_core.errors import StoreError
 SAFE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to be written: it takes the place of ``path`` at the end, and is deleted on an error."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def write_text(path: Path, text: str, durable: bool = True) -> None:
     """Replace ``path`` by a file holding ``text``; ``durable`` also survives a power cut (fsync)."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         if durable:
             file.flush()
             os.fsync(file.fileno())
-    temporary.replace(path)
     if durable:
         sync_folder(path.parent)
 
@@ -31,8 +43,9 @@ def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises StoreError that names the file when it is missing or broken."""
+def read_json(path: Path, *needed: str) -> dict[str, Any]:
+    """Read a JSON object. Raises StoreError that names the file when it is missing or broken, or lacks a key that is
+    ``needed``."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -41,7 +54,15 @@ def read_json(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path} cannot be read ({error}). Restore it from a backup.") from error
     if not isinstance(data, dict):
         raise StoreError(f"{path} holds no JSON object. Restore it from a backup.")
+    check_keys(path, data, *needed)
     return data
+
+
+def check_keys(path: Path, data: Mapping[str, Any], *needed: str) -> None:
+    """Raise StoreError when a key is missing in what was read from ``path``."""
+    missing = [key for key in needed if key not in data]
+    if missing:
+        raise StoreError(f"{path} lacks {', '.join(missing)}. Restore it from a backup.")
 
 
 def append_line(path: Path, data: dict[str, Any]) -> None:
@@ -96,6 +117,15 @@ def check_id(value: str, what: str) -> str:
     if not isinstance(value, str) or not SAFE_ID.fullmatch(value):
         raise StoreError(f"{value!r} is not the id of a {what}.")
     return value
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """``wanted``, or the first of "wanted-2", "wanted-3", ... that is not ``taken``."""
+    number, found = 1, wanted
+    while found in taken:
+        number += 1
+        found = f"{wanted}-{number}"
+    return found
 
 
 def process_alive(pid: int) -> bool:

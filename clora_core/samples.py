@@ -11,10 +11,10 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
 
 
 def read_samples(folder: Path) -> list[Sample]:
-    """The samples below ``folder`` by folder name; [] when there are none. Raises StoreError on broken JSON."""
+    """The samples below ``folder`` by folder name; [] when there are none. Raises StoreError on a broken concept.json."""
     found = []
     for path in sorted(folder.glob("*/concept.json")):
-        values = read_json(path)
+        values = read_json(path, "name", "token")
         found.append(Sample(values["name"], values["token"], pictures_in(path.parent)))
     return found
 

@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import SamplingConfig, Timeline, tokens_in
+from clora_core.disk import replacing
 from clora_core.errors import ConceptError, PictureError, SettingsError
 from clora_core.methods import method_named
 
@@ -118,7 +119,8 @@ def save_picture(image: Image.Image, path: Path, info: Mapping[str, Any]) -> Non
     chunk = PngInfo()
     chunk.add_text(CHUNK, _to_text(info))
     try:
-        image.save(path, "PNG", pnginfo=chunk)
+        with replacing(path) as partial:
+            image.save(partial, "PNG", pnginfo=chunk)
     except OSError as error:
         raise PictureError(f"The picture {path} could not be written: {error}. Choose another.") from error
 

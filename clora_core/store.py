@@ -34,19 +34,21 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
-from clora_core.disk import check_id, process_alive, read_json, sync_folder, write_json
+from clora_core.disk import check_id, free_name, process_alive, read_json, sync_folder, write_json
 from clora_core.errors import StoreError
 from clora_core.store_files import (
+    FORMAT,
     place_timeline,
     read_card,
     read_changes,
     read_concepts,
     read_curve,
+    read_facts,
+    read_index,
     write_concept,
 )
 from clora_core.views import TimelineSummary, TimelineView, Verdict
 
-FORMAT = 1
 PARTIAL = re.compile(r".+\.(\d+)\.partial")
 
 
@@ -78,6 +80,8 @@ class ConceptStore:
         for timeline_id in self.ids():
             try:
                 index = self._index(timeline_id)
+                for concept in index["concepts"] + index["undone"]:
+                    read_facts(self._folder / timeline_id, concept)
             except StoreError:
                 found.append(TimelineSummary(timeline_id, timeline_id, "", 0, "", "cannot be read"))
                 continue
@@ -160,7 +164,7 @@ class ConceptStore:
         index = self._index(timeline_id)
         wanted = concept_id(len(index["concepts"]) + 1, name)
         taken = {path.name.split(".")[0] for path in (self._folder / timeline_id).iterdir()}
-        return _free(wanted, taken)
+        return free_name(wanted, taken)
 
     def drawn(self, timeline_id: str, concept: str) -> dict[str, Path]:
         """The card pictures drawn right after a concept was learned, by concept id."""
@@ -235,22 +239,25 @@ class ConceptStore:
                 write_concept(partial, stored, before, pictures, verdict, keep)
                 partial.replace(folder / stored.id)
                 sync_folder(folder)
+                self._commit(
+                    before.id,
+                    index,
+                    concepts=[*index["concepts"], stored.id],
+                    undone=[],
+                    set_aside=index["set_aside"] + index["undone"],
+                    method=before.method,
+                    base_id=before.base_id,
+                )
             except OSError as error:
-                shutil.rmtree(partial, ignore_errors=True)
                 raise StoreError(f"{learned.name} could not be stored: {error}. Free some space.") from error
-            self._commit(
-                before.id,
-                index,
-                concepts=[*index["concepts"], stored.id],
-                undone=[],
-                set_aside=index["set_aside"] + index["undone"],
-                method=before.method,
-                base_id=before.base_id,
-            )
+            finally:  # a disk may refuse to flush what was committed: the timeline says what stays
+                if stored.id not in self._index(before.id)["concepts"]:
+                    for left in (partial, folder / stored.id):
+                        shutil.rmtree(left, ignore_errors=True)
             return stored
 
     def undo(self, timeline_id: str) -> None:
-        """Move the last concept to the redo shelf. Raises StoreError when there is none."""
+        """Move the last concept to the redo shelf. Raises StoreError when there is none, or the disk refuses."""
         with self._lock:
             index = self._index(timeline_id)
             if not index["concepts"]:
@@ -259,7 +266,7 @@ class ConceptStore:
             self._commit(timeline_id, index, concepts=rest, undone=[*index["undone"], last])
 
     def redo(self, timeline_id: str) -> None:
-        """Take the concept that was undone last back. Raises StoreError when there is none."""
+        """Take the concept that was undone last back. Raises StoreError when there is none, or the disk refuses."""
         with self._lock:
             index = self._index(timeline_id)
             if not index["undone"]:
@@ -310,12 +317,7 @@ class ConceptStore:
             raise StoreError(
                 f"There is no timeline {timeline_id!r}. There are: {', '.join(self.ids()) or 'none'}."
             )
-        index = read_json(path)
-        if index.get("format") != FORMAT:
-            raise StoreError(
-                f"The timeline {timeline_id!r} has format {index.get('format')!r}, this version reads "
-                f"{FORMAT}. Open it with the version it was made with."
-            )
+        index = read_index(path)
         if not _fits(index, base_id):
             raise StoreError(
                 f"The timeline {index['name']!r} belongs to the base model {index['base_name']!r} "
@@ -325,10 +327,13 @@ class ConceptStore:
         return index
 
     def _commit(self, timeline_id: str, index: dict[str, Any], **changes: Any) -> None:
-        write_json(self._folder / timeline_id / "timeline.json", {**index, **changes, "updated": _now()})
+        try:
+            write_json(self._folder / timeline_id / "timeline.json", {**index, **changes, "updated": _now()})
+        except OSError as error:
+            raise StoreError(f"{index['name']!r} could not be changed: {error}. Free some space.") from error
 
     def _new_id(self, name: str) -> str:
-        return _free(
+        return free_name(
             slug(name)[:40].strip("-") or "timeline",
             {path.name.split(".")[0] for path in self._folder.iterdir()},
         )
@@ -336,14 +341,6 @@ class ConceptStore:
 
 def _fits(index: dict[str, Any], base_id: str) -> bool:
     return not base_id or not index["base_id"] or index["base_id"] == base_id
-
-
-def _free(wanted: str, taken: Iterable[str]) -> str:
-    names, number, found = set(taken), 1, wanted
-    while found in names:
-        number += 1
-        found = f"{wanted}-{number}"
-    return found
 
 
 def _now() -> str:

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep
-from clora_core.disk import check_id, read_json, sync_folder, sync_tree, write_json
+from clora_core.disk import check_id, check_keys, read_json, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.pictures import difference
 from clora_core.views import Card, Verdict
+
+FORMAT = 1
+INDEX_KEYS = ("name", "base_id", "base_name", "method", "updated", "concepts", "undone", "set_aside")
+CARD_KEYS = ("name", "token", "template", "created", "seconds", "steps_done", "picture_count", "config")
 
 
 def write_concept(
@@ -72,6 +76,18 @@ def place_timeline(folder: Path, index: Mapping[str, Any], copies: Iterable[Path
         raise StoreError(f"The timeline {index['name']!r} could not be stored: {error}.") from error
 
 
+def read_index(path: Path) -> dict[str, Any]:
+    """What timeline.json says. Raises StoreError when it is damaged, or of another version."""
+    index = read_json(path)
+    if index.get("format") != FORMAT:
+        raise StoreError(
+            f"The timeline {path.parent.name!r} has format {index.get('format')!r}, this version reads "
+            f"{FORMAT}. Open it with the version it was made with."
+        )
+    check_keys(path, index, *INDEX_KEYS)
+    return index
+
+
 @lru_cache(maxsize=4096)
 def change(learned: Path, later: Path) -> float | None:
     """How much a card picture has changed since its concept was learned (see ``difference``); None when one of
@@ -90,9 +106,14 @@ def read_changes(folder: Path, names: Sequence[str]) -> tuple[tuple[float | None
     return tuple(tuple(change(drawn[j][j], drawn[i][j]) for j in range(i + 1)) for i in range(len(names)))
 
 
+def read_facts(folder: Path, name: str) -> dict[str, Any]:
+    """What concept.json of concept ``name`` says. Raises StoreError when it is missing or damaged."""
+    return read_json(folder / check_id(name, "concept") / "concept.json", *CARD_KEYS)
+
+
 def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
     """The card of concept ``name`` in the timeline folder ``folder`` whose last concept is ``newest``."""
-    values = read_json(folder / check_id(name, "concept") / "concept.json")
+    values = read_facts(folder, name)
     learned, now = folder / name / "drawn" / f"{name}.png", folder / newest / "drawn" / f"{name}.png"
     verdict = values.get("verdict")
     return Card(
@@ -133,7 +154,7 @@ def read_concept(folder: Path, name: str) -> LearnedConcept:
     """
     from safetensors.torch import load
 
-    values = read_json(folder / check_id(name, "concept") / "concept.json")
+    values = read_json(folder / check_id(name, "concept") / "concept.json", "weights_sha256")
     try:
         data = (folder / name / "weights.safetensors").read_bytes()
     except OSError as error:
@@ -143,7 +164,7 @@ def read_concept(folder: Path, name: str) -> LearnedConcept:
             f"The weights of {name} in the timeline {folder.name!r} are damaged (checksum). Restore "
             f"{name}/weights.safetensors from a backup, or undo back to before it."
         )
-    curve = read_json(folder / name / "curve.json")["curve"]
+    curve = read_json(folder / name / "curve.json", "curve")["curve"]
     return LearnedConcept.from_json({**values, "curve": curve}, load(data))
 
 
@@ -166,5 +187,5 @@ def _unreadable(name: str, error: Exception) -> StoreError:
 
 def read_curve(folder: Path, name: str) -> tuple[TrainStep, ...]:
     """The loss curve that concept ``name`` of the timeline folder ``folder`` was learned with."""
-    curve = read_json(folder / check_id(name, "concept") / "curve.json")["curve"]
+    curve = read_json(folder / check_id(name, "concept") / "curve.json", "curve")["curve"]
     return tuple(TrainStep(**step) for step in curve)

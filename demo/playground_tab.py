@@ -105,13 +105,13 @@ class Gallery:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._read = lru_cache(maxsize=4 * HISTORY_LIMIT)(self._settings)
+        self._settings = lru_cache(maxsize=4 * HISTORY_LIMIT)(studio.picture_settings)
 
-    def _settings(self, path: Path) -> dict[str, Any]:
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
-            return self._studio.picture_settings(path)
+            return self._settings(path)
         except PictureError:
-            return {}  # half written or broken: shown by its name
+            return {}  # half copied or broken: shown by its name, and read again the next time
 
     def find(self, name: str) -> tuple[Path, dict[str, Any]]:
         """A picture of the history by its file name. Raises PictureError when it is gone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -14,12 +15,13 @@ import app
 from clora_core.concepts import TrainStep
 from clora_core.errors import PictureError, SettingsError, StoreError
 from clora_core.pictures import CheckedPicture
+from clora_core.sampling import read_settings, save_picture
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.views import Card, JobView, Preview, Sample, TimelineView
 from demo import curves, fields, job_views, picture_views, views
 from demo.add_tab import watch
 from demo.errors import told
-from demo.playground_tab import with_token
+from demo.playground_tab import Gallery, with_token
 from demo.sharing import open_to_others, refuse_unless
 from demo.uploads import uploaded
 
@@ -135,6 +137,15 @@ def test_a_token_takes_the_place_of_the_only_one_in_a_prompt() -> None:
     )
     for prompt in ("", "a dog", "<ann> next to <eve>"):
         assert with_token(prompt, "<bob>") == "a photo of <bob>"
+
+
+def test_a_picture_that_was_half_there_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"half")
+    gallery = Gallery(SimpleNamespace(picture_settings=read_settings, history=lambda limit: [path]))  # type: ignore[arg-type]
+    assert gallery.find("a.png") == (path, {})
+    save_picture(Image.new("RGB", (8, 8)), path, {"prompt": "a house", "steps": 3})
+    assert gallery.find("a.png")[1]["prompt"] == "a house"
 
 
 def test_later_concepts_are_dimmed_in_the_chips() -> None:

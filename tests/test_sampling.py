@@ -164,3 +164,17 @@ def test_a_picture_without_settings_and_a_file_that_is_none(tmp_path: Path) -> N
         read_settings(tmp_path / "b.png")
     with pytest.raises(PictureError, match="could not be written"):
         save_picture(Image.new("RGB", (8, 8)), tmp_path / "nowhere" / "a.png", {})
+
+
+def test_a_picture_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def cut_off(image: Image.Image, path: Path, *_: object, **__: object) -> None:
+        path.write_bytes(b"half")
+        seen.append([each.name for each in tmp_path.glob("*.png")])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", cut_off)
+    with pytest.raises(PictureError, match="No space left"):
+        save_picture(Image.new("RGB", (8, 8)), tmp_path / "a.png", {})
+    assert seen == [[]] and not list(tmp_path.iterdir())

@@ -15,8 +15,10 @@ from PIL import Image
 from clora_core import store as store_module
 from clora_core import store_files
 from clora_core.concepts import LearnedConcept, TrainStep
+from clora_core.disk import write_text
 from clora_core.errors import StoreError
 from clora_core.pictures import difference
+from clora_core.samples import read_samples
 from clora_core.settings import TrainConfig
 from clora_core.store import ConceptStore
 from clora_core.views import Verdict
@@ -226,6 +228,51 @@ def test_a_full_disk_is_said_and_changes_nothing(
     assert [path.name for path in (tmp_path / "timelines/my-people").iterdir()] == ["timeline.json"]
 
 
+@pytest.mark.parametrize("change", ["append", "undo", "redo"])
+def test_a_disk_that_is_full_at_the_commit_changes_nothing_either(
+    store: ConceptStore, timeline_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    for name in ("Rex", "Mug"):
+        add(store, timeline_id, name)
+    store.undo(timeline_id)
+    folder = tmp_path / "timelines/my-people"
+    before = {path.name for path in folder.iterdir()}, (folder / "timeline.json").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def change_it() -> object:
+        return add(store, timeline_id, "Ann") if change == "append" else getattr(store, change)(timeline_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("clora_core.store.write_json", full)  # when everything else is written
+        with pytest.raises(StoreError, match="No space left"):
+            change_it()
+    assert before == ({path.name for path in folder.iterdir()}, (folder / "timeline.json").read_bytes())
+    change_it()
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_text(tmp_path / "a.json", "old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError):
+            write_text(tmp_path / "a.json", "new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_sample_without_a_token_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada/concept.json").write_text('{"name": "Ada"}')
+    with pytest.raises(StoreError, match=r"ada/concept\.json lacks token"):
+        read_samples(tmp_path)
+
+
 def test_leftovers_are_cleared_but_not_those_of_a_living_programme(
     store: ConceptStore, tmp_path: Path
 ) -> None:
@@ -287,6 +334,27 @@ def test_unknown_timelines_and_formats_are_said(
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(StoreError, match="format 99"):
         store.view(timeline_id)
+
+
+def test_a_timeline_with_a_damaged_file_is_listed_as_such(
+    store: ConceptStore, timeline_id: str, tmp_path: Path
+) -> None:
+    add(store, timeline_id, "Rex")
+    index, facts = (
+        tmp_path / "timelines/my-people" / name for name in ("timeline.json", "001-rex/concept.json")
+    )
+    for path, key in ((index, "concepts"), (facts, "token"), (facts, "")):
+        whole = path.read_text()
+        values = json.loads(whole)
+        values.pop(key, None)
+        path.write_text(json.dumps(values) if key else "{")
+        assert [(entry.id, entry.problem) for entry in store.summaries(BASE)] == [
+            (timeline_id, "cannot be read")
+        ]
+        with pytest.raises(StoreError, match=f"{path.name}.*Restore it from a backup"):
+            store.view(timeline_id)
+        path.write_text(whole)
+    assert [entry.usable for entry in store.summaries(BASE)] == [True]
 
 
 def test_names_need_not_be_ascii(store: ConceptStore) -> None:

@@ -419,6 +419,8 @@ def test_a_timeline_that_cannot_be_read_does_not_hide_the_others(
     again = open_studio()
     assert again.default_timeline() == good
     assert [(line.id, line.problem) for line in again.timelines()] == [(good, ""), (broken, "cannot be read")]
+    (tmp_path / "home" / "timelines" / good / "timeline.json").write_text('{"format": 1}')
+    assert again.default_timeline() not in (good, broken)
     with pytest.raises(StoreError, match="Restore it from a backup"):
         again.timeline(broken)
 
