@@ -1,7 +1,7 @@
-"""The same concepts, in the same order, with the same seeds, under two methods.
+"""The same concepts, in the same order, with the same seeds, under two methods or more.
 
-A comparison is two timelines, nothing more: *siblings* begin with the same concepts (``Comparisons.siblings``), and are compared
-as they were after the last one they share. What each forgot is read from the pictures that were drawn of every concept after
+A comparison is timelines, nothing more: *siblings* begin with the same concepts (``Comparisons.siblings``), and are compared
+as they were after the last one they all share. What each forgot is read from the pictures that were drawn of every concept after
 every learning.
 """
 
@@ -12,7 +12,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from clora_core.jobs import JobBoard
 from clora_core.learning_queue import Part, queue_learning, refuse_while_learning
 from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.pipeline import BaseModel
+from clora_core.sampling import read_settings
 from clora_core.settings import METHOD_TITLES
 from clora_core.sheet import contact_sheet
 from clora_core.store import ConceptStore
 from clora_core.views import Card, Sample, Side, TimelineSummary, TimelineView, health, to_plain
 
-CHUNK = "comparison"  # the PNG text chunk that holds both timelines' settings, as JSON
+CHUNK = "comparison"  # the PNG text chunk that holds all timelines' settings, as JSON
 
 
 class Comparisons:
@@ -66,6 +67,19 @@ class Comparisons:
         """With how many of the same concepts two timelines begin: same tokens, prompts, seeds and numbers of pictures, in
         the same order; 0 below two, and for a branch, whose concepts are the other one's."""
         return _shared(self._store.view(left), self._store.view(right))
+
+    def sides(self, timelines: Sequence[str]) -> list[Side]:
+        """Each timeline as it was after the last concept that all share with the first.
+
+        Raises SettingsError when one does not begin with the same concepts.
+        """
+        first, *others = timelines
+        shared = min(self.shared(first, other) for other in others)
+        if not shared:
+            raise SettingsError(
+                "These timelines do not begin with the same concepts any more, so there is nothing to compare. Reload the page."
+            )
+        return [self.side(timeline_id, shared) for timeline_id in timelines]
 
     def side(self, timeline_id: str, as_of: int | None = None) -> Side:
         """One side, measured after its first ``as_of`` concepts (None = all). Raises StoreError when there is no such
@@ -156,25 +170,28 @@ class Comparisons:
     def _asked(self) -> list[Job]:
         return [job for job in self._board.jobs("learn") if job.request.get("comparison")]
 
-    def picture(self, left: str, right: str) -> Path:
-        """The whole comparison as one PNG, with both sides' settings inside (text chunk "comparison", JSON).
+    def picture(self, timelines: Sequence[str]) -> Path:
+        """The whole comparison as one PNG: pictures, how much each has changed, and every side's figures; the settings of
+        all are inside (text chunk "comparison", JSON).
 
-        Raises SettingsError when the two do not begin with the same concepts.
+        Raises SettingsError when the timelines do not begin with the same concepts.
         """
-        shared = self.shared(left, right)
-        if not shared:
-            raise SettingsError(
-                "These timelines do not begin with the same concepts any more, so there is nothing to compare. Reload the page."
-            )
-        sides = [self.side(side, shared) for side in (left, right)]
+        sides = self.sides(timelines)
         groups = [(side.title, _columns(side.timeline.cards)) for side in sides]
-        sheet = contact_sheet([card.name for card in sides[0].timeline.cards], groups)
+        sheet = contact_sheet(
+            [card.name for card in sides[0].timeline.cards],
+            groups,
+            captions={
+                path: f"{words} {change:.1%}" for side in sides for path, words, change in _changes(side)
+            },
+            notes=[_notes(side) for side in sides],
+        )
         chunk = PngInfo()
         chunk.add_text(
             CHUNK, json.dumps({"model": self._base().name, "sides": [_facts(side) for side in sides]})
         )
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"comparison-{left}-{right}-{time.strftime('%Y%m%d-%H%M%S')}.png"
+        path = self._folder / f"comparison-{timelines[0]}-{time.strftime('%Y%m%d-%H%M%S')}.png"
         partial = path.with_suffix(".partial")
         sheet.save(partial, "PNG", pnginfo=chunk)
         return partial.replace(path)
@@ -198,9 +215,28 @@ def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:
     ]
 
 
+def _changes(side: Side) -> Iterator[tuple[Path, str, float]]:
+    """The pictures of older concepts now, their state and how much each has changed."""
+    for card in side.timeline.cards[:-1]:
+        if card.now_picture and card.changed is not None:
+            yield card.now_picture, health(card.changed), card.changed
+
+
+def _notes(side: Side) -> list[str]:
+    changed = "-" if math.isnan(side.mean_change) else f"{side.mean_change:.1%}"
+    states = ((side.kept, "as good as new"), (side.fading, "fading"), (side.lost, "lost"))
+    counted = [f"{number} {words}" for number, words in states if number]
+    return [f"older pictures changed by {changed}", ", ".join(counted)]
+
+
 def _facts(side: Side) -> dict[str, Any]:
     cards = [
-        {"token": card.token, "settings": card.settings, "changed": card.changed}
+        {
+            "token": card.token,
+            "settings": card.settings,
+            "changed": card.changed,
+            "drawn": read_settings(card.now_picture) if card.now_picture else {},
+        }
         for card in side.timeline.cards
     ]
     facts: dict[str, Any] = to_plain(

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from PIL import Image, ImageDraw, ImageFont
 
-SIDE, LABEL, GAP, HEAD = 112, 100, 6, 44  # px
+SIDE, LABEL, GAP, HEAD, LINE = 112, 100, 6, 44, 18  # px
 INK, QUIET, EMPTY = "#1e1b18", "#776f63", "#f3efe8"
 
 Group = tuple[str, Sequence[tuple[str, Sequence[Path | None]]]]
 """A heading over columns; each column a heading and one picture (or None) a row."""
 
 
-def contact_sheet(rows: Sequence[str], groups: Sequence[Group]) -> Image.Image:
-    """The sheet, RGB: a label for each row, then the groups of columns from left to right."""
+def contact_sheet(
+    rows: Sequence[str],
+    groups: Sequence[Group],
+    captions: Mapping[Path, str] = MappingProxyType({}),
+    notes: Sequence[Sequence[str]] = (),
+) -> Image.Image:
+    """The sheet, RGB: a label for each row, then the groups of columns from left to right.
+
+    captions: words in a picture's lower edge.  notes: for each group, lines below its columns.
+    """
     columns = sum(len(group) for _, group in groups)
     width = LABEL + columns * (SIDE + GAP) + (len(groups) - 1) * 2 * GAP + GAP
-    sheet = Image.new("RGB", (width, HEAD + len(rows) * (SIDE + GAP)), "white")
-    pen, bold, plain = ImageDraw.Draw(sheet), ImageFont.load_default(15), ImageFont.load_default(13)
+    foot = HEAD + len(rows) * (SIDE + GAP)
+    below = max((len(lines) for lines in notes), default=0) * LINE + (GAP if notes else 0)
+    sheet = Image.new("RGB", (width, foot + below), "white")
+    pen = ImageDraw.Draw(sheet)
+    bold, plain, small = (ImageFont.load_default(size) for size in (15, 13, 11))
     for row, name in enumerate(rows):
         pen.text((GAP, HEAD + row * (SIDE + GAP) + SIDE // 2 - 8), name, INK, bold)
     left = LABEL
-    for title, group in groups:
+    for number, (title, group) in enumerate(groups):
         pen.text((left, 4), title, INK, bold)
+        for row, line in enumerate(notes[number] if notes else ()):
+            pen.text((left, foot + row * LINE), line, INK, plain)
         for word, pictures in group:
             pen.text((left, 24), word, QUIET, plain)
             for row, path in enumerate(pictures):
@@ -33,6 +47,10 @@ def contact_sheet(rows: Sequence[str], groups: Sequence[Group]) -> Image.Image:
                     sheet.paste(EMPTY, (*place, place[0] + SIDE, place[1] + SIDE))
                 else:
                     sheet.paste(Image.open(path).convert("RGB").resize((SIDE, SIDE)), place)
+                if path and path in captions:
+                    edge = (place[0], place[1] + SIDE - LINE)
+                    pen.rectangle((*edge, place[0] + SIDE - 1, place[1] + SIDE - 1), "white")
+                    pen.text((edge[0] + 2, edge[1] + 2), captions[path], INK, small)
             left += SIDE + GAP
         left += 2 * GAP
     return sheet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,7 @@ class Page:
             timeline,
             playground.prompt,
             playground.as_of,
+            *compare.chosen,
         ]
         self.clock = [
             *add.job_parts,
@@ -114,24 +116,34 @@ class Page:
     # -- handlers ----------------------------------------------------------------------------------
 
     def follow(
-        self, timeline_id: str, prompt: str, keep_prompt: bool = True, as_of: float | None = None
+        self,
+        timeline_id: str,
+        prompt: str,
+        keep_prompt: bool = True,
+        as_of: float | None = None,
+        compared: Sequence[Any] = (),
     ) -> list[Any]:
-        """Values of ``everywhere`` for a timeline. as_of: where the slider stays; None = at the end."""
+        """Values of ``everywhere`` for a timeline.
+
+        as_of: where the slider stays; None = at the end.  compared: values of Compare's ``chosen``, to be kept.
+        """
         return [
             gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
             *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt, as_of),
             *add_tab.follow(self.studio, timeline_id),
             *timeline_tab.follow(self.studio, timeline_id),
-            *compare_tab.follow(self.studio, timeline_id),
+            *compare_tab.follow(self.studio, timeline_id, *compared),
         ]
 
-    def follow_landed(self, job_id: str, timeline_id: str, prompt: str, as_of: float) -> list[Any]:
+    def follow_landed(
+        self, job_id: str, timeline_id: str, prompt: str, as_of: float, compared: Sequence[Any]
+    ) -> list[Any]:
         """The same when the concept of a job lands: what somebody is in the middle of stays as it is, the slider, too,
         unless it stood at the end."""
         job = self.studio.job(job_id)
         here = job is not None and job.timeline_id == timeline_id
         end = len(self.studio.timeline(timeline_id).cards) - here
-        page = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None)
+        page = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None, compared=compared)
         for part in (*self.history.questions, *self.compare.given):
             page[self.everywhere.index(part)] = gr.skip()
         return page
@@ -172,12 +184,13 @@ class Page:
         timeline_id: str,
         prompt: str,
         as_of: float,
+        *compared: Any,
     ) -> list[Any]:
         """Values of ``clock`` and, when a concept has just landed in a timeline, of ``everywhere``."""
         clock = self.look(seen, model_seen, kept, begun)
         now = clock[self.clock.index(self.landed)]
         if now not in ("", landed):
-            return [*clock, *self.follow_landed(now, timeline_id, prompt, as_of)]
+            return [*clock, *self.follow_landed(now, timeline_id, prompt, as_of, compared)]
         return [*clock, *[gr.skip()] * len(self.everywhere)]
 
     def load(self, kept: dict[str, Any] | None) -> list[Any]:

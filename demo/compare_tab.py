@@ -1,7 +1,9 @@
-"""Compare: the same concepts, order and seeds under two methods; which side forgot."""
+"""Compare: the same concepts, order and seeds under two methods or more; which of them forgot."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from clora_core.errors import SettingsError
-from clora_core.settings import METHOD_TITLES
+from clora_core.settings import METHOD_NAMES, METHOD_TITLES
 from demo import compare_views, views
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
@@ -18,8 +20,13 @@ from demo.uploads import PICTURE_TYPES, uploaded
 
 if TYPE_CHECKING:
     from clora_core.studio import Studio
+    from clora_core.views import Side, TimelineSummary
 
 LEARNABLE = [(title, name) for name, title in METHOD_TITLES.items()]
+
+Looked = dict[str, Any]
+"""What somebody looks at: "token" and "right" (a timeline), the concept and the other side of the slider, and "known", the
+timelines there were to choose from."""
 
 
 @dataclass
@@ -27,19 +34,22 @@ class CompareTab:
     """The components the page itself needs."""
 
     followers: list[Any]  # outputs of ``follow``, in its order
+    chosen: list[Any]  # of the followers, which timelines are compared and what is looked at closely
     given: list[Any]  # of the followers, pictures somebody gave and what is said of them
     progress: gr.HTML
     changes: list[Any]  # events after which the running job must be looked at
 
 
-def follow(studio: Studio, timeline_id: str, other: str = "", chosen: str = "") -> list[Any]:
-    """Values of ``followers`` for this timeline against ``other``, with one concept looked at closely."""
+def follow(
+    studio: Studio, timeline_id: str, others: Sequence[str] = (), looked: Looked | None = None
+) -> list[Any]:
+    """Values of ``followers`` for this timeline against the ``others`` and those that came since; without any, against the
+    method learned last and those learned with it."""
     mine, siblings = studio.timeline(timeline_id), studio.comparisons.siblings(timeline_id)
     titled = [(sibling, METHOD_TITLES.get(sibling.method, sibling.method)) for sibling in siblings]
     names = [(s.name if title in s.name else f"{title} · {s.name}", s.id) for s, title in titled]
-    ids = [sibling.id for sibling in siblings]
-    right_id = other if other in ids else next(iter(ids), "")
-    choice = gr.update(label=f"{mine.name} against", choices=names, value=right_id or None, visible=bool(ids))
+    selected, looked = _selected(siblings, others, looked or {}), dict(looked or {})
+    choice = gr.update(label=f"{mine.name} against", choices=names, value=selected, visible=bool(siblings))
     pictures = studio.comparisons.pictures(timeline_id)
     without = [(card.name, card.token) for card in mine.cards if not pictures[card.token]]
     asking = [
@@ -50,31 +60,41 @@ def follow(studio: Studio, timeline_id: str, other: str = "", chosen: str = "") 
         "",
     ]
     no_file = gr.update(value=None, visible=False)  # the picture of it all is made anew
-    if not ids:
+    if not selected:
         nothing = compare_views.nothing_to_compare(enough=len(mine.cards) > 1)
-        return [choice, nothing, "", "", gr.update(visible=False), "", "", no_file, *asking]
-    shared = studio.comparisons.shared(timeline_id, right_id)
-    left, right = (studio.comparisons.side(side, shared) for side in (timeline_id, right_id))
-    if left.title == right.title:
-        left, right = (replace(side, title=side.timeline.name) for side in (left, right))
-    tokens = [card.token for card in left.timeline.cards]
-    chosen = chosen if chosen in tokens else tokens[0]
-    place = tokens.index(chosen)
-    pair = tuple(
-        str(side.timeline.cards[place].now_picture) if side.timeline.cards[place].now_picture else None
-        for side in (left, right)
-    )
+        return [choice, nothing, "", {}, gr.update(visible=False), "", "", no_file, *asking]
+    sides = _told_apart(studio.comparisons.sides([timeline_id, *selected]))
+    tokens = [card.token for card in sides[0].timeline.cards]
+    token = looked["token"] if looked.get("token") in tokens else tokens[0]
+    right = next((side for side in sides if side.timeline.id == looked.get("right")), sides[1])
+    cards = [side.timeline.cards[tokens.index(token)] for side in (sides[0], right)]
     return [
         choice,
-        compare_views.headline(left, right, [card.name for card in mine.cards[shared:]]),
-        compare_views.versus(left, right, chosen),
-        chosen,
-        gr.update(value=pair, visible=True),
-        compare_views.measures(left, right, left.timeline.cards[place].name),
-        compare_views.maps(left, right),
+        compare_views.headline(sides, [card.name for card in mine.cards[len(tokens) :]]),
+        compare_views.versus(sides, token, right),
+        {"token": token, "right": right.timeline.id, "known": [sibling.id for sibling in siblings]},
+        gr.update(value=tuple(str(c.now_picture) if c.now_picture else None for c in cards), visible=True),
+        compare_views.measures(sides, right, cards[0].name),
+        compare_views.maps(sides),
         no_file,
         *asking,
     ]
+
+
+def _selected(siblings: Sequence[TimelineSummary], others: Sequence[str], looked: Looked) -> list[str]:
+    """Ids, in the order of the methods' names."""
+    known = looked.get("known")
+    found = [s for s in siblings if s.id in others or (known is not None and s.id not in known)]
+    if siblings and not found:
+        latest = siblings[0]
+        found = [s for s in siblings if s is latest or s.comparison and s.comparison == latest.comparison]
+    return [s.id for s in sorted(found, key=lambda s: METHOD_NAMES.index(s.method))]
+
+
+def _told_apart(sides: Sequence[Side]) -> list[Side]:
+    """With the timeline's name for a title where two have the same method."""
+    titles = Counter(side.title for side in sides)
+    return [replace(s, title=s.timeline.name) if titles[s.title] > 1 else s for s in sides]
 
 
 def watch(studio: Studio) -> str:
@@ -86,8 +106,13 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
     """Lay the tab out and wire what happens inside it."""
     progress = gr.HTML(elem_id="compare-progress")
     with gr.Row(elem_classes="cl-bar-row", equal_height=False):
-        other = gr.Dropdown(
-            [], label="This timeline against", elem_id="against", filterable=False, visible=False
+        others = gr.Dropdown(
+            [],
+            label="This timeline against",
+            elem_id="against",
+            multiselect=True,
+            filterable=False,
+            visible=False,
         )
         with gr.Row(elem_classes="cl-actions cl-end"):
             save = gr.Button(
@@ -97,14 +122,14 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
                 "Download", elem_id="compare-download", size="md", min_width=120, scale=0, visible=False
             )
     headline = gr.HTML(elem_id="compare-headline")
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_id="compare-row"):
         with gr.Column(scale=3, min_width=340, variant="panel", elem_classes="cl-panel"):
             versus = gr.HTML(elem_id="versus", js_on_load=SEND)
         with gr.Column(scale=2, min_width=320, variant="panel", elem_classes=["cl-panel", "cl-beside"]):
             slider = gr.ImageSlider(elem_id="compare-slider", buttons=[], show_label=False)
             measures = gr.HTML(elem_id="measures")
     maps = gr.HTML(elem_id="maps")
-    chosen = gr.State("")
+    looked = gr.State({})
     with gr.Accordion("Learn the same under other methods", open=False, elem_id="compare-start"):
         methods = gr.CheckboxGroup(
             LEARNABLE,
@@ -129,9 +154,9 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
                 "Learn and compare", variant="primary", elem_id="compare-go", min_width=200, scale=0
             )
             stop = gr.Button("Stop comparing", variant="stop", elem_id="compare-stop", min_width=160, scale=0)
-    shown = [other, headline, versus, chosen, slider, measures, maps, download]
+    shown = [others, headline, versus, looked, slider, measures, maps, download]
     followers = [*shown, note, whose, drop, given, told_given]
-    _wire_look(studio, timeline, (other, versus, chosen, save, download), shown)
+    _wire_look(studio, timeline, (others, versus, looked, save, download), shown)
     started = _wire_start(studio, timeline, (methods, given, drop, whose, told_given, start))
 
     def stopping() -> None:
@@ -139,33 +164,35 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
         studio.comparisons.stop()
 
     stopped = stop.click(told(stopping), None, None, **QUIET)
-    return CompareTab(followers, [given, told_given], progress, [started, stopped])
+    return CompareTab(followers, [others, looked], [given, told_given], progress, [started, stopped])
 
 
 def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], shown: list[Any]) -> None:
-    """Another sibling, another concept in the slider, and the picture of it all. ``shown`` are the first of the
+    """Other siblings, another concept or side in the slider, and the picture of it all. ``shown`` are the first of the
     followers: pictures that were given already are kept."""
-    other, versus, chosen, save, download = parts
+    others, versus, looked, save, download = parts
 
-    def look(timeline_id: str, other_id: str, token: str) -> list[Any]:
-        return follow(studio, timeline_id, other_id, token)[: len(shown)]
+    def look(timeline_id: str, other_ids: list[str], at: Looked) -> list[Any]:
+        return follow(studio, timeline_id, other_ids, at)[: len(shown)]
 
-    def look_closer(timeline_id: str, other_id: str, event: gr.EventData) -> list[Any]:
-        act, token = picked(event)
-        return look(timeline_id, other_id, token) if act == "pick" else [gr.skip()] * len(shown)
+    def look_closer(timeline_id: str, other_ids: list[str], at: Looked, event: gr.EventData) -> list[Any]:
+        act, value = picked(event)
+        if act not in ("token", "right"):
+            return [gr.skip()] * len(shown)
+        return look(timeline_id, other_ids, {**at, act: value})
 
-    def drawn(timeline_id: str, other_id: str | None) -> Any:
-        if not other_id:
+    def drawn(timeline_id: str, other_ids: list[str]) -> Any:
+        if not other_ids:
             raise SettingsError(
                 "There is nothing to compare with yet. Learn the same under another method first."
             )
-        path = studio.comparisons.picture(timeline_id, other_id)
+        path = studio.comparisons.picture([timeline_id, *other_ids])
         return gr.update(value=str(path), visible=True)
 
-    other.input(told(look), [timeline, other, chosen], shown, **QUIET)
-    closer = versus.click(told(look_closer), [timeline, other], shown, **QUIET)
+    others.input(told(look), [timeline, others, looked], shown, **QUIET)
+    closer = versus.click(told(look_closer), [timeline, others, looked], shown, **QUIET)
     closer.success(None, js=scroll_to("compare-slider"), api_visibility="private")
-    save.click(told(drawn), [timeline, other], download, **QUIET)
+    save.click(told(drawn), [timeline, others], download, **QUIET)
 
 
 def _wire_start(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...]) -> Any:

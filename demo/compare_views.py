@@ -1,4 +1,4 @@
-"""Two methods side by side as HTML: the headline, the pictures, the measures. Pure."""
+"""Methods side by side as HTML: the headline, the pictures, the measures. Pure."""
 
 from __future__ import annotations
 
@@ -38,28 +38,35 @@ def nothing_to_compare(enough: bool) -> str:
     )
 
 
-def headline(left: Side, right: Side, later: Sequence[str] = ()) -> str:
-    """Which side forgot, in one sentence, and what was taught. later: names of what only the left side learned since."""
-    better, worse = sorted((left, right), key=lambda side: side.mean_change)
-    older = len(left.timeline.cards) - 1
-    if math.isnan(left.mean_change) or math.isnan(right.mean_change):
-        words = "Pictures are missing on one side, so which one forgot cannot be told."
-    elif worse.mean_change < HARDLY:
-        words = f"<b>Neither forgot:</b> under both, older pictures changed by less than {HARDLY:.0%}."
-    elif math.isclose(better.mean_change, worse.mean_change, abs_tol=0.002):
+def headline(sides: Sequence[Side], later: Sequence[str] = ()) -> str:
+    """Which side forgot, in one sentence, and what was taught. later: names of what only the first side learned since."""
+    several = len(sides) > 2
+    missing = [side.title for side in sides if math.isnan(side.mean_change)]
+    better, *_, worse = sorted(sides, key=lambda side: side.mean_change)
+    older = len(better.timeline.cards) - 1
+    if missing:
         words = (
-            f"<b>{escape(left.title)}</b> and <b>{escape(right.title)}</b> changed the older pictures alike."
+            f"Pictures are missing under {escape(', '.join(missing))}, so which one forgot cannot be told."
         )
+    elif worse.mean_change < HARDLY:
+        none, all_of_them = ("None", "all") if several else ("Neither", "both")
+        words = (
+            f"<b>{none} forgot:</b> under {all_of_them}, older pictures changed by less than {HARDLY:.0%}."
+        )
+    elif math.isclose(better.mean_change, worse.mean_change, abs_tol=0.002):
+        *first, last = (f"<b>{escape(side.title)}</b>" for side in sides)
+        words = f"{', '.join(first)} and {last} changed the older pictures alike."
     else:
         words = (
-            f"<b>{escape(worse.title)} forgot more:</b> {_state(worse, older)}, pictures changed by "
-            f"{worse.mean_change:.0%}. Under {escape(better.title)}: {_state(better, older)}, {better.mean_change:.0%}."
+            f"<b>{escape(worse.title)} forgot {'most' if several else 'more'}:</b> {_state(worse, older)}, pictures changed "
+            f"by {worse.mean_change:.0%}. {'Least under' if several else 'Under'} {escape(better.title)}: "
+            f"{_state(better, older)}, {better.mean_change:.0%}."
         )
-    names = ", ".join(escape(card.name) for card in left.timeline.cards)
+    names = ", ".join(escape(card.name) for card in better.timeline.cards)
     apart = f" {escape(', '.join(later))} came later and is not compared." if later else ""
     return (
-        f'<div class="cl-headline"><h2>{words}</h2><p class="cl-quiet">Learned one after the other: {names}. Same '
-        f"pictures, same order, same seeds; each method with its own settings.{apart}</p></div>"
+        f'<div class="cl-headline"><h2>{words}</h2><p class="cl-quiet">Learned one after the other: {names}. Same order, '
+        f"same seeds, as many pictures; each method with its own settings.{apart}</p></div>"
     )
 
 
@@ -68,56 +75,79 @@ def _state(side: Side, older: int) -> str:
     return f"{gone} of {count(older, 'older concept')} fading or lost"
 
 
-def versus(left: Side, right: Side, chosen: str) -> str:
-    """Rows = concepts; for each method the picture as learned and the one of the same seed now."""
-    heads = "".join(f'<th colspan="2" scope="colgroup">{escape(side.title)}</th>' for side in (left, right))
-    newest = len(left.timeline.cards)
-    words = '<th scope="col">as learned</th><th scope="col">now, same seed</th>' * 2
+def versus(sides: Sequence[Side], token: str, right: Side) -> str:
+    """Rows = concepts; for each method the picture as learned and the one of the same seed now.
+
+    token, right: the concept and the other side that are looked at closely; another is a click on its name.
+    """
+    heads = "".join(
+        f'<th colspan="2" scope="colgroup">{_side_button(side, side is right) if number and len(sides) > 2 else escape(side.title)}'
+        "</th>"
+        for number, side in enumerate(sides)
+    )
+    newest = len(right.timeline.cards)
+    words = '<th scope="col" class="cl-first">as learned</th><th scope="col">now, same seed</th>' * len(sides)
     rows = "".join(
-        f'<tr{" aria-selected=true" if one.token == chosen else ""}><th scope="row"><button type="button" class="cl-link" '
-        f'data-act="pick" data-value="{escape(one.token)}" title="Look closer at {escape(one.name)}">{escape(one.name)}'
-        f"</button></th>{_pair(one, newest)}{_pair(other, newest)}</tr>"
-        for one, other in zip(left.timeline.cards, right.timeline.cards, strict=True)
+        f'<tr{" aria-selected=true" if cards[0].token == token else ""}><th scope="row">'
+        f"{_look_button('token', cards[0].token, cards[0].name)}</th>{''.join(_pair(card, newest) for card in cards)}</tr>"
+        for cards in zip(*(side.timeline.cards for side in sides), strict=True)
     )
     return (
-        f'<div class="cl-versus"><table><thead><tr><td></td>{heads}</tr><tr><td></td>{words}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<div class="cl-versus{" cl-many" if len(sides) > 2 else ""}" style="--sides:{len(sides)}"><table><thead><tr><td></td>{heads}</tr><tr><td></td>{words}</tr>'
+        f"</thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _side_button(side: Side, looked_at: bool) -> str:
+    button = _look_button("right", side.timeline.id, side.title)
+    return f"<mark>{button}</mark>" if looked_at else button
+
+
+def _look_button(act: str, value: str, name: str) -> str:
+    return (
+        f'<button type="button" class="cl-link" data-act="{act}" data-value="{escape(value)}" '
+        f'title="Look closer at {escape(name)}">{escape(name)}</button>'
     )
 
 
 def _pair(card: Card, newest: int) -> str:
     badge = health_badge(card.changed) if card.index < newest else ""  # the newest cannot have faded yet
     return (
-        f"<td>{image(card.learned_picture, f'{card.name} as learned')}</td>"
+        f"<td class=cl-first>{image(card.learned_picture, f'{card.name} as learned')}</td>"
         f"<td>{image(card.now_picture, f'{card.name} now')}{badge}</td>"
     )
 
 
-def maps(left: Side, right: Side) -> str:
-    """Both forgetting maps."""
+def maps(sides: Sequence[Side]) -> str:
+    """Every side's forgetting map."""
     parts = "".join(
         f"<section><h3>{escape(side.title)}</h3>{forgetting_map(side.timeline, side.changes)}</section>"
-        for side in (left, right)
+        for side in sides
     )
     return f'<div class="cl-maps">{parts}</div>'
 
 
-def measures(left: Side, right: Side, name: str) -> str:
-    """What the slider above shows, then the figures of both sides, the better one marked."""
-    shown = f"{name} now: {left.title} on the left, {right.title} on the right. Pull the line."
+def measures(sides: Sequence[Side], right: Side, name: str) -> str:
+    """What the slider above shows, then the figures of every side, the best marked where they differ."""
+    shown = f"{name} now: {sides[0].title} on the left, {right.title} on the right. Pull the line."
     rows = []
     for words, figure, text, better in MEASURES:
-        values = [figure(side) for side in (left, right)]
-        best = {"more": max, "less": min}.get(better)
+        values = [figure(side) for side in sides]
+        pick = {"more": max, "less": min}.get(better)
+        known = {value for value in values if value == value}  # NaN: not measured
+        best = pick(known) if pick and len(known) > 1 else None
         cells = "".join(
-            f"<td{' class=cl-best' if best and values[0] != values[1] and value == best(values) else ''}>"
+            f"<td{' class=cl-best' if value == best else ''}>"
             f"{'&ndash;' if value != value else escape(text(value))}</td>"
             for value in values
         )
         hint = f" <small>{better} is better</small>" if better else ""
         rows.append(f'<tr><th scope="row">{escape(words)}{hint}</th>{cells}</tr>')
-    heads = "".join(f'<th scope="col">{escape(side.title)}</th>' for side in (left, right))
-    return f'<p class="cl-quiet">{escape(shown)}</p><table class="cl-measures"><thead><tr><td></td>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    heads = "".join(f'<th scope="col">{escape(side.title)}</th>' for side in sides)
+    return (
+        f'<p class="cl-quiet">{escape(shown)}</p><div class="cl-scroll"><table class="cl-measures"><thead><tr><td></td>{heads}'
+        f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def progress(learned: int, total: int) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from clora_core.benchmark_arm import learn_sample
 from clora_core.concepts import Concept
 from clora_core.errors import BusyError, SettingsError
-from clora_core.sheet import GAP, HEAD, LABEL, SIDE, contact_sheet
+from clora_core.sheet import GAP, HEAD, LABEL, LINE, SIDE, contact_sheet
 from clora_core.studio import Studio
 
 SECONDS = 120
@@ -48,6 +48,10 @@ def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: 
     wait_for_all(studio)
     assert studio.comparisons.progress() == (0, 0)
     assert {sibling.id for sibling in studio.comparisons.siblings(learned)} == set(made)
+    sides = studio.comparisons.sides([learned, *made])
+    assert [side.timeline.method for side in sides] == ["clora", "sequential", "routed"]
+    with Image.open(studio.comparisons.picture([learned, *made])) as picture:
+        assert picture.width == LABEL + 6 * (SIDE + GAP) + 5 * GAP
     for timeline_id, method in zip(made, ("sequential", "routed"), strict=True):
         view, own = studio.timeline(timeline_id), studio.timeline(learned)
         assert view.method == method and [c.token for c in view.cards] == [c.token for c in own.cards]
@@ -66,12 +70,14 @@ def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: 
 def test_the_whole_comparison_is_one_picture_with_its_settings_inside(studio: Studio, learned: str) -> None:
     (other,) = studio.comparisons.start(learned, ["sequential"])
     wait_for_all(studio)
-    with Image.open(studio.comparisons.picture(learned, other)) as picture:
+    with Image.open(studio.comparisons.picture([learned, other])) as picture:
         facts = json.loads(picture.info["comparison"])
     assert [side["method"] for side in facts["sides"]] == ["clora", "sequential"]
     assert [concept["token"] for concept in facts["sides"][0]["concepts"]] == ["<ann>", "<bob>"]
-    assert facts["sides"][1]["concepts"][1]["settings"]["method"] == "sequential"
-    assert picture.height == HEAD + 2 * (SIDE + GAP)
+    ann, bob = facts["sides"][1]["concepts"]
+    assert bob["settings"]["method"] == "sequential"
+    assert ann["drawn"]["prompt"] == "a photo of <ann>" and ann["drawn"]["steps"] == 2
+    assert picture.size == (LABEL + 4 * (SIDE + GAP) + 3 * GAP, HEAD + 2 * (SIDE + GAP) + 2 * LINE + GAP)
 
 
 def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictures: tuple[Path, ...]) -> None:
@@ -142,9 +148,9 @@ def test_what_came_later_on_one_side_is_left_out(
     assert studio.comparisons.side(learned, 2) == before
     assert len(studio.comparisons.side(learned).timeline.cards) == 3
     with pytest.raises(SettingsError, match="do not begin with the same concepts"):
-        studio.comparisons.picture(learned, studio.new_timeline("Empty"))
-    with Image.open(studio.comparisons.picture(learned, other)) as picture:
-        assert picture.height == HEAD + 2 * (SIDE + GAP)
+        studio.comparisons.picture([learned, other, studio.new_timeline("Empty")])
+    with Image.open(studio.comparisons.picture([learned, other])) as picture:
+        assert picture.height == HEAD + 2 * (SIDE + GAP) + 2 * LINE + GAP
 
 
 def test_an_interrupted_comparison_goes_on_as_a_whole(
