@@ -450,7 +450,7 @@ def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Walk:
     return first.name, pictures, compared
 
 
-def test_compare_learns_the_same_under_another_method_and_shows_both(visit: Visit, studio: Studio) -> None:
+def test_compare_learns_the_same_under_other_methods_and_shows_all(visit: Visit, studio: Studio) -> None:
     page = visit()
     own = studio.default_timeline()
     for sample in studio.samples()[:2]:
@@ -460,6 +460,7 @@ def test_compare_learns_the_same_under_another_method_and_shows_both(visit: Visi
     open_tab(page, "Compare")
     expect(page.locator("#compare-headline")).to_contain_text("Learned under one method only")
     page.locator("#compare-start button").first.click()
+    page.get_by_label("Stacked LoRAs").check()  # beside sequential LoRA, which is chosen
     page.locator("#compare-go").click()
     expect(page.locator("#versus tbody tr")).to_have_count(2)
     expect(page.locator("#versus thead")).to_contain_text("Sequential LoRA")
@@ -468,6 +469,10 @@ def test_compare_learns_the_same_under_another_method_and_shows_both(visit: Visi
     expect(page.locator("#compare-slider img").first).to_be_visible()
     page.locator("#versus button").last.click()
     expect(page.locator("#versus tr[aria-selected]")).to_contain_text(studio.samples()[1].name)
+    expect(page.locator("#maps table")).to_have_count(3)  # the second method has landed
+    expect(page.locator("#versus tr[aria-selected]")).to_contain_text(studio.samples()[1].name)  # as it was
+    page.locator("#versus").get_by_role("button", name="Stacked LoRAs").click()
+    expect(page.locator("#measures")).to_contain_text("C-LoRA on the left, Stacked LoRAs on the right")
     page.locator("#compare-picture").click()
     with page.expect_download() as download:
         page.locator("#compare-download").click()
