@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from clora_core.errors import SettingsError
+from clora_core.pictures import MAX_PICTURES, MIN_PICTURES
 from clora_core.settings import HOME, SamplingConfig, Settings, TrainConfig
 
 DECADES = ("learning_rate", "penalty_weight")
@@ -32,7 +33,9 @@ def make_parser() -> _Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="learn|draw|timeline|bench")
 
     learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
-    learn.add_argument("--pictures", type=Path, metavar="DIR", help="folder with 3 to 30 pictures")
+    learn.add_argument(
+        "--pictures", type=Path, metavar="DIR", help=f"folder with {MIN_PICTURES} to {MAX_PICTURES} pictures"
+    )
     learn.add_argument("--name", help="what the concept is called, for people")
     learn.add_argument("--token", help='its word in prompts, such as "<rex>" (default: made from the name)')
     learn.add_argument("--timeline", metavar="ID", help="timeline to add to (default: the one changed last)")

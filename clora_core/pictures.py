@@ -86,11 +86,15 @@ def open_pictures(paths: Sequence[Path | str], min_side: int) -> list[CheckedPic
     """Open and check every file, in the order given; never raises for what is in a file.
 
     min_side: shortest side in pixels to accept. A picture that has the same pixels as an earlier one is
-    refused as a duplicate. Every problem names the file, what is wrong and what to do.
+    refused as a duplicate, and what comes after MAX_PICTURES good ones without being opened, to bound memory. Every
+    problem names the file, what is wrong and what to do.
     """
     checked: list[CheckedPicture] = []
     seen: dict[str, str] = {}
     for path in map(Path, paths):
+        if len(seen) == MAX_PICTURES:
+            checked.append(_refused(path, f"is one more than {MAX_PICTURES}. Take out another to use it."))
+            continue
         picture = _open(path, min_side)
         if picture.image is not None:
             key = hashlib.sha256(repr(picture.image.size).encode() + picture.image.tobytes()).hexdigest()
@@ -103,18 +107,13 @@ def open_pictures(paths: Sequence[Path | str], min_side: int) -> list[CheckedPic
 
 
 def accepted(checked: Sequence[CheckedPicture]) -> list[Image.Image]:
-    """The usable images. Raises PictureError unless there are 3 to 30, naming what was refused."""
+    """The usable images. Raises PictureError when there are fewer than MIN_PICTURES, naming what was refused."""
     images = [picture.image for picture in checked if picture.image is not None]
-    if MIN_PICTURES <= len(images) <= MAX_PICTURES:
+    if len(images) >= MIN_PICTURES:
         return images
-    remedy = (
-        f"Add at least {MIN_PICTURES - len(images)} more."
-        if len(images) < MIN_PICTURES
-        else f"Take out at least {len(images) - MAX_PICTURES}."
-    )
-    problems = " ".join(picture.problem for picture in checked if picture.problem)
     wanted = f"A concept needs {MIN_PICTURES} to {MAX_PICTURES} pictures, got {len(images)}."
-    raise PictureError(f"{wanted} {remedy} {problems}".strip())
+    problems = " ".join(picture.problem for picture in checked if picture.problem)
+    raise PictureError(f"{wanted} Add at least {MIN_PICTURES - len(images)} more. {problems}".strip())
 
 
 def _refused(path: Path, why: str) -> CheckedPicture:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.concepts import SamplingConfig, TrainConfig, tokens_in
-from clora_core.errors import ModelError
+from clora_core.errors import ModelError, SettingsError
 from clora_core.settings import METHOD_SETTINGS
 
 PRESET_FILE = "clora.json"
@@ -52,7 +52,6 @@ class BaseModel:
     path: str
     id: str
     resolution: int
-    embedded: bool
     train: TrainConfig
     sampling: SamplingConfig
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(METHOD_SETTINGS))
@@ -66,7 +65,7 @@ class BaseModel:
         return self.train.updated({**self.methods.get(method, {}), **changes})
 
 
-def read_base(model: str | Path, embedded: bool = False) -> BaseModel:
+def read_base(model: str | Path) -> BaseModel:
     """Describe a model folder or Hub id from its small files; fast, loads and downloads nothing.
 
     Raises ModelError when `model` is neither a diffusers folder nor looks like a Hub id, or its preset
@@ -75,7 +74,7 @@ def read_base(model: str | Path, embedded: bool = False) -> BaseModel:
     folder = _folder_of(str(model))
     if folder is None:
         plain = TrainConfig()
-        return BaseModel(str(model), str(model), "", plain.resolution, embedded, plain, SamplingConfig())
+        return BaseModel(str(model), str(model), "", plain.resolution, plain, SamplingConfig())
     preset = _read_json(folder / PRESET_FILE) if (folder / PRESET_FILE).is_file() else {}
     side = _native_resolution(folder)
     train = TrainConfig(resolution=side).updated(preset.get("train", {}))
@@ -85,7 +84,7 @@ def read_base(model: str | Path, embedded: bool = False) -> BaseModel:
     for method in methods:  # a wrong preset is told at once, not when the method is chosen
         train.updated({"method": method, **methods[method]})
     base_id = fingerprint(folder)
-    return BaseModel(name, str(model), base_id, train.resolution, embedded, train, sampling, methods)
+    return BaseModel(name, str(model), base_id, train.resolution, train, sampling, methods)
 
 
 def _folder_of(model: str) -> Path | None:
@@ -240,6 +239,15 @@ def _precision_for(torch: Any, device: str) -> str:
     from clora_core.precision import bf16_in_hardware
 
     return "bf16" if torch.cuda.is_available() and bf16_in_hardware(torch.device(device)) else "fp16"
+
+
+def check_size(pipe: Any, **sides: int) -> None:
+    """Raise SettingsError when a side in pixels, by its name, is no multiple of what U-Net and VAE halve it by, or of the 8
+    that diffusers wants."""
+    grid = max(8, pipe.vae_scale_factor * 2 ** (len(pipe.unet.config.block_out_channels) - 1))
+    for name, side in sides.items():
+        if side % grid:
+            raise SettingsError(f"The {name} {side} does not fit this model: use a multiple of {grid}.")
 
 
 def sampler_name(pipe: Any) -> str:

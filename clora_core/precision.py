@@ -23,8 +23,10 @@ def resolved_precision(precision: str, device: torch.device, weights: torch.dtyp
     """What "auto" means on this device for a model in this number format: its own where that is a short one, else
     bf16 where it is computed in hardware, else fp32.
 
-    Raises SettingsError for fp32 with a model that is not in fp32.
+    Raises SettingsError for fp32 with a model that is not in fp32, and for fp16 on a CPU.
     """
+    if precision == "fp16" and device.type == "cpu":
+        raise SettingsError("The precision fp16 needs a GPU. On this CPU use bf16 or fp32.")
     if precision == "fp32" and weights != torch.float32:
         raise SettingsError(
             f"The model is loaded in {NAMES[weights]}, so it cannot learn in fp32. Start the programme with "
@@ -43,8 +45,6 @@ def make_accelerator(device: torch.device, precision: str) -> Accelerator:
     accelerate keeps device and precision for the whole process, but each concept may be learned in another
     precision, so its state is made anew.
     """
-    if precision == "fp16" and device.type == "cpu":
-        raise SettingsError("The precision fp16 needs a GPU. On this CPU use bf16 or fp32.")
     AcceleratorState._reset_state(reset_partial_state=True)
     try:
         mixed = "no" if precision == "fp32" else precision

@@ -17,8 +17,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import SamplingConfig, Timeline, tokens_in
 from clora_core.disk import replacing
-from clora_core.errors import ConceptError, PictureError, SettingsError
+from clora_core.errors import ConceptError, PictureError
 from clora_core.methods import method_named
+from clora_core.pipeline import check_size
 
 MAX_BATCH = 4  # pictures in the U-Net at once
 CHUNK = "parameters"  # the PNG text chunk A1111 and its followers read
@@ -39,7 +40,7 @@ def generate(
     Raises ConceptError for a token the timeline has not learned, SettingsError for an impossible size.
     """
     _check_tokens(timeline, f"{prompt} {settings.negative_prompt}")
-    _check_size(pipe, settings)
+    check_size(pipe, width=settings.width, height=settings.height)
     method_named(timeline.method).install(pipe, timeline, prompt)
     places = range(settings.pictures)
     batches = [places[first : first + MAX_BATCH] for first in places[::MAX_BATCH]]
@@ -75,13 +76,6 @@ def _check_tokens(timeline: Timeline, text: str) -> None:
             f"The prompt has {', '.join(unknown)}, which is not learned at this point. "
             + (f"Learned so far: {learned}." if learned else "Nothing is learned yet: teach a concept first.")
         )
-
-
-def _check_size(pipe: Any, settings: SamplingConfig) -> None:
-    grid = max(8, pipe.vae_scale_factor * 2 ** (len(pipe.unet.config.block_out_channels) - 1))
-    for name, value in (("width", settings.width), ("height", settings.height)):
-        if value % grid:
-            raise SettingsError(f"The {name} {value} does not fit this model: use a multiple of {grid}.")
 
 
 # ------------------------------------------------------------------------- settings in the picture

@@ -58,9 +58,7 @@ class Studio:
         Raises:
             ModelError: there is no such model folder. A Hub id is only looked up when it is loaded.
         """
-        path = assets / "base" if model is None else Path(model)
-        embedded = model is None or (path.exists() and path.resolve() == (assets / "base").resolve())
-        studio = cls(home, pipeline.read_base(model or path, embedded=embedded), device, precision, assets)
+        studio = cls(home, pipeline.read_base(model or assets / "base"), device, precision, assets)
         if examples:
             studio._adopt_examples()
         return studio
@@ -209,6 +207,11 @@ class Studio:
                 "Start a new timeline for another method."
             )
         self.check_token(concept.token, timeline_id)
+        if self.ready:  # else the worker says what does not fit the model
+            from clora_core.trainer import checked_settings
+
+            last = TrainConfig.from_dict(view.cards[-1].settings) if view.cards else None
+            checked_settings(self._board.model.pipe, config, last)
         return queue_learning(self._board, timeline_id, concept, config, keep_pictures)
 
     def resume(self, job_id: str) -> str:
@@ -332,7 +335,7 @@ class Studio:
 
         pipe = pipeline.load_pipeline(self._base.path, self._device, self._precision)
         # a model from the Hub has its fingerprint only now that its files are here
-        base = self._base if self._base.id else pipeline.read_base(self._base.path, self._base.embedded)
+        base = self._base if self._base.id else pipeline.read_base(self._base.path)
         return Loaded(pipe, base)
 
     def _do_learn(self, model: Any, job: Job) -> dict[str, Any]:

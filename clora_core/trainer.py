@@ -42,6 +42,7 @@ from clora_core.methods import Method, method_named
 from clora_core.noise import draw_noise
 from clora_core.optimizer import learning_rate_scale, make_optimizer
 from clora_core.pictures import accepted, minimum_side, open_pictures
+from clora_core.pipeline import check_size
 from clora_core.precision import make_accelerator, resolved_precision
 from clora_core.sampling import generate
 from clora_core.settings import SamplingConfig
@@ -92,7 +93,7 @@ def train_concept(
     the same concept, timeline and config.  sampling: how the model draws for methods that learn from its
     own pictures; on_draw is called after each of its steps, and what it raises ends the learning.  clock: seconds since 1970, for the date of the learned concept.
 
-    Raises at once PictureError, ConceptError (token taken), SettingsError (resolution, method, precision);
+    Raises at once PictureError, ConceptError (token taken), SettingsError (method, and see `checked_settings`);
     while stepping TrainingError at the first number that is not finite, before it reaches the parameters.
     """
     check_token(concept.token, timeline.tokens)
@@ -101,9 +102,8 @@ def train_concept(
             f"The timeline {timeline.name!r} is learned with {timeline.method}, not {config.method}. "
             "One timeline holds one method: start a new timeline for another."
         )
-    config = config.updated({"precision": resolved_precision(config.precision, pipe.device, pipe.unet.dtype)})
+    config = checked_settings(pipe, config, timeline.concepts[-1].config if timeline.concepts else None)
     method = method_named(config.method)(config)
-    _check_resolution(pipe, config)
     images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
     if config.object_word.strip():
         concept = replace(concept, template=concept.template.format(f"{{}} {config.object_word.strip()}"))
@@ -112,13 +112,15 @@ def train_concept(
     return Training(pipe, concept, timeline, method, images, resume, drawing, on_draw, clock)
 
 
-def _check_resolution(pipe: Any, config: TrainConfig) -> None:
-    levels = len(pipe.unet.config.block_out_channels) - 1
-    grid = pipe.vae_scale_factor * 2**levels
-    if config.resolution % grid:
-        raise SettingsError(
-            f"The resolution {config.resolution} does not fit this model: use a multiple of {grid}."
-        )
+def checked_settings(pipe: Any, config: TrainConfig, last: TrainConfig | None) -> TrainConfig:
+    """`config` with its precision resolved on `pipe`. last: of the concept before, None for the first.
+
+    Raises SettingsError: the resolution, the precision, or the rank after `last`.
+    """
+    check_size(pipe, resolution=config.resolution)
+    if last:
+        method_named(config.method).check(config, last)
+    return config.updated({"precision": resolved_precision(config.precision, pipe.device, pipe.unet.dtype)})
 
 
 class Training(Iterator[TrainStep]):
@@ -322,9 +324,10 @@ class Training(Iterator[TrainStep]):
                 for number, parameter in enumerate(self._parameters):
                     parameter.copy_(tensors[f"parameter.{number}"])
             if state.step:
-                moments = {
+                moments = {  # a parameter has none before its first update: fp16's scaler skips steps
                     number: {key: tensors[f"{key}.{number}"].clone() for key in ADAMW_STATE}
                     for number in range(count)
+                    if f"{ADAMW_STATE[0]}.{number}" in tensors
                 }
                 groups = self._optimizer.state_dict()["param_groups"]
                 self._optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -10,6 +10,7 @@ import gradio as gr
 
 from clora_core.concepts import Concept
 from clora_core.errors import ConceptError, StoreError
+from clora_core.pictures import MAX_PICTURES, MIN_PICTURES
 from demo import job_views, views
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from clora_core.studio import Studio
     from clora_core.views import JobView
 
-LEAST, MOST = 3, 30
 PARTS = range(11)  # places in ``AddTab.job_parts``
 
 
@@ -154,7 +154,9 @@ def _form(studio: Studio, method: str) -> Form:
     if studio.samples():
         gr.HTML(views.step("Try a sample person", "one click fills everything in"))
     samples = gr.HTML(elem_id="samples", js_on_load=SEND)
-    gr.HTML(views.step("Or show your own pictures", f"{LEAST} to {MOST} of one person or thing"))
+    gr.HTML(
+        views.step("Or show your own pictures", f"{MIN_PICTURES} to {MAX_PICTURES} of one person or thing")
+    )
     drop = gr.File(
         label="Your own pictures",
         file_count="multiple",
@@ -189,7 +191,7 @@ def _wire_pictures(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
     """Dropped files and sample people end in one list; each thumbnail can be taken out again."""
 
     def look(paths: list[str]) -> list[Any]:
-        return [paths, views.checked_pictures(studio.check_pictures(paths), LEAST, MOST)]
+        return [paths, views.checked_pictures(studio.check_pictures(paths))]
 
     def dropped(files: list[Any] | None, paths: list[str]) -> list[Any]:
         return [None, *look(paths + [p for p in uploaded(files or []) if p not in paths])]

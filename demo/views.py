@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from clora_core.pictures import MAX_PICTURES, MIN_PICTURES
 from clora_core.settings import PENALISED, TrainConfig
 from clora_core.views import count, health
 
@@ -128,15 +129,13 @@ def samples(items: Sequence[Sample], taken: Iterable[str] = ()) -> str:
     return f'<div class="cl-samples" role="group" aria-label="Sample people">{"".join(buttons)}</div>'
 
 
-def checked_pictures(items: Sequence[CheckedPicture], low: int, high: int) -> str:
+def checked_pictures(items: Sequence[CheckedPicture]) -> str:
     """Thumbnails with what was found beside each, a button to take each out, and whether the number will do."""
     if not items:
         return ""
     good = sum(item.problem is None for item in items)
-    if good < low:
-        state, words = "bad", f"{count(good, 'usable picture')}: add at least {low - good} more."
-    elif good > high:
-        state, words = "bad", f"{good} pictures are too many: take out {good - high} of them."
+    if good < MIN_PICTURES:
+        state, words = "bad", f"{count(good, 'usable picture')}: add at least {MIN_PICTURES - good} more."
     else:
         state, words = "good", f"{count(good, 'picture')} ready."
     left_out = len(items) - good
@@ -192,7 +191,7 @@ def coming(timeline: TimelineView) -> str:
         older, guard = "This timeline is empty: it will be the first.", ""
     return (
         f'<div class="cl-coming"><h3>Concept {place} of &ldquo;{escape(timeline.name)}&rdquo;</h3>{guard}'
-        f"<ol><li><b>Show</b> 3 to 30 pictures of one person or thing. {escape(older)}</li>"
+        f"<ol><li><b>Show</b> {MIN_PICTURES} to {MAX_PICTURES} pictures of one person or thing. {escape(older)}</li>"
         "<li><b>Watch</b> it take shape. The older ones are drawn again as it learns, so you see whether they stay.</li>"
         "<li><b>Draw</b> it in the Playground, by its token, alone or with the others.</li></ol>"
         '<p class="cl-quiet">Your pictures go to the computer that runs this page and nowhere else. They are deleted within '

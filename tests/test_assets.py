@@ -39,7 +39,7 @@ def test_the_embedded_model_loads_as_any_stable_diffusion_pipeline() -> None:
 
 
 def test_the_preset_is_found() -> None:
-    base = read_base(BASE, embedded=True)
+    base = read_base(BASE)
     assert (base.train.resolution, base.sampling.width, base.sampling.height) == (128, 128, 128)
 
 
@@ -82,7 +82,7 @@ def test_the_features_tell_the_sample_people_apart() -> None:
 def test_the_example_timeline_belongs_to_the_embedded_model() -> None:
     examples = sorted((ROOT / "assets" / "timelines").iterdir())
     assert examples
-    base = read_base(BASE, embedded=True)
+    base = read_base(BASE)
     for example in examples:
         record = json.loads((example / "timeline.json").read_text())
         assert record["base_id"] == base.id

@@ -92,7 +92,7 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
         views.undo_question(EVIL, 1),
         views.branch_title(view, 1),
         views.samples([Sample(EVIL, EVIL, ())]),
-        views.checked_pictures([broken], 3, 30),
+        views.checked_pictures([broken]),
         views.model_state(EVIL, True, ""),
         picture_views.chips(view, 1),
         picture_views.point(view, 1),
@@ -114,12 +114,11 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
 def test_checked_pictures_say_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     fine = CheckedPicture(tmp_path / "a.jpg", Image.new("RGB", (40, 40)), None, "rotated upright (EXIF)")
     bad = CheckedPicture(tmp_path / "b.heic", None, "HEIC cannot be read; export it as JPEG")
-    page = views.checked_pictures([fine, bad], 3, 30)
+    page = views.checked_pictures([fine, bad])
     assert "1 usable picture: add at least 2 more. 1 left out." in page
     assert "rotated upright (EXIF)" in page and "export it as JPEG" in page
-    assert "3 pictures ready." in views.checked_pictures([fine] * 3, 3, 30)
-    assert "take out 1" in views.checked_pictures([fine] * 31, 3, 30)
-    assert views.checked_pictures([], 3, 30) == ""
+    assert "3 pictures ready." in views.checked_pictures([fine] * 3)
+    assert views.checked_pictures([]) == ""
 
 
 def test_prompt_notes() -> None:

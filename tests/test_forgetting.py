@@ -79,9 +79,7 @@ def test_nobody_cannot_be_compared(open_bench: Open, tmp_path: Path) -> None:
 
 
 def a_base(methods: dict | None = None, **train: float) -> BaseModel:
-    return BaseModel(
-        "B", "b", "b", 32, False, TrainConfig().updated(train), SamplingConfig(), methods=methods or {}
-    )
+    return BaseModel("B", "b", "b", 32, TrainConfig().updated(train), SamplingConfig(), methods=methods or {})
 
 
 def test_one_picture_a_person_is_refused() -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from clora_core.errors import PictureError
-from clora_core.pictures import MAX_KEPT_SIDE, accepted, difference, minimum_side, open_pictures
+from clora_core.pictures import MAX_KEPT_SIDE, MAX_PICTURES, accepted, difference, minimum_side, open_pictures
 from clora_core.studio import ASSETS
 from clora_core.views import health
 
@@ -150,15 +150,17 @@ def test_large_pictures_are_shrunk_to_bound_memory(tmp_path: Path) -> None:
     assert opened(tmp_path / "a.png").image.size == (MAX_KEPT_SIDE, MAX_KEPT_SIDE // 2)
 
 
-@pytest.mark.parametrize(
-    ("count", "message"), [(1, "got 1. Add at least 2 more"), (31, "got 31. Take out at least 1")]
-)
-def test_three_to_thirty_are_needed(tmp_path: Path, count: int, message: str) -> None:
-    paths = [tmp_path / f"{number}.png" for number in range(count)]
+def test_three_are_needed_and_of_more_than_thirty_the_rest_is_not_even_opened(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(MAX_PICTURES + 2)]
     for number, path in enumerate(paths):
         noise(seed=number).save(path)
-    with pytest.raises(PictureError, match=message):
-        accepted(open_pictures(paths, 32))
+    with pytest.raises(PictureError, match="3 to 30 pictures, got 1. Add at least 2 more"):
+        accepted(open_pictures(paths[:1], 32))
+    noise((8, 8)).save(paths[4])  # leaves room for one of the rest
+    paths[-1].write_text("not opened, so nothing is said of what is in it")
+    checked = open_pictures(paths, 32)
+    assert len(accepted(checked)) == MAX_PICTURES and checked[-2].image
+    assert checked[-1].problem == "31.png is one more than 30. Take out another to use it."
 
 
 def test_too_few_usable_pictures_say_which_were_refused(tmp_path: Path) -> None:

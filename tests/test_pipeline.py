@@ -25,8 +25,8 @@ def folder(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_a_model_without_a_preset_has_the_defaults_at_its_own_size(folder: Path) -> None:
-    base = read_base(folder, embedded=True)
-    assert (base.name, base.path, base.resolution, base.embedded) == ("model", str(folder), RESOLUTION, True)
+    base = read_base(folder)
+    assert (base.name, base.path, base.resolution) == ("model", str(folder), RESOLUTION)
     assert base.train == TrainConfig(resolution=RESOLUTION)
     assert base.sampling == SamplingConfig(width=RESOLUTION, height=RESOLUTION)
 

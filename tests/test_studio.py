@@ -293,6 +293,26 @@ def test_a_resolution_that_does_not_fit_fails_with_the_reason(
     assert studio.timeline(studio.default_timeline()).cards == ()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"resolution": 36}, "multiple of 8"),
+        ({"precision": "fp16"}, "needs a GPU"),
+        ({"rank": 3}, "rank to 2"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_settings_that_do_not_fit_the_model_or_the_past_are_refused_before_pictures_are_taken(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig, wrong: dict[str, Any], words: str
+) -> None:
+    sequential = config.updated({"method": "sequential"})
+    first = teach(studio, rex, sequential)
+    with pytest.raises(SettingsError, match=words):
+        studio.learn(studio.default_timeline(), mug, sequential.updated(wrong))
+    latest = studio.job()
+    assert latest and latest.id == first.id
+
+
 def test_what_cannot_be_drawn_is_said(studio: Studio, settings: SamplingConfig) -> None:
     timeline_id = studio.default_timeline()
     with pytest.raises(SettingsError, match="prompt is empty"):

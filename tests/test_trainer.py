@@ -201,6 +201,16 @@ def test_going_on_from_a_checkpoint_gives_the_same_bits(
     assert rest[0].seconds > state.curve[-1].seconds
 
 
+def test_a_checkpoint_from_before_the_first_update_of_all_is_gone_on_from(pipe, rex, config, empty) -> None:
+    """As fp16's scaler leaves it when it has skipped every step so far: no moments."""
+    with train_concept(pipe, rex, empty, config) as training:
+        next(training)
+        state = training.state()
+    parameters = {name: value for name, value in state.tensors.items() if name.startswith("parameter.")}
+    with train_concept(pipe, rex, empty, config, resume=replace(state, tensors=parameters)) as training:
+        assert [step.step for step in training] == [2, 3, 4]
+
+
 def test_a_checkpoint_holds_the_state_of_its_step(pipe, rex, config, empty) -> None:
     with train_concept(pipe, rex, empty, config) as training:
         next(training)
@@ -335,5 +345,7 @@ def test_the_precision_follows_the_models_own() -> None:
     assert resolved_precision("fp16", cuda, torch.float32) == "fp16"
     assert resolved_precision("auto", cuda, torch.float16) == "fp16"  # with accelerate's scaler
     assert resolved_precision("auto", cpu, torch.bfloat16) == "bf16"
+    with pytest.raises(SettingsError, match="fp16 needs a GPU"):
+        resolved_precision("fp16", cpu, torch.float32)
     with pytest.raises(SettingsError, match="loaded in bf16, so it cannot learn in fp32"):
         resolved_precision("fp32", cuda, torch.bfloat16)

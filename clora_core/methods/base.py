@@ -43,6 +43,10 @@ class Method:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
 
+    @classmethod
+    def check(cls, config: TrainConfig, last: TrainConfig) -> None:
+        """Raise SettingsError when nothing can be learned with `config` after a concept that was learned with `last`."""
+
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Prepare to learn `concept` after `timeline`; returns all that is trained, the token last.
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from clora_core.adapters import Installation, LowRankPairs
-from clora_core.concepts import Timeline
+from clora_core.concepts import Timeline, TrainConfig
 from clora_core.errors import SettingsError
 from clora_core.methods.base import Method
 
@@ -23,18 +23,19 @@ class Sequential(Method):
     name = "sequential"
     continues = True
 
-    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
-        """The last concept's pairs. Raises SettingsError when the rank is another now."""
-        rank = self.config.rank
-        if not timeline.concepts:
-            return LowRankPairs(Installation.of(pipe).matrices, rank, generator)
-        last = timeline.concepts[-1]
-        if last.config.rank != rank:
+    @classmethod
+    def check(cls, config: TrainConfig, last: TrainConfig) -> None:
+        """Raise SettingsError when the rank is another now."""
+        if last.rank != config.rank:
             raise SettingsError(
-                f"One LoRA is trained on and on here: it has rank {last.config.rank}, not {rank}. "
-                f"Set the rank to {last.config.rank}, or start a new timeline."
+                f"One LoRA is trained on and on here: it has rank {last.rank}, not {config.rank}. "
+                f"Set the rank to {last.rank}, or start a new timeline."
             )
-        return LowRankPairs(Installation.of(pipe).matrices, rank, generator, last.factors)
+
+    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
+        """The last concept's pairs."""
+        factors = timeline.concepts[-1].factors if timeline.concepts else None
+        return LowRankPairs(Installation.of(pipe).matrices, self.config.rank, generator, factors)
 
     @staticmethod
     def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
