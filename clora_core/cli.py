@@ -62,6 +62,11 @@ def _open(chosen: argparse.Namespace) -> Studio:
 def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
     if not chosen.resume and not (chosen.pictures and chosen.name):
         raise SettingsError("learn needs --pictures DIR and --name NAME (or --resume JOB).")
+    given = (chosen.pictures, chosen.name, chosen.token, chosen.timeline, chosen.keep_pictures)
+    if chosen.resume and (any(given) or chosen_settings(chosen)):
+        raise SettingsError(
+            "--resume goes on with what was asked for then. Give no pictures, name or settings with it."
+        )
     studio, say = _open(chosen), ProgressLine()
     job_id = ""
     try:

@@ -23,7 +23,7 @@ from clora_core.concepts import Concept
 from clora_core.errors import SettingsError, StoreError
 from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
-from clora_core.learning_queue import Part, queue_learning, refuse_while_learning
+from clora_core.learning_queue import Part, comparison_jobs, queue_learning, refuse_while_learning
 from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.pipeline import BaseModel
 from clora_core.sampling import read_settings
@@ -168,7 +168,9 @@ class Comparisons:
         return sum(finished), len(finished)
 
     def _asked(self) -> list[Job]:
-        return [job for job in self._board.jobs("learn") if job.request.get("comparison")]
+        """Learn jobs of the comparison that is running; [] when none is."""
+        running = self._board.active("learn")
+        return comparison_jobs(self._board, running.request.get("comparison", "")) if running else []
 
     def picture(self, timelines: Sequence[str]) -> Path:
         """The whole comparison as one PNG: pictures, how much each has changed, and every side's figures; the settings of

@@ -29,7 +29,7 @@ from clora_core.views import JobView
 
 BEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 20.0
-DRAW_JOBS_KEPT = 40
+JOBS_KEPT = {"learn": 100, "draw": 40}
 
 Work = Callable[[Any, Job], dict[str, Any]]
 """(model, job) -> the last changes to the job's record, e.g. {"message": ..., "pictures": [...]}."""
@@ -91,7 +91,7 @@ class JobBoard:
             self._mine[job.id] = job
             job.update(state="queued", owner=self._owner, message="")
             self._waiting.append(job)
-            self._prune()
+            self._prune(job.kind)
             self._changed.notify_all()
 
     def abandon(self, job: Job) -> None:
@@ -102,10 +102,7 @@ class JobBoard:
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def stop(self, job_id: str, keep: bool) -> None:
-        """Stop a job within one step; see ``Studio.stop``.
-
-        Raises StoreError when a learn job that is not running is to be kept, BusyError when another programme runs it.
-        """
+        """Stop a job within one step; see ``Studio.stop``. Raises BusyError when another programme runs it."""
         with self._changed:
             job = self.find(job_id)
             interrupted = job.record["state"] == "interrupted"
@@ -312,9 +309,13 @@ class JobBoard:
             job.update(**{"seconds_left": None, **changes})
             self._mine.pop(job.id, None)
 
-    def _prune(self) -> None:
-        for old in list(self.jobs("draw"))[DRAW_JOBS_KEPT:]:
-            if old.finished:
+    def _prune(self, kind: str) -> None:
+        """Delete old jobs that have ended; a comparison is kept as a whole while a part of it has not."""
+        jobs = list(self.jobs(kind))
+        open_ones = [job for job in jobs if not job.finished or job.resumable]
+        comparisons = {job.request.get("comparison") or job.id for job in open_ones}
+        for old in jobs[JOBS_KEPT[kind] :]:
+            if (old.request.get("comparison") or old.id) not in comparisons:
                 self._mine.pop(old.id, None)
                 shutil.rmtree(old.folder, ignore_errors=True)
 

@@ -133,6 +133,10 @@ def _wire_new(studio: Studio, cards: gr.HTML, timeline: gr.Dropdown, parts: tupl
             return [gr.skip()] * 4
         view = studio.timeline(timeline_id)
         place = int(value)
+        if place > len(view.cards):  # undone in another window meanwhile
+            raise StoreError(
+                f"{view.name!r} has {count(len(view.cards), 'concept')} by now. Reload the page."
+            )
         proposed = f"{view.name}, branch {place}"
         return [gr.update(visible=True), views.branch_title(view, place), proposed, place]
 

@@ -130,6 +130,8 @@ def test_learn_tells_a_script_everything(command: Command, folder: Path) -> None
         (["learn", "--name", "Rex", "--pictures", "nowhere"], "nowhere is no folder"),
         (["learn", "--steps", "many"], "invalid int value: 'many'"),
         (["learn", "--resume", "0001-learn"], "There is no job"),
+        (["learn", "--resume", "0001-learn", "--steps", "2000"], "Give no pictures, name or settings"),
+        (["learn", "--resume", "0001-learn", "--name", "Rex"], "Give no pictures, name or settings"),
         (["draw"], "required: --prompt"),
         (["draw", "--prompt", "a photo", "--out", "a.jpg"], "must end in .png"),
         (["draw", "--prompt", "a photo", "--as-of", "4"], "there is no 4"),

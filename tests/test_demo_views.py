@@ -18,7 +18,7 @@ from clora_core.pictures import CheckedPicture
 from clora_core.sampling import read_settings, save_picture
 from clora_core.settings import SamplingConfig, TrainConfig
 from clora_core.views import Card, JobView, Preview, Sample, TimelineView
-from demo import curves, fields, job_views, picture_views, views
+from demo import curves, fields, job_views, picture_views, timeline_tab, views
 from demo.add_tab import watch
 from demo.errors import told
 from demo.playground_tab import Gallery, with_token
@@ -157,6 +157,17 @@ def test_empty_states_say_what_to_do() -> None:
     assert "teach someone" in picture_views.chips(timeline(), 0)
     assert "Press Enter" in picture_views.waiting_stage(timeline("Ann"), "a photo of <ann>")
     assert picture_views.history([]) == ""
+
+
+def test_there_is_no_branch_from_a_card_that_was_undone_elsewhere() -> None:
+    shown = SimpleNamespace(timeline=lambda timeline_id: timeline("Ann"), timelines=list)
+    with gr.Blocks() as page:
+        tab = timeline_tab.build(shown, gr.Dropdown(render=False), True)  # type: ignore[arg-type]
+    (branching,) = (f.fn for f in page.fns.values() if (tab.cards._id, "click") in f.targets)
+    click = {"act": "branch", "value": "1"}
+    assert "Branch from Ann" in branching("t", gr.EventData(None, click))[1]
+    with pytest.raises(gr.Error, match="1 concept by now. Reload the page"):
+        branching("t", gr.EventData(None, {**click, "value": "2"}))
 
 
 def test_undone_concepts_wait_on_the_shelf() -> None:

@@ -14,7 +14,7 @@ import pytest
 from clora_core.concepts import TrainStep
 from clora_core.errors import BusyError, ModelError, SettingsError, StoreError, TrainingError
 from clora_core.job_folder import Job, thin
-from clora_core.jobs import DRAW_JOBS_KEPT, JobBoard
+from clora_core.jobs import JOBS_KEPT, JobBoard
 from clora_core.views import Preview
 
 LEARN = {"timeline_id": "t", "concept": {"name": "Rex", "token": "<rex>"}}
@@ -368,18 +368,41 @@ def test_a_silent_owner_is_dead_even_if_its_number_is_in_use(board: Board, tmp_p
     assert made.find(job.id).record["state"] == "interrupted"
 
 
-def test_old_draw_jobs_are_pruned_and_learn_jobs_are_not(board: Board) -> None:
+def test_old_jobs_are_pruned_each_kind_by_itself(board: Board) -> None:
     made = board()
     learning = start(made)
-    drawings = [start(made, "draw") for _ in range(DRAW_JOBS_KEPT + 5)]
+    drawings = [start(made, "draw") for _ in range(JOBS_KEPT["draw"] + 5)]
     for job in [learning, *drawings[5:]]:
         made.wait(job.id, SECONDS)
     made.wait(start(made, "draw").id, SECONDS)
-    assert len(list(made.jobs("draw"))) == DRAW_JOBS_KEPT
+    assert len(list(made.jobs("draw"))) == JOBS_KEPT["draw"]
     assert made.find(learning.id).record["state"] == "done"
     with pytest.raises(StoreError, match="There is no job"):
         made.find(drawings[0].id)
     assert made.latest("learn").id == learning.id
+
+
+def test_what_can_be_gone_on_with_is_not_pruned(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old lesson that was left, and all of an old comparison of which a part was."""
+
+    def work(model: Any, job: Job) -> dict[str, Any]:
+        return fails_after_a_checkpoint(model, job) if job.request.get("fails") else {}
+
+    made, ids = board(work), []
+    for asked in (
+        {},
+        {"fails": 1},
+        {"comparison": "c"},
+        {"comparison": "c", "fails": 1},
+        {"comparison": "d"},
+        {},
+    ):
+        job = made.create("learn", {**LEARN, **asked})
+        made.submit(job)
+        ids.append(made.wait(job.id, SECONDS).id)
+    monkeypatch.setitem(JOBS_KEPT, "learn", 1)
+    last = start(made)
+    assert {job.id for job in made.jobs("learn")} == {*ids[1:4], last.id}
 
 
 def test_the_curve_is_thinned_and_a_torn_line_left_out(board: Board) -> None:
