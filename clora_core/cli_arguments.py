@@ -124,6 +124,15 @@ def chosen_settings(chosen: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
+def _add_judge(kind: Any, network: str, judges: str) -> None:
+    kind.add_argument(
+        f"--{network}",
+        metavar="PATH_OR_HUB_ID",
+        help=f"{network.upper()} that says how well {judges} (default: on the embedded model its own networks, else the usual "
+        "one from the Hub)",
+    )
+
+
 def _add_bench(commands: Any, common: _Parser) -> None:
     bench = commands.add_parser("bench", parents=[common], help="measure: speed, sequence, sweep, forgetting")
     kinds = bench.add_subparsers(dest="bench", required=True, metavar="speed|sequence|sweep|forgetting")
@@ -153,16 +162,7 @@ def _add_bench(commands: Any, common: _Parser) -> None:
             metavar="DIR",
             help="people to learn, a folder like assets/concepts (default: the sample people)",
         )
-        judged = {"dino": "concepts are alike"} | (
-            {"clip": "prompts are followed"} if name == "forgetting" else {}
-        )
-        for network, judges in judged.items():
-            kind.add_argument(
-                f"--{network}",
-                metavar="PATH_OR_HUB_ID",
-                help=f"{network.upper()} that says how well {judges} (default: on the embedded model its own "
-                "networks, else the usual one from the Hub)",
-            )
+        _add_judge(kind, "dino", "concepts are alike")
         if name == "sweep":
             kind.add_argument(
                 "--methods", nargs="+", metavar="METHOD", help="methods to sweep (default: one)"
@@ -182,6 +182,7 @@ def _add_bench(commands: Any, common: _Parser) -> None:
                 help="what to compare: methods, and C-LoRA's ablations clora-word-token (the token starts at person) and "
                 "clora-object-word (person stays in the prompt) (default: the main four)",
             )
+            _add_judge(kind, "clip", "prompts are followed")
             kind.add_argument("--orders", type=int, default=1, help="how many orders of the people")
             kind.add_argument("--seeds", type=int, default=1, help="how many seeds for each order")
         _add_settings(kind, TrainConfig, several=name == "sweep")

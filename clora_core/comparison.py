@@ -26,7 +26,6 @@ from clora_core.jobs import JobBoard
 from clora_core.learning_queue import Part, comparison_jobs, queue_learning, refuse_while_learning
 from clora_core.pictures import accepted, minimum_side, open_pictures
 from clora_core.pipeline import BaseModel
-from clora_core.sampling import read_settings
 from clora_core.settings import METHOD_TITLES
 from clora_core.sheet import contact_sheet
 from clora_core.store import ConceptStore
@@ -232,6 +231,8 @@ def _notes(side: Side) -> list[str]:
 
 
 def _facts(side: Side) -> dict[str, Any]:
+    from clora_core.sampling import read_settings
+
     cards = [
         {
             "token": card.token,

@@ -8,16 +8,12 @@ then on. Cells are independent, so with several GPUs each takes one.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from types import MappingProxyType
 from typing import Any
 
@@ -43,6 +39,7 @@ from clora_core.forgetting_measures import (
     peak_memory_mb,
     reset_peak_memory,
 )
+from clora_core.forgetting_workers import on_every_device
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
 from clora_core.progress_line import Say, minutes_left, prefixed
@@ -210,57 +207,18 @@ def _each(
     if len(openers) == 1 or len(cells) < 2:
         for number, cell in enumerate(cells):
             left = minutes_left(began, number, len(cells))
-            prefix = f"{cell.id} ({number + 1} of {len(cells)}{left}): "
-            yield _done_or_error(work, openers[0], prefixed(say, prefix), out, cell, plan)
+            here = prefixed(say, f"({number + 1} of {len(cells)}{left}) ")
+            yield _done_or_error(work, openers[0], here, cell, out, plan)
         return
-    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-    free, told = context.Queue(), context.Queue()
-    for opener in openers:
-        free.put(opener)
-    pool = ProcessPoolExecutor(len(openers), context, _take_a_device, (free, told))
-    try:
-        waiting = {pool.submit(_run_in_a_worker, work, out, cell, plan) for cell in cells}
-        while waiting:
-            finished, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-            done = len(cells) - len(waiting)
-            while not told.empty():
-                say(f"{done} of {len(cells)} done{minutes_left(began, done, len(cells))}; {told.get()}")
-            yield from (future.result() for future in finished)
-    except BrokenProcessPool:
-        raise StudioError(
-            "A worker process ended, perhaps for want of memory. What is done is kept; run the command again to go on."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_opener: OpenStudio  # a worker's own, see _take_a_device
-_say: Say
-
-
-def _take_a_device(free: Any, told: Any) -> None:
-    """A worker's first act: it takes an opener for itself, and ends when the programme that began it is gone."""
-    global _opener, _say
-    _opener, _say = free.get(), told.put
-    Thread(target=_end_with_the_parent, daemon=True).start()
-
-
-def _end_with_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent
-    parent.join()
-    os._exit(1)  # killed: nobody would take the rest, and the GPU is wanted
-
-
-def _run_in_a_worker(work: Work, out: Path, cell: Cell, plan: Plan) -> dict[str, Any] | str:
-    return _done_or_error(work, _opener, prefixed(_say, f"{cell.id}: "), out, cell, plan)
+    task = partial(_done_or_error, work, out=out, plan=plan)
+    yield from on_every_device(task, openers, cells, say)
 
 
 def _done_or_error(
-    work: Work, opener: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan
+    work: Work, opener: OpenStudio, say: Say, cell: Cell, out: Path, plan: Plan
 ) -> dict[str, Any] | str:
     try:
-        return work(opener, say, out, cell, plan)
+        return work(opener, prefixed(say, f"{cell.id}: "), out, cell, plan)
     except StudioError as error:
         return f"{cell.id}: {error}"
     except Exception as error:  # out of memory, a full disk: the other cells are worth going on for

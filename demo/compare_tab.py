@@ -130,6 +130,15 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
             measures = gr.HTML(elem_id="measures")
     maps = gr.HTML(elem_id="maps")
     looked = gr.State({})
+    asking, started = _start_form(studio, timeline, may_remove)
+    shown = [others, headline, versus, looked, slider, measures, maps, download]
+    _wire_look(studio, timeline, (others, versus, looked, save, download), shown)
+    return CompareTab([*shown, *asking], [others, looked], asking[-2:], progress, started)
+
+
+def _start_form(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> tuple[list[Any], list[Any]]:
+    """Which methods to learn, pictures that were not kept, start and stop. Returns what follows the timeline, and the events
+    after which the running job must be looked at."""
     with gr.Accordion("Learn the same under other methods", open=False, elem_id="compare-start"):
         methods = gr.CheckboxGroup(
             LEARNABLE,
@@ -154,9 +163,6 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
                 "Learn and compare", variant="primary", elem_id="compare-go", min_width=200, scale=0
             )
             stop = gr.Button("Stop comparing", variant="stop", elem_id="compare-stop", min_width=160, scale=0)
-    shown = [others, headline, versus, looked, slider, measures, maps, download]
-    followers = [*shown, note, whose, drop, given, told_given]
-    _wire_look(studio, timeline, (others, versus, looked, save, download), shown)
     started = _wire_start(studio, timeline, (methods, given, drop, whose, told_given, start))
 
     def stopping() -> None:
@@ -164,7 +170,7 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
         studio.comparisons.stop()
 
     stopped = stop.click(told(stopping), None, None, **QUIET)
-    return CompareTab(followers, [others, looked], [given, told_given], progress, [started, stopped])
+    return [note, whose, drop, given, told_given], [started, stopped]
 
 
 def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], shown: list[Any]) -> None:

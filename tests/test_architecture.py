@@ -51,6 +51,7 @@ LAYERS = [
         "forgetting_gap",
         "forgetting_measures",
         "forgetting_report",
+        "forgetting_workers",
         "cli_arguments",
         "cli",
         "__main__",
