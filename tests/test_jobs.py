@@ -201,7 +201,9 @@ def test_stop_reaches_running_work_and_queued_work(board: Board) -> None:
     running, queued = start(made), start(made, "draw")
     assert begun.wait(SECONDS)
     assert made.active("learn") is running
+    before = (queued.folder / "job.json").stat().st_mtime_ns
     assert "Rex is being learned" in made.view(queued).phase
+    assert (queued.folder / "job.json").stat().st_mtime_ns == before  # looking writes nothing
     made.stop(queued.id, keep=False)
     assert made.wait(queued.id, SECONDS).record["state"] == "stopped"
     made.stop(running.id, keep=False)
@@ -268,23 +270,6 @@ def test_another_programme_may_go_on_with_a_lesson_that_was_left(board: Board) -
     other.submit(other.find(job.id))
     other.wait(job.id, SECONDS)
     assert made.find(job.id).record["state"] == "done"
-
-
-def test_looking_at_a_queued_job_writes_nothing(board: Board) -> None:
-    begun = threading.Event()
-
-    def until_stopped(model: Any, job: Job) -> dict[str, Any]:
-        begun.set()
-        while True:
-            job.check()
-
-    made = board(until_stopped)
-    running, queued = start(made), start(made, "draw")
-    assert begun.wait(SECONDS)
-    before = (queued.folder / "job.json").stat().st_mtime_ns
-    assert "Rex is being learned" in made.view(queued).phase
-    assert (queued.folder / "job.json").stat().st_mtime_ns == before
-    made.stop(running.id, keep=False)
 
 
 def test_uploaded_pictures_are_deleted_at_the_end(board: Board) -> None:
