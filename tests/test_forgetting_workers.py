@@ -48,6 +48,7 @@ def wait_until(reached: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_every_item_is_done_and_progress_is_told() -> None:
     told: list[str] = []
     found = list(on_every_device(double, [1, 2], range(6), told.append))  # type: ignore[list-item]
