@@ -88,7 +88,8 @@ def _selected(siblings: Sequence[TimelineSummary], others: Sequence[str], looked
     if siblings and not found:
         latest = siblings[0]
         found = [s for s in siblings if s is latest or s.comparison and s.comparison == latest.comparison]
-    return [s.id for s in sorted(found, key=lambda s: METHOD_NAMES.index(s.method))]
+    order = {name: place for place, name in enumerate(METHOD_NAMES)}
+    return [s.id for s in sorted(found, key=lambda s: order.get(s.method, len(order)))]
 
 
 def _told_apart(sides: Sequence[Side]) -> list[Side]:
