@@ -172,9 +172,8 @@ def sequence(
     recognised = sum(row.recognised for row in rows)
     text = f"{_people_table(rows)}\n\n{recognised} of {len(rows)} recognised at the end ({_note(config, network.name)})"
     result = {"model": base.name, "recognised": recognised, "people": rows, "train": config.to_json()}
-    result |= {"features": network.name}
     write_text(out / "sequence.md", text + "\n")
-    return {**result, "text": text}
+    return {**result, "features": network.name, "text": text}
 
 
 # -------------------------------------------------------------------------------------- wording

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clora_core.concepts import Concept, LearnedConcept
-from clora_core.disk import write_json
+from clora_core.disk import replacing, write_json
 from clora_core.errors import SettingsError, StudioError
 from clora_core.methods import method_named
 from clora_core.progress_line import Say, minutes_left, telling
@@ -235,8 +235,10 @@ def draw_prompt(
         found = same or studio.draw_now(timeline_id, prompt, settings, as_of)
         for source, target in zip(found, wanted, strict=True):
             if same:
-                source = Path(shutil.copyfile(source, target.with_suffix(".partial")))
-            source.replace(target)
+                with replacing(target) as partial:
+                    shutil.copyfile(source, partial)
+            else:
+                source.replace(target)
     return wanted
 
 

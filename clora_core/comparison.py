@@ -20,6 +20,7 @@ from typing import Any
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import Concept
+from clora_core.disk import replacing
 from clora_core.errors import SettingsError, StoreError
 from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
@@ -182,9 +183,7 @@ class Comparisons:
         sheet = contact_sheet(
             [card.name for card in sides[0].timeline.cards],
             groups,
-            captions={
-                path: f"{words} {change:.1%}" for side in sides for path, words, change in _changes(side)
-            },
+            captions=dict(itertools.chain.from_iterable(map(_captions, sides))),
             notes=[_notes(side) for side in sides],
         )
         chunk = PngInfo()
@@ -193,9 +192,9 @@ class Comparisons:
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"comparison-{timelines[0]}-{time.strftime('%Y%m%d-%H%M%S')}.png"
-        partial = path.with_suffix(".partial")
-        sheet.save(partial, "PNG", pnginfo=chunk)
-        return partial.replace(path)
+        with replacing(path) as partial:
+            sheet.save(partial, "PNG", pnginfo=chunk)
+        return path
 
 
 def _shared(one: TimelineView, other: TimelineView) -> int:
@@ -216,11 +215,11 @@ def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:
     ]
 
 
-def _changes(side: Side) -> Iterator[tuple[Path, str, float]]:
-    """The pictures of older concepts now, their state and how much each has changed."""
+def _captions(side: Side) -> Iterator[tuple[Path, str]]:
+    """The pictures of older concepts now, each with its state and how much it has changed."""
     for card in side.timeline.cards[:-1]:
         if card.now_picture and card.changed is not None:
-            yield card.now_picture, health(card.changed), card.changed
+            yield card.now_picture, f"{health(card.changed)} {card.changed:.1%}"
 
 
 def _notes(side: Side) -> list[str]:

@@ -7,6 +7,7 @@ then on. Cells are independent, so with several GPUs each takes one.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 import time
@@ -177,7 +178,9 @@ def run_cells(
     if missing:
         plan.judges("cpu")  # what cannot be had is said before hours of learning
     failed = []
-    list(_each(learn_alone, openers, say, out, _learned_alone(missing), plan))  # what went wrong is met again
+    list(
+        _each(learn_alone, openers, say, out, _learned_alone(missing, plan), plan)
+    )  # what went wrong is met again
     for line in _each(run_cell, openers, say, out, missing, plan):
         if isinstance(line, str):
             failed.append(line)
@@ -189,14 +192,10 @@ def run_cells(
     return [done[cell.id] for cell in cells]
 
 
-def _learned_alone(cells: Sequence[Cell]) -> list[Cell]:
-    """One cell for each way and seed in which concepts are learned on the base model alone."""
-    first: dict[tuple[str, int], Cell] = {}
-    for cell in cells:
-        way = method_named(cell.method).alone
-        if way:
-            first.setdefault((way, cell.seed), cell)
-    return list(first.values())
+def _learned_alone(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
+    """One cell for each folder in which concepts are learned on the base model alone."""
+    alone = [cell for cell in cells if method_named(cell.method).alone]
+    return list({_alone(Path(), cell, plan): cell for cell in alone}.values())
 
 
 def _each(
@@ -227,7 +226,7 @@ def _done_or_error(
 
 def learn_alone(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
     """Learn every person of the plan once, on the base model alone, for all orders and all methods that do so."""
-    home = _alone(out, cell)
+    home = _alone(out, cell, plan)
     studio = open_studio(home)
     try:
         samples = first_samples(studio, plan.people, plan.concepts)
@@ -252,21 +251,26 @@ def _peak_noted(home: Path) -> int | None:
     return read_json(note)["mb"] if note.exists() else None
 
 
-def _alone(out: Path, cell: Cell) -> Path:
-    way = slug(method_named(cell.method).alone)
-    return out / "alone" / f"{way}-seed{cell.seed}"
+def _alone(out: Path, cell: Cell, plan: Plan) -> Path:
+    """The folder of what is learned in this cell's way, seed and settings, of whichever method and order."""
+    settings = sorted(
+        (name, value) for name, value in decisive(plan.config(cell)).items() if name != "method"
+    )
+    digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
+    return out / "alone" / f"{slug(method_named(cell.method).alone)}-seed{cell.seed}-{digest}"
 
 
-def _lent(open_studio: OpenStudio, out: Path, cell: Cell, config: TrainConfig) -> dict[str, LearnedConcept]:
-    """By token, what ``learn_alone`` learned, if it did so under this very config; {} for methods that build on the past."""
-    if not method_named(config.method).alone or not _alone(out, cell).is_dir():
+def _lent(open_studio: OpenStudio, out: Path, cell: Cell, plan: Plan) -> dict[str, LearnedConcept]:
+    """By token, what ``learn_alone`` learned for this cell; {} for methods that build on the past."""
+    home = _alone(out, cell, plan)
+    if not method_named(cell.method).alone or not home.is_dir():
         return {}
-    studio = open_studio(_alone(out, cell))
+    studio = open_studio(home)
     try:
         learned = studio.learned("arm")
     finally:
         studio.close()
-    return lendable(learned, config)
+    return lendable(learned, plan.config(cell))
 
 
 def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
@@ -278,7 +282,7 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         references = reference_pictures(samples, plan.references)
         config = plan.config(cell)
         people = cell.ordered(samples)
-        lent = _lent(open_studio, out, cell, config)
+        lent = _lent(open_studio, out, cell, plan)
         if not lent:
             _learn_measured(studio, say, home, people, config)
         arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time, lent)
@@ -306,5 +310,5 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         **asked,
         "change_norms": change_norms(learned),
         **costs(learned, base.path, config.method),
-        "peak_memory_mb": _peak_noted(_alone(out, cell) if lent else home),  # of learning
+        "peak_memory_mb": _peak_noted(_alone(out, cell, plan) if lent else home),  # of learning
     }

@@ -264,7 +264,7 @@ def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path)
     """
     at_hand = [line for line in lines if (out / "cells" / line["cell"]).is_dir()]
     runs = Counter((line["order"], line["seed"]) for line in at_hand)
-    common = sorted(runs, key=lambda run: -runs[run])  # the order and seed that most methods have come first
+    common = [run for run, _ in runs.most_common()]  # the order and seed that most methods have come first
     firsts = [
         min(own, key=lambda line: common.index((line["order"], line["seed"])))
         for own in by_arm(at_hand).values()

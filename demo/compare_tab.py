@@ -45,10 +45,11 @@ def follow(
 ) -> list[Any]:
     """Values of ``followers`` for this timeline against the ``others`` and those that came since; without any, against the
     method learned last and those learned with it."""
+    looked = looked or {}
     mine, siblings = studio.timeline(timeline_id), studio.comparisons.siblings(timeline_id)
     titled = [(sibling, METHOD_TITLES.get(sibling.method, sibling.method)) for sibling in siblings]
     names = [(s.name if title in s.name else f"{title} · {s.name}", s.id) for s, title in titled]
-    selected, looked = _selected(siblings, others, looked or {}), dict(looked or {})
+    selected = _selected(siblings, others, looked)
     choice = gr.update(label=f"{mine.name} against", choices=names, value=selected, visible=bool(siblings))
     pictures = studio.comparisons.pictures(timeline_id)
     without = [(card.name, card.token) for card in mine.cards if not pictures[card.token]]

@@ -2,8 +2,8 @@
 
 All are combinations of parts that pretraining never saw. They come as pairs that share sex, skin and hair colour and
 differ in the finer features, so that a method has to learn faces and not colours. The ten of ``--set sample`` ship with
-the app and are the benchmark's; settings are chosen on the ten of ``--set tuning``, which the benchmark does not use. Nobody ever looked at the ten of
-``--set fresh`` before the benchmark was confirmed on them.
+the app and are the benchmark's; settings are chosen on the ten of ``--set tuning``, which the benchmark does not use.
+Nobody had looked at the ten of ``--set fresh`` before the benchmark's claim was tried on them.
 """
 
 from __future__ import annotations

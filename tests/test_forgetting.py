@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -200,13 +201,23 @@ def test_what_is_learned_alone_is_learned_once_and_gives_the_same_figures(
 
     shared = run(tmp_path / "shared")
     peaks = {line["peak_memory_mb"] for line in read_lines(tmp_path / "shared/results.jsonl")}
-    assert peaks == {read_json(tmp_path / "shared/alone/low-rank-pairs-seed0" / forgetting.PEAK_FILE)["mb"]}
-    assert [path.name for path in (tmp_path / "shared/alone").iterdir()] == ["low-rank-pairs-seed0"]
+    (alone,) = (tmp_path / "shared/alone").iterdir()
+    assert peaks == {read_json(alone / forgetting.PEAK_FILE)["mb"]}
     assert len(list((tmp_path / "shared").rglob("jobs/*learn*"))) == plan.people
-    monkeypatch.setattr(forgetting, "_learned_alone", lambda cells: [])
+    monkeypatch.setattr(forgetting, "_learned_alone", lambda cells, plan: [])
     monkeypatch.setattr(Routed, "steady", False)
     assert run(tmp_path / "apart") == shared
     assert len(list((tmp_path / "apart").rglob("jobs/*learn*"))) == plan.people * len(cells)
+
+
+def test_methods_that_learn_alone_share_only_what_is_learned_under_the_same_settings(
+    quick_model: Path,
+) -> None:
+    base = read_base(quick_model)
+    slow = replace(base, methods={**base.methods, "merged": {"learning_rate": 1e-5}})
+    cells = cells_of(["merged", "routed"], 2, 2)
+    assert len(forgetting._learned_alone(cells, Plan(base))) == 2  # one a seed
+    assert len(forgetting._learned_alone(cells, Plan(slow))) == 4  # and one a rate
 
 
 def test_other_models_are_judged_by_clip_and_dino(
