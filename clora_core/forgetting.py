@@ -178,9 +178,8 @@ def run_cells(
     if missing:
         plan.judges("cpu")  # what cannot be had is said before hours of learning
     failed = []
-    list(
-        _each(learn_alone, openers, say, out, _learned_alone(missing, plan), plan)
-    )  # what went wrong is met again
+    # what goes wrong here is met again by the cells
+    list(_each(learn_alone, openers, say, out, _learned_alone(missing, plan), plan))
     for line in _each(run_cell, openers, say, out, missing, plan):
         if isinstance(line, str):
             failed.append(line)
@@ -195,7 +194,7 @@ def run_cells(
 def _learned_alone(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
     """One cell for each folder in which concepts are learned on the base model alone."""
     alone = [cell for cell in cells if method_named(cell.method).alone]
-    return list({_alone(Path(), cell, plan): cell for cell in alone}.values())
+    return list({_alone(Path(), plan.config(cell)): cell for cell in alone}.values())
 
 
 def _each(
@@ -226,11 +225,12 @@ def _done_or_error(
 
 def learn_alone(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
     """Learn every person of the plan once, on the base model alone, for all orders and all methods that do so."""
-    home = _alone(out, cell, plan)
+    config = plan.config(cell)
+    home = _alone(out, config)
     studio = open_studio(home)
     try:
         samples = first_samples(studio, plan.people, plan.concepts)
-        _learn_measured(studio, say, home, samples, plan.config(cell))
+        _learn_measured(studio, say, home, samples, config)
     finally:
         studio.close()
     return {}
@@ -251,26 +251,24 @@ def _peak_noted(home: Path) -> int | None:
     return read_json(note)["mb"] if note.exists() else None
 
 
-def _alone(out: Path, cell: Cell, plan: Plan) -> Path:
-    """The folder of what is learned in this cell's way, seed and settings, of whichever method and order."""
-    settings = sorted(
-        (name, value) for name, value in decisive(plan.config(cell)).items() if name != "method"
-    )
+def _alone(out: Path, config: TrainConfig) -> Path:
+    """The folder of what is learned in this way and under these settings, of whichever method."""
+    settings = sorted((name, value) for name, value in decisive(config).items() if name != "method")
     digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
-    return out / "alone" / f"{slug(method_named(cell.method).alone)}-seed{cell.seed}-{digest}"
+    return out / "alone" / f"{slug(method_named(config.method).alone)}-seed{config.seed}-{digest}"
 
 
-def _lent(open_studio: OpenStudio, out: Path, cell: Cell, plan: Plan) -> dict[str, LearnedConcept]:
-    """By token, what ``learn_alone`` learned for this cell; {} for methods that build on the past."""
-    home = _alone(out, cell, plan)
-    if not method_named(cell.method).alone or not home.is_dir():
+def _lent(open_studio: OpenStudio, out: Path, config: TrainConfig) -> dict[str, LearnedConcept]:
+    """By token, what ``learn_alone`` learned under this very config; {} for methods that build on the past."""
+    home = _alone(out, config)
+    if not method_named(config.method).alone or not home.is_dir():
         return {}
     studio = open_studio(home)
     try:
         learned = studio.learned("arm")
     finally:
         studio.close()
-    return lendable(learned, plan.config(cell))
+    return lendable(learned, config)
 
 
 def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Plan) -> dict[str, Any]:
@@ -282,7 +280,7 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         references = reference_pictures(samples, plan.references)
         config = plan.config(cell)
         people = cell.ordered(samples)
-        lent = _lent(open_studio, out, cell, plan)
+        lent = _lent(open_studio, out, config)
         if not lent:
             _learn_measured(studio, say, home, people, config)
         arm = run_arm(studio, say, home, "arm", people, config, plan.draws, every_time, lent)
@@ -310,5 +308,5 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         **asked,
         "change_norms": change_norms(learned),
         **costs(learned, base.path, config.method),
-        "peak_memory_mb": _peak_noted(_alone(out, cell, plan) if lent else home),  # of learning
+        "peak_memory_mb": _peak_noted(_alone(out, config) if lent else home),  # of learning
     }

@@ -202,6 +202,7 @@ def test_what_is_learned_alone_is_learned_once_and_gives_the_same_figures(
     shared = run(tmp_path / "shared")
     peaks = {line["peak_memory_mb"] for line in read_lines(tmp_path / "shared/results.jsonl")}
     (alone,) = (tmp_path / "shared/alone").iterdir()
+    assert alone.name.startswith("low-rank-pairs-seed0-")
     assert peaks == {read_json(alone / forgetting.PEAK_FILE)["mb"]}
     assert len(list((tmp_path / "shared").rglob("jobs/*learn*"))) == plan.people
     monkeypatch.setattr(forgetting, "_learned_alone", lambda cells, plan: [])
