@@ -44,7 +44,7 @@ from clora_core.forgetting_workers import on_every_device
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
 from clora_core.progress_line import Say, minutes_left, prefixed
-from clora_core.settings import METHOD_NAMES, decisive
+from clora_core.settings import METHOD_NAMES, METHOD_TITLES, decisive
 from clora_core.studio import Studio
 from clora_core.views import Sample
 
@@ -56,6 +56,13 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 ARMS = (*METHOD_NAMES, *ABLATIONS)
+TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        **METHOD_TITLES,
+        "clora-word-token": "C-LoRA, token starts at person",
+        "clora-object-word": "C-LoRA, person kept in the prompt",
+    }
+)
 PEAK_FILE = "peak-memory.json"
 Work = Callable[[OpenStudio, Say, Path, "Cell", "Plan"], dict[str, Any]]
 

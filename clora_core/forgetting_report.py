@@ -2,7 +2,7 @@
 
 alignment.png    likeness of each concept over time: one panel a method, one line a concept
 tradeoff.png     forgetting against plasticity: one point a method, with 95 % intervals
-pictures.png     rows = concepts; a real picture, then for each method as learned and at the end, same seed
+pictures.png     rows = concepts as they were learned; a real picture, then for each method as learned and at the end, same seed
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from clora_core.benchmark import table
 from clora_core.disk import write_text
 from clora_core.errors import SettingsError
+from clora_core.forgetting import TITLES
 from clora_core.forgetting_gap import gap_report, result_matrix_of
 from clora_core.metrics import mean_interval
 from clora_core.sheet import contact_sheet
@@ -50,6 +51,7 @@ AT_THE_END = (
 """What depends on the last weights alone, and so not on the order where those are a sum (merged)."""
 TELLING = (*AT_THE_END, "alignment_learned", "forgetting", "f_mmd_x1000")
 FAR = 0.1  # of likeness
+CUT = 0.02  # of all likenesses may lie below the plot over time
 ARROWS = {"up": " ↑", "down": " ↓", "": ""}
 
 Lines = Sequence[Mapping[str, Any]]
@@ -150,7 +152,7 @@ def _rows(arms: Mapping[str, Lines], columns: Sequence[tuple[str, str, int, str]
     ranked = sorted(arms, key=lambda arm: -(interval(arms[arm], "alignment_end") or (0.0, 0.0))[0])
     return [
         [
-            arm,
+            TITLES[arm],
             *(_cell(interval(arms[arm], key), digits) for key, _, digits, _ in columns),
             str(len(independent(arms[arm]))),
         ]
@@ -192,8 +194,10 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def plot_alignment(lines: Lines, path: Path) -> None:
-    """Likeness of each concept over time; orders and seeds are averaged place by place."""
+    """Likeness of each concept over time; orders and seeds are averaged place by place. A line that falls out of what the
+    others need is cut at the edge."""
     arms = by_arm(lines)
+    means = {arm: np.mean([result_matrix_of(line) for line in own], axis=0) for arm, own in arms.items()}
     columns = min(4, len(arms))
     rows = -(-len(arms) // columns)
     figure, axes = _figure(rows, columns, 3.2 * columns + 0.5, 2.5 * rows + 0.5)
@@ -201,16 +205,26 @@ def plot_alignment(lines: Lines, path: Path) -> None:
         axes.flat[place].set_visible(place < len(arms))
         axes.flat[place].tick_params(labelbottom=place + columns >= len(arms))  # nothing is below it
     for axis, (arm, own) in zip(axes.flat, arms.items(), strict=False):
-        matrix = np.mean([result_matrix_of(line) for line in own], axis=0)
+        matrix = means[arm]
         count = len(matrix)
         for j in range(count):
             shade = 0.15 + 0.7 * j / max(count - 1, 1)
             times = np.arange(j, count) + 1
-            axis.plot(times, matrix[j:, j], color=_shade(shade), marker="o", markersize=3, linewidth=1.4)
-        axis.plot(np.arange(count) + 1, np.diag(matrix), color="0.4", linestyle=":", linewidth=1)
-        axis.axhline(own[0]["real_to_real"], color="0.75", linewidth=1)
-        axis.set_title(arm, fontsize=10)
+            name = {0: "the first concept", count - 1: "the last"}.get(j, "_")
+            axis.plot(
+                times, matrix[j:, j], "o-", color=_shade(shade), markersize=3, linewidth=1.4, label=name
+            )
+        learned = np.diag(matrix)
+        axis.plot(np.arange(count) + 1, learned, ":", color="0.4", linewidth=1, label="when learned")
+        axis.axhline(own[0]["real_to_real"], color="0.75", linewidth=1, label="real pictures of one person")
+        axis.set_title(TITLES[arm], fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
+    values = np.concatenate([matrix.ravel() for matrix in means.values()])
+    highest = max(float(np.nanmax(values)), *(line["real_to_real"] for line in lines))
+    axes[0, 0].set_ylim(np.nanquantile(values, CUT) - 0.02, highest + 0.02)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper right", fontsize=8, ncols=4, frameon=False
+    )
     figure.supxlabel("after learning concept number", fontsize=9)
     figure.supylabel("likeness to real pictures", fontsize=9)
     _save(figure, path)
@@ -241,8 +255,10 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
         xerr, yerr = (None if half != half else half for _, half in found[arm])
         colour, marker = f"C{number % 10}", "os^D"[number // 10 % 4]
         axis.errorbar(*near[arm], yerr, xerr, fmt="none", ecolor=colour, elinewidth=1, alpha=0.35)
-        axis.plot(*near[arm], marker, color=colour, markersize=7, label=arm)  # stands out from its bars
-    off = [f"{arm} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
+        axis.plot(
+            *near[arm], marker, color=colour, markersize=7, label=TITLES[arm]
+        )  # stands out from its bars
+    off = [f"{TITLES[arm]} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
     if off:
         axis.set_title(f"off the plot: {', '.join(off)}", fontsize=8, loc="left", color="0.35")
     low, high = (edge(list(near.values()), axis=0) for edge in (np.min, np.max))
@@ -258,7 +274,8 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
 
 
 def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path) -> None:
-    """A real picture of every person, then for each method the first one as learned and the one of the same seed at the end.
+    """A real picture of every person, the first learned on top, then for each method the first one drawn as learned and the
+    one of the same seed at the end.
 
     All from one order and seed where every method has it and its pictures are at hand: results may come from another machine.
     """
@@ -269,7 +286,7 @@ def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path)
         min(own, key=lambda line: common.index((line["order"], line["seed"])))
         for own in by_arm(at_hand).values()
     ]
-    people = lines[0]["people"]
+    people = (firsts or lines)[0]["people"]
 
     def column(line: Mapping[str, Any], at_the_end: bool) -> list[Path | None]:
         drawn = out / "cells" / line["cell"] / "drawn" / "arm"
@@ -281,7 +298,7 @@ def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path)
         ]
 
     groups = [
-        (line["arm"], [("as learned", column(line, False)), ("at the end", column(line, True))])
+        (TITLES[line["arm"]], [("as learned", column(line, False)), ("at the end", column(line, True))])
         for line in firsts
     ]
     shown = ("real", [("one of them", [real.get(name) for name in people])])

@@ -127,7 +127,7 @@ class TrainConfig(Settings):
     weight_decay: float = _setting(
         0.01,
         "Weight decay",
-        "AdamW's pull of the low-rank pairs towards zero. The token has none.",
+        "AdamW's pull of the trained weights towards zero. The token has none.",
         minimum=0.0,
         maximum=1.0,
     )

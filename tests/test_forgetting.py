@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from clora_core import forgetting, forgetting_report, metrics
+from clora_core import sheet as sheet_module
 from clora_core.benchmark_arm import first_samples
 from clora_core.concepts import SamplingConfig, TrainConfig
 from clora_core.disk import read_json, read_lines
@@ -129,43 +130,67 @@ def test_the_gap_is_told_by_person_by_layer_and_by_pair() -> None:
     assert ["A", "0.800", "0.800", "0.700", "-0.100", "+0.000", "-0.100"] in told
     assert ["B", "0.700", "0.600", "0.600", "-0.100", "-0.100", "+0.000"] in told
     assert ["up.0", "100%", "50%", "100%"] in told
-    assert ["clora", "+0.1000", "+0.0000"] in told and ["routed", "+0.0000", "+0.0000"] in told
+    assert ["C-LoRA", "+0.1000", "+0.0000", "+0.1000"] in told
     other = [{**lines[0], "order": 2}, lines[1]]
     assert (
         gap_report(forgetting_report.by_arm(lines[:1])) == gap_report(forgetting_report.by_arm(other)) == ""
     )
 
 
-def test_plots_are_drawn_from_lines_alone(tmp_path: Path) -> None:
+def test_plots_show_the_lines_they_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
-    lines = [line("clora", 0), line("clora", 1, forgetting=0.1), line("routed", 0, forgetting=0.0)]
-    lines += [line("stacked", 0, forgetting=0.08), line("merged", 0, forgetting=0.9)]
+    figures, saved = [], forgetting_report._save
+    monkeypatch.setattr(forgetting_report, "_save", lambda *a: [figures.append(a[0]), saved(*a)])
+    lines = [line("clora", order, forgetting=lost) for order, lost in enumerate((0.02, 0.1))]
+    lines += [
+        line(arm, 0, forgetting=lost) for arm, lost in (("routed", 0.0), ("stacked", 0.08), ("merged", 0.9))
+    ]
     forgetting_report.plot_alignment(lines, tmp_path / "alignment.png")
     forgetting_report.plot_tradeoff(lines, tmp_path / "tradeoff.png")
-    for name in ("alignment", "tradeoff"):
-        assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).std() > 5
+    alignment, tradeoff = figures
+    assert [axis.get_title() for axis in alignment.axes] == [
+        "C-LoRA",
+        "Routed LoRAs",
+        "Stacked LoRAs",
+        "Merged LoRAs",
+    ]
+    for axis in alignment.axes:
+        drawn = [
+            plotted.get_xydata().tolist() for plotted in axis.lines[:3]
+        ]  # two concepts, and when learned
+        assert drawn == [[[1, 0.8], [2, 0.6]], [[2, 0.7]], [[1, 0.8], [2, 0.7]]]
+        assert axis.get_ylim()[0] < 0.6 and axis.get_ylim()[1] > 0.9
+    (axis,) = tradeoff.axes
+    points = {p.get_label(): p.get_xydata()[0].tolist() for p in axis.lines if p.get_marker() == "o"}
+    wanted = {"C-LoRA": [0.5, 0.06], "Routed LoRAs": [0.5, 0.0], "Stacked LoRAs": [0.5, 0.08]}
+    assert points == {name: pytest.approx(point) for name, point in wanted.items()}
+    assert axis.get_title(loc="left") == "off the plot: Merged LoRAs (0.50, 0.90)"
+    assert {path.name for path in tmp_path.iterdir()} == {"alignment.png", "tradeoff.png"}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("feature_network")
 def test_cells_go_on_after_a_kill_and_end_in_a_report(
-    open_bench: Open, quick_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_bench: Open, quick_model: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib")
     out, plan, told = tmp_path / "out", Plan(read_base(quick_model), people=2, draws=2), []
     cells = cells_of(["clora", "sequential", "routed"], 1, 1)
-    finished = forgetting.run_cell
-    monkeypatch.setattr(forgetting, "run_cell", lambda *a: finished(*a) if a[3].arm == "clora" else _killed())
+
+    def killed_while_learning(words: str) -> None:
+        if "sequential-order0-seed0: Bob (" in words:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        run_cells([open_bench], told.append, out, cells, plan)
-    monkeypatch.setattr(forgetting, "run_cell", finished)
+        run_cells([open_bench], killed_while_learning, out, cells, plan)
     with (out / "results.jsonl").open("a") as file:
         file.write('{"cell": "cut o')  # what a power cut leaves
     told.clear()
     lines = run_cells([open_bench], told.append, out, cells, plan)
     assert [line["arm"] for line in lines] == ["clora", "sequential", "routed"]
-    assert [words for words in told if "sequential-order0-seed0: " in words]
-    assert not [words for words in told if "clora-order0-seed0: " in words]
+    assert [words for words in told if "sequential-order0-seed0" in words]
+    assert not [words for words in told if "sequential-order0-seed0: Ann (" in words]  # she is there
+    assert not [words for words in told if "clora-order0-seed0" in words]
     assert run_cells([open_bench], told.append, out, cells, plan) == lines
     clora, sequential, routed = lines
     for found in lines:
@@ -177,9 +202,18 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     assert not sequential["change_norms"] and len(next(iter(clora["change_norms"].values()))) == 2
     assert sequential["stored_percent"] < clora["stored_percent"] == routed["stored_percent"]
     report = forgetting_report.write_report(out, lines, {})
-    assert "3 runs: 3 methods, 1 order, 1 seed;" in report and "| routed" in report and "left of K" in report
-    for name in ("alignment", "tradeoff", "pictures"):
-        assert np.asarray(Image.open(out / f"{name}.png").convert("L")).std() > 5
+    assert (
+        "3 runs: 3 methods, 1 order, 1 seed;" in report
+        and "| Routed LoRAs" in report
+        and "left of K" in report
+    )
+    assert all((out / f"{name}.png").is_file() for name in ("alignment", "tradeoff"))
+    sheet = Image.open(out / "pictures.png")  # Ann's row, C-LoRA's first column
+    left, top = sheet_module.LABEL + sheet_module.SIDE + 3 * sheet_module.GAP, sheet_module.HEAD
+    drawn = Image.open(out / "cells/clora-order0-seed0/drawn/arm/ann-as-of-01-1.png").convert("RGB")
+    side = sheet_module.SIDE
+    shown = sheet.crop((left, top, left + side, top + side))
+    assert list(shown.getdata()) == list(drawn.resize((side, side)).getdata())
     shutil.rmtree(out / "cells")  # results that were brought along from another machine
     assert forgetting_report.write_report(out, lines, {}) == report
     with pytest.raises(SettingsError, match="another plan"):
@@ -249,10 +283,6 @@ def test_peak_memory_starts_anew() -> None:
     reset_peak_memory("cpu")
     after = peak_memory_mb("cpu")
     assert before and after and before - after > 600 and kept.all()
-
-
-def _killed() -> None:
-    raise KeyboardInterrupt
 
 
 @pytest.mark.slow

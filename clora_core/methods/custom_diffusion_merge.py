@@ -34,6 +34,7 @@ class CustomDiffusionMerge(CustomDiffusion):
 
     name = "custom_diffusion_merge"
     continues = False
+    alone = "whole matrices"
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """As Custom Diffusion; remembers the prompt, and G (D2, D2), which no learning changes."""
