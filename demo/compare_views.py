@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from clora_core.views import HARDLY, count
@@ -19,6 +20,7 @@ MEASURES: tuple[Measure, ...] = (  # words, figure, as text, which is better
     ("fading or lost", lambda s: s.fading + s.lost, "{:.0f}".format, "less"),
     ("of them lost", lambda s: s.lost, "{:.0f}".format, "less"),
     ("older pictures changed by, on average", lambda s: s.mean_change, "{:.1%}".format, "less"),
+    ("steps a concept", lambda s: fmean(card.steps for card in s.timeline.cards), "{:.0f}".format, ""),
     ("learning took", lambda s: s.seconds, duration, ""),
     ("weights on disk", lambda s: s.megabytes, "{:.1f} MB".format, ""),
 )

@@ -524,7 +524,7 @@ def test_compare_shows_the_shipped_example_at_once(browser: Browser, tmp_path: P
         expect(page.locator("#versus thead")).to_contain_text("Sequential LoRA")
         expect(page.locator("#compare-headline")).to_contain_text("Sequential LoRA forgot more")
         expect(page.locator("#maps table")).to_have_count(2)
-        expect(page.locator("#measures tbody tr")).to_have_count(6)
+        expect(page.locator("#measures tbody tr")).to_have_count(7)
         page.close()
 
 

@@ -61,6 +61,7 @@ def test_the_better_figure_is_marked_and_a_tie_is_not() -> None:
     assert rows["of them lost"] == [("", "1"), (" class=cl-best", "0"), (" class=cl-best", "0")]
     assert rows["older pictures changed by, on average"][1] == (" class=cl-best", "5.0%")
     assert {mark for mark, _ in rows["weights on disk"]} == {""}
+    assert rows["steps a concept"] == [("", "1")] * 3
     same = compare_views.measures([GOOD, replace(GOOD, title="Other")], GOOD, "Ann")
     assert "cl-best" not in same
     unknown = compare_views.measures([GOOD, side("Other", math.nan)], GOOD, "Ann")
