@@ -11,7 +11,6 @@ learned freely, the first concept, which has no penalty, left out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from clora_core.benchmark import table
 from clora_core.forgetting import TITLES
-from clora_core.metrics import mean_interval
+from clora_core.metrics import interval_text, mean_interval
 
 ARM, FREE = "clora", "routed"
 
@@ -124,7 +123,6 @@ def _by_pair(arms: Mapping[str, Sequence[Line]]) -> str:
             low, high = np.quantile(alike, (1 / 3, 2 / 3))
             found.append((lost[alike >= high].mean(), lost[alike <= low].mean()))
         near, far = np.array(found).T
-        mean, half = mean_interval(list(near - far))
-        spread = "" if math.isnan(half) else f" ± {half:.4f}"
-        rows.append([TITLES[arm], f"{near.mean():+.4f}", f"{far.mean():+.4f}", f"{mean:+.4f}{spread}"])
+        apart = interval_text(*mean_interval(list(near - far)), "+.4f")
+        rows.append([TITLES[arm], f"{near.mean():+.4f}", f"{far.mean():+.4f}", apart])
     return table(["method", "lost a concept, alike", "not alike", "difference"], rows)

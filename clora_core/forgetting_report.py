@@ -20,7 +20,7 @@ from clora_core.disk import write_text
 from clora_core.errors import SettingsError
 from clora_core.forgetting import TITLES
 from clora_core.forgetting_gap import gap_report, result_matrix_of
-from clora_core.metrics import mean_interval
+from clora_core.metrics import interval_text, mean_interval
 from clora_core.sheet import contact_sheet
 from clora_core.views import count
 
@@ -161,10 +161,7 @@ def _rows(arms: Mapping[str, Lines], columns: Sequence[tuple[str, str, int, str]
 
 
 def _cell(found: tuple[float, float] | None, digits: int) -> str:
-    if found is None:
-        return "-"
-    mean, half = found
-    return f"{mean:.{digits}f}" if half != half else f"{mean:.{digits}f} ± {half:.{digits}f}"
+    return interval_text(*found, f".{digits}f") if found else "-"
 
 
 # ------------------------------------------------------------------------------------------- plots
@@ -255,9 +252,8 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
         xerr, yerr = (None if half != half else half for _, half in found[arm])
         colour, marker = f"C{number % 10}", "os^D"[number // 10 % 4]
         axis.errorbar(*near[arm], yerr, xerr, fmt="none", ecolor=colour, elinewidth=1, alpha=0.35)
-        axis.plot(
-            *near[arm], marker, color=colour, markersize=7, label=TITLES[arm]
-        )  # stands out from its bars
+        # stands out from its bars
+        axis.plot(*near[arm], marker, color=colour, markersize=7, label=TITLES[arm])
     off = [f"{TITLES[arm]} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
     if off:
         axis.set_title(f"off the plot: {', '.join(off)}", fontsize=8, loc="left", color="0.35")

@@ -16,6 +16,7 @@ i, higher is better; Lopez-Paz & Ranzato 2017, Chaudhry et al. 2018):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -141,6 +142,11 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     if count < 2:
         return mean, float("nan")
     return mean, _student_t(count - 1) * float(np.std(values, ddof=1)) / count**0.5
+
+
+def interval_text(mean: float, half: float, spec: str) -> str:
+    """Both of ``mean_interval`` as "0.703 ± 0.023", the mean alone where there is no interval. spec: a number's, ".3f" or "+.3f"."""
+    return f"{mean:{spec}}" if math.isnan(half) else f"{mean:{spec}} ± {half:{spec.lstrip('+')}}"
 
 
 def _student_t(freedom: int) -> float:

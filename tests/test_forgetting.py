@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from clora_core import forgetting, forgetting_report, metrics
-from clora_core import sheet as sheet_module
 from clora_core.benchmark_arm import first_samples
 from clora_core.concepts import SamplingConfig, TrainConfig
 from clora_core.disk import read_json, read_lines
@@ -25,6 +24,7 @@ from clora_core.forgetting_gap import gap_report
 from clora_core.forgetting_measures import peak_memory_mb, reset_peak_memory
 from clora_core.methods.routed import Routed
 from clora_core.pipeline import BaseModel, read_base
+from clora_core.sheet import GAP, HEAD, LABEL, SIDE
 from clora_core.studio import Studio
 from clora_core.views import Sample
 
@@ -131,6 +131,7 @@ def test_the_gap_is_told_by_person_by_layer_and_by_pair() -> None:
     assert ["B", "0.700", "0.600", "0.600", "-0.100", "-0.100", "+0.000"] in told
     assert ["up.0", "100%", "50%", "100%"] in told
     assert ["C-LoRA", "+0.1000", "+0.0000", "+0.1000"] in told
+    assert ["Routed LoRAs", "+0.0000", "+0.0000", "+0.0000"] in told
     other = [{**lines[0], "order": 2}, lines[1]]
     assert (
         gap_report(forgetting_report.by_arm(lines[:1])) == gap_report(forgetting_report.by_arm(other)) == ""
@@ -155,9 +156,8 @@ def test_plots_show_the_lines_they_are_given(tmp_path: Path, monkeypatch: pytest
         "Merged LoRAs",
     ]
     for axis in alignment.axes:
-        drawn = [
-            plotted.get_xydata().tolist() for plotted in axis.lines[:3]
-        ]  # two concepts, and when learned
+        # two concepts, and when learned
+        drawn = [plotted.get_xydata().tolist() for plotted in axis.lines[:3]]
         assert drawn == [[[1, 0.8], [2, 0.6]], [[2, 0.7]], [[1, 0.8], [2, 0.7]]]
         assert axis.get_ylim()[0] < 0.6 and axis.get_ylim()[1] > 0.9
     (axis,) = tradeoff.axes
@@ -188,7 +188,7 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     told.clear()
     lines = run_cells([open_bench], told.append, out, cells, plan)
     assert [line["arm"] for line in lines] == ["clora", "sequential", "routed"]
-    assert [words for words in told if "sequential-order0-seed0" in words]
+    assert [words for words in told if "sequential-order0-seed0: " in words]
     assert not [words for words in told if "sequential-order0-seed0: Ann (" in words]  # she is there
     assert not [words for words in told if "clora-order0-seed0" in words]
     assert run_cells([open_bench], told.append, out, cells, plan) == lines
@@ -209,11 +209,10 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
     )
     assert all((out / f"{name}.png").is_file() for name in ("alignment", "tradeoff"))
     sheet = Image.open(out / "pictures.png")  # Ann's row, C-LoRA's first column
-    left, top = sheet_module.LABEL + sheet_module.SIDE + 3 * sheet_module.GAP, sheet_module.HEAD
+    left = LABEL + SIDE + 3 * GAP
     drawn = Image.open(out / "cells/clora-order0-seed0/drawn/arm/ann-as-of-01-1.png").convert("RGB")
-    side = sheet_module.SIDE
-    shown = sheet.crop((left, top, left + side, top + side))
-    assert list(shown.getdata()) == list(drawn.resize((side, side)).getdata())
+    shown = sheet.crop((left, HEAD, left + SIDE, HEAD + SIDE))
+    assert shown.tobytes() == drawn.resize((SIDE, SIDE)).tobytes()
     shutil.rmtree(out / "cells")  # results that were brought along from another machine
     assert forgetting_report.write_report(out, lines, {}) == report
     with pytest.raises(SettingsError, match="another plan"):

@@ -55,9 +55,8 @@ def test_settings_and_methods_name_the_same() -> None:
     assert set(METHOD_SETTINGS) <= set(EVERY)
     assert set(PENALISED) == {method.name for method in METHODS if method.penalty is not Method.penalty}
     assert len(set(METHOD_TITLES.values())) == len(METHODS)
-    assert {settings["learning_rate"] for settings in METHOD_SETTINGS.values()} == {
-        5e-6
-    }  # the paper's, no LoRA
+    # the paper's, without LoRA
+    assert {settings["learning_rate"] for settings in METHOD_SETTINGS.values()} == {5e-6}
     assert METHOD_SETTINGS["ewc"]["penalty_weight"] == 1e6
     with pytest.raises(SettingsError, match="Known: clora, sequential"):
         method_named("magic")
