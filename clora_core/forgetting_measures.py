@@ -16,7 +16,7 @@ from PIL import Image
 from clora_core import metrics
 from clora_core.benchmark_arm import Arm, draw_prompt
 from clora_core.concepts import LearnedConcept
-from clora_core.features import Clip, Features, seen, unit
+from clora_core.features import Array, Clip, Features, seen, unit
 from clora_core.progress_line import Say
 from clora_core.studio import Studio
 from clora_core.views import Sample
@@ -102,6 +102,14 @@ def likeness_figures(
         for (name, as_of), rows in drawn.items()
     }
     matrix = metrics.result_matrix(scores, len(people))
+
+    def a_mmd_x1000(drawn: Sequence[Array]) -> float:
+        return 1e3 * metrics.a_mmd([real[name] for name in names], drawn)
+
+    def nearest(drawn: Sequence[Array]) -> float:
+        own = [metrics.nearest_person(rows, real) == name for rows, name in zip(drawn, names, strict=True)]
+        return float(np.mean(own))
+
     return {
         "features": network.name,
         "kernel": metrics.KERNEL,
@@ -110,18 +118,16 @@ def likeness_figures(
             [round(metrics.cosine(real[one], real[other]), 4) for other in names] for one in names
         ],
         "real_to_real": float(np.mean([metrics.cosine_within(rows) for rows in real.values()])),
-        "a_mmd_x1000": 1e3 * metrics.a_mmd([real[name] for name in names], end),
+        "a_mmd_learned_x1000": a_mmd_x1000(learned),
+        "a_mmd_x1000": a_mmd_x1000(end),
         "f_mmd_x1000": _or_none(1e3 * metrics.f_mmd(learned, end)),
         "kid_x1000": 1e3 * metrics.kid(np.concatenate(end_raw), np.concatenate(list(real_raw.values()))),
         "alignment_learned": float(np.diag(matrix).mean()),
         "alignment_end": float(matrix[-1].mean()),
         "forgetting": _or_none(metrics.forgetting(matrix)),
         "backward_transfer": _or_none(metrics.backward_transfer(matrix)),
-        "nearest": float(
-            np.mean(
-                [metrics.nearest_person(rows, real) == name for rows, name in zip(end, names, strict=True)]
-            )
-        ),
+        "nearest_learned": nearest(learned),
+        "nearest": nearest(end),
     }
 
 

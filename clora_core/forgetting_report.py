@@ -30,9 +30,11 @@ COLUMNS = (  # key, heading, digits, which is better
     ("forgetting", "forgetting", 3, "down"),
     ("backward_transfer", "backward transfer", 3, "up"),
     ("f_mmd_x1000", "F_mmd", 0, "down"),
-    ("a_mmd_x1000", "A_mmd", 0, "down"),
+    ("a_mmd_learned_x1000", "A_mmd when learned", 0, "down"),
+    ("a_mmd_x1000", "A_mmd at the end", 0, "down"),
     ("kid_x1000", "KID", 0, "down"),
-    ("nearest", "recognised", 2, "up"),
+    ("nearest_learned", "recognised when learned", 2, "up"),
+    ("nearest", "recognised at the end", 2, "up"),
     ("text_alignment", "text alignment", 2, "up"),
     ("clip_image_alignment", "CLIP image alignment", 1, "up"),
     ("trained_percent", "trained %", 2, ""),
@@ -49,7 +51,14 @@ AT_THE_END = (
     "clip_image_alignment",
 )
 """What depends on the last weights alone, and so not on the order where those are a sum (merged)."""
-TELLING = (*AT_THE_END, "alignment_learned", "forgetting", "f_mmd_x1000")
+TELLING = (
+    *AT_THE_END,
+    "alignment_learned",
+    "a_mmd_learned_x1000",
+    "nearest_learned",
+    "forgetting",
+    "f_mmd_x1000",
+)
 FAR = 0.1  # of likeness
 CUT = 0.02  # of all likenesses may lie below the plot over time
 ARROWS = {"up": " ↑", "down": " ↓", "": ""}

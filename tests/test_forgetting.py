@@ -199,6 +199,9 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
         assert found["versions"]["torch"] and found["train"]["method"] == found["arm"]
     assert routed["forgetting"] == pytest.approx(0.0, abs=1e-9)  # the very same pictures
     assert routed["f_mmd_x1000"] == pytest.approx(0.0, abs=1e-6)
+    assert routed["a_mmd_learned_x1000"] == routed["a_mmd_x1000"]
+    assert routed["nearest_learned"] == routed["nearest"]
+    assert sequential["a_mmd_learned_x1000"] != sequential["a_mmd_x1000"]
     assert not sequential["change_norms"] and len(next(iter(clora["change_norms"].values()))) == 2
     assert sequential["stored_percent"] < clora["stored_percent"] == routed["stored_percent"]
     report = forgetting_report.write_report(out, lines, {})
