@@ -7,7 +7,7 @@ named feature network (C-LoRA, Smith et al. 2024, section 4):
     F_mmd = mean_{j<N}  MMD^2(F(X[j, j]), F(X[N, j]))        how far the end is from what it was when learned,
                                                             with the same seeds: ``paired_mmd``
 
-Both are reported x 1e3; lower is better. From the result matrix R[i, j] (any score of concept j after concept
+A_mmd when learned, of X[j, j] in place of X[N, j], is what a method pays for not forgetting. All are reported x 1e3; lower is better. From the result matrix R[i, j] (any score of concept j after concept
 i, higher is better; Lopez-Paz & Ranzato 2017, Chaudhry et al. 2018):
 
     forgetting        = mean_{j<N} ( max_i R[i, j] - R[N, j] )
@@ -66,9 +66,10 @@ def _unbiased(x: Array, y: Array, scale: float, paired: bool = False) -> float:
     return off_diagonal(kernel(x, x)) + off_diagonal(kernel(y, y)) - 2.0 * across
 
 
-def a_mmd(real: Sequence[Array], end: Sequence[Array]) -> float:
-    """A_mmd of the concepts' real pictures and those drawn at the end, unit features; not yet x 1e3."""
-    return float(np.mean([mmd(x, y) for x, y in zip(real, end, strict=True)]))
+def a_mmd(real: Sequence[Array], drawn: Sequence[Array]) -> float:
+    """A_mmd of each concept's real pictures and those drawn of it, unit features; not yet x 1e3. The paper's are drawn at the
+    end."""
+    return float(np.mean([mmd(x, y) for x, y in zip(real, drawn, strict=True)]))
 
 
 def f_mmd(learned: Sequence[Array], end: Sequence[Array]) -> float:
