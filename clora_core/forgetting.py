@@ -309,7 +309,7 @@ def run_cell(open_studio: OpenStudio, say: Say, out: Path, cell: Cell, plan: Pla
         "base_id": base.id,
         "people": [sample.name for sample in people],
         "tokens": [sample.token for sample in people],
-        "train": config.to_json(),
+        "train": {**config.to_json(), "precision": learned[-1].config.precision},  # what "auto" came to
         "versions": dict(learned[-1].versions),
         **likeness_figures(people, arm, references, network),
         **asked,

@@ -24,6 +24,7 @@ from clora_core.forgetting_gap import gap_report
 from clora_core.forgetting_measures import peak_memory_mb, reset_peak_memory
 from clora_core.methods.routed import Routed
 from clora_core.pipeline import BaseModel, read_base
+from clora_core.precision import DTYPES
 from clora_core.sheet import GAP, HEAD, LABEL, SIDE
 from clora_core.studio import Studio
 from clora_core.views import Sample
@@ -197,6 +198,7 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
         assert [len(row) for row in found["matrix"]] == [2, 2] and found["matrix"][0][1] is None
         assert found["alignment_end"] == pytest.approx(np.mean(found["matrix"][1]), abs=1e-3)
         assert found["versions"]["torch"] and found["train"]["method"] == found["arm"]
+        assert found["train"]["precision"] in DTYPES and found["plan"]["train"]["precision"] == "auto"
     assert routed["forgetting"] == pytest.approx(0.0, abs=1e-9)  # the very same pictures
     assert routed["f_mmd_x1000"] == pytest.approx(0.0, abs=1e-6)
     assert routed["a_mmd_learned_x1000"] == routed["a_mmd_x1000"]
