@@ -1,7 +1,7 @@
 """What ``bench forgetting`` writes beside its results: ``report.md`` and three plots.
 
 alignment.png    likeness of each concept over time: one panel a method, one line a concept
-tradeoff.png     forgetting against plasticity: one point a method, with 95 % intervals
+tradeoff.png     forgetting against plasticity: one point a method, with 95 % intervals where there are three runs or more
 pictures.png     rows = concepts as they were learned; a real picture, then for each method as learned and at the end, same seed
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +200,14 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def plot_alignment(lines: Lines, path: Path) -> None:
-    """Likeness of each concept over time; orders and seeds are averaged place by place. A line that falls out of what the
-    others need is cut at the edge."""
+    """Likeness of each concept over time, the mean over the seeds of one order: in another order another concept is in its
+    place. A line that falls out of what the others need is cut at the edge."""
     arms = by_arm(lines)
-    means = {arm: np.mean([result_matrix_of(line) for line in own], axis=0) for arm, own in arms.items()}
+    orders = _most_shared(arms, lambda line: line["order"])
+    means = {
+        arm: np.mean([result_matrix_of(line) for line in own if line["order"] == orders[arm]], axis=0)
+        for arm, own in arms.items()
+    }
     columns = min(4, len(arms))
     rows = -(-len(arms) // columns)
     figure, axes = _figure(rows, columns, 3.2 * columns + 0.5, 2.5 * rows + 0.5)
@@ -236,6 +240,13 @@ def plot_alignment(lines: Lines, path: Path) -> None:
     _save(figure, path)
 
 
+def _most_shared(arms: Mapping[str, Lines], key: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
+    """Of each arm's values of ``key`` the one that most arms have, the first where several are equal."""
+    having = Counter(value for own in arms.values() for value in dict.fromkeys(map(key, own)))
+    ranked = [value for value, _ in having.most_common()]
+    return {arm: min(map(key, own), key=ranked.index) for arm, own in arms.items()}
+
+
 def _shade(share: float) -> Any:
     from matplotlib import colormaps
 
@@ -243,26 +254,32 @@ def _shade(share: float) -> Any:
 
 
 def plot_tradeoff(lines: Lines, path: Path) -> None:
-    """One point a method: likeness when learned (right is better) against forgetting (down is better).
+    """One point a method: likeness when learned (right is better) against forgetting (down is better); bars are 95 %
+    intervals, a line joins two runs.
 
     A method more than ``FAR`` from the median of either is named above the plot, so that the others can be told apart.
     """
     figure, axes = _figure(1, 1, 7.6, 4.6)
     axis = axes[0, 0]
+    arms = by_arm(lines)
     found = {
         arm: (plastic, lost)
-        for arm, own in by_arm(lines).items()
+        for arm, own in arms.items()
         if (plastic := interval(own, "alignment_learned")) and (lost := interval(own, "forgetting"))
     }
     points = {arm: np.array([plastic[0], lost[0]]) for arm, (plastic, lost) in found.items()}
     middle = np.median(list(points.values()), axis=0)
     near = {arm: point for arm, point in points.items() if np.abs(point - middle).max() <= FAR} or points
-    for number, arm in enumerate(near):
-        xerr, yerr = (None if half != half else half for _, half in found[arm])
+    for number, (arm, point) in enumerate(near.items()):
         colour, marker = f"C{number % 10}", "os^D"[number // 10 % 4]
-        axis.errorbar(*near[arm], yerr, xerr, fmt="none", ecolor=colour, elinewidth=1, alpha=0.35)
+        if len(runs := independent(arms[arm])) > 2:
+            xerr, yerr = (half for _, half in found[arm])
+            axis.errorbar(*point, yerr, xerr, fmt="none", ecolor=colour, elinewidth=1, alpha=0.35)
+        elif len(runs) == 2:  # an interval over two is as wide as the plot
+            ends = np.array([[run["alignment_learned"], run["forgetting"]] for run in runs])
+            axis.plot(*ends.T, "-", color=colour, linewidth=1, alpha=0.35)
         # stands out from its bars
-        axis.plot(*near[arm], marker, color=colour, markersize=7, label=TITLES[arm])
+        axis.plot(*point, marker, color=colour, markersize=7, label=TITLES[arm])
     off = [f"{TITLES[arm]} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
     if off:
         axis.set_title(f"off the plot: {', '.join(off)}", fontsize=8, loc="left", color="0.35")
@@ -280,18 +297,17 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
 
 def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path) -> None:
     """A real picture of every person, the first learned on top, then for each method the first one drawn as learned and the
-    one of the same seed at the end.
+    one of the same seed at the end, with how many are recognised by all their pictures.
 
     All from one order and seed where every method has it and its pictures are at hand: results may come from another machine.
     """
     at_hand = [line for line in lines if (out / "cells" / line["cell"]).is_dir()]
-    runs = Counter((line["order"], line["seed"]) for line in at_hand)
-    common = [run for run, _ in runs.most_common()]  # the order and seed that most methods have come first
-    firsts = [
-        min(own, key=lambda line: common.index((line["order"], line["seed"])))
-        for own in by_arm(at_hand).values()
-    ]
+    runs = _most_shared(by_arm(at_hand), lambda line: (line["order"], line["seed"]))
+    firsts = [line for line in at_hand if runs[line["arm"]] == (line["order"], line["seed"])]
     people = (firsts or lines)[0]["people"]
+
+    def recognised(line: Mapping[str, Any], key: str) -> str:
+        return "" if line.get(key) is None else f" {line[key] * len(people):.0f}/{len(people)}"
 
     def column(line: Mapping[str, Any], at_the_end: bool) -> list[Path | None]:
         drawn = out / "cells" / line["cell"] / "drawn" / "arm"
@@ -303,7 +319,13 @@ def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path)
         ]
 
     groups = [
-        (TITLES[line["arm"]], [("as learned", column(line, False)), ("at the end", column(line, True))])
+        (
+            TITLES[line["arm"]],
+            [
+                (f"as learned{recognised(line, 'nearest_learned')}", column(line, False)),
+                (f"at the end{recognised(line, 'nearest')}", column(line, True)),
+            ],
+        )
         for line in firsts
     ]
     shown = ("real", [("one of them", [real.get(name) for name in people])])

@@ -132,7 +132,7 @@ class Page:
             *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt, as_of),
             *add_tab.follow(self.studio, timeline_id),
             *timeline_tab.follow(self.studio, timeline_id),
-            *compare_tab.follow(self.studio, timeline_id, *compared),
+            *compare_tab.follow(self.studio, timeline_id, *compared, private=self.compare.private),
         ]
 
     def follow_landed(

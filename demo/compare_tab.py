@@ -38,13 +38,22 @@ class CompareTab:
     given: list[Any]  # of the followers, pictures somebody gave and what is said of them
     progress: gr.HTML
     changes: list[Any]  # events after which the running job must be looked at
+    private: bool  # nobody else reaches the page without a password
 
 
 def follow(
-    studio: Studio, timeline_id: str, others: Sequence[str] = (), looked: Looked | None = None
+    studio: Studio,
+    timeline_id: str,
+    others: Sequence[str] = (),
+    looked: Looked | None = None,
+    *,
+    private: bool,
 ) -> list[Any]:
     """Values of ``followers`` for this timeline against the ``others`` and those that came since; without any, against the
-    method learned last and those learned with it."""
+    method learned last and those learned with it.
+
+    private: whether pictures that were kept are shown, and not only those of samples.
+    """
     looked = looked or {}
     mine, siblings = studio.timeline(timeline_id), studio.comparisons.siblings(timeline_id)
     titled = [(sibling, METHOD_TITLES.get(sibling.method, sibling.method)) for sibling in siblings]
@@ -69,10 +78,13 @@ def follow(
     token = looked["token"] if looked.get("token") in tokens else tokens[0]
     right = next((side for side in sides if side.timeline.id == looked.get("right")), sides[1])
     cards = [side.timeline.cards[tokens.index(token)] for side in (sides[0], right)]
+    public = {picture for sample in studio.samples() for picture in sample.pictures}
+    firsts = {name: found[0] for name, found in pictures.items() if found}
+    real = {name: path for name, path in firsts.items() if private or path in public}
     return [
         choice,
         compare_views.headline(sides, [card.name for card in mine.cards[len(tokens) :]]),
-        compare_views.versus(sides, token, right),
+        compare_views.versus(sides, token, right, real),
         {"token": token, "right": right.timeline.id, "known": [sibling.id for sibling in siblings]},
         gr.update(value=tuple(str(c.now_picture) if c.now_picture else None for c in cards), visible=True),
         compare_views.measures(sides, right, cards[0].name),
@@ -134,8 +146,8 @@ def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> CompareTab
     looked = gr.State({})
     asking, started = _start_form(studio, timeline, may_remove)
     shown = [others, headline, versus, looked, slider, measures, maps, download]
-    _wire_look(studio, timeline, (others, versus, looked, save, download), shown)
-    return CompareTab([*shown, *asking], [others, looked], asking[-2:], progress, started)
+    _wire_look(studio, timeline, (others, versus, looked, save, download), shown, private=may_remove)
+    return CompareTab([*shown, *asking], [others, looked], asking[-2:], progress, started, may_remove)
 
 
 def _start_form(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> tuple[list[Any], list[Any]]:
@@ -175,13 +187,15 @@ def _start_form(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> tupl
     return [note, whose, drop, given, told_given], [started, stopped]
 
 
-def _wire_look(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], shown: list[Any]) -> None:
+def _wire_look(
+    studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], shown: list[Any], private: bool
+) -> None:
     """Other siblings, another concept or side in the slider, and the picture of it all. ``shown`` are the first of the
     followers: pictures that were given already are kept."""
     others, versus, looked, save, download = parts
 
     def look(timeline_id: str, other_ids: list[str], at: Looked) -> list[Any]:
-        return follow(studio, timeline_id, other_ids, at)[: len(shown)]
+        return follow(studio, timeline_id, other_ids, at, private=private)[: len(shown)]
 
     def look_closer(timeline_id: str, other_ids: list[str], at: Looked, event: gr.EventData) -> list[Any]:
         act, value = picked(event)

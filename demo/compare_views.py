@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from html import escape
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from clora_core.pictures import open_pictures
 from clora_core.views import HARDLY, count
-from demo.views import duration, empty, forgetting_map, health_badge, image
+from demo.views import duration, empty, forgetting_map, health_badge, image, thumbnail
 
 if TYPE_CHECKING:
     from clora_core.views import Card, Side
@@ -22,7 +25,7 @@ MEASURES: tuple[Measure, ...] = (  # words, figure, as text, which is better
     ("older pictures changed by, on average", lambda s: s.mean_change, "{:.1%}".format, "less"),
     ("steps a concept", lambda s: fmean(card.steps for card in s.timeline.cards), "{:.0f}".format, ""),
     ("learning took", lambda s: s.seconds, duration, ""),
-    ("weights on disk", lambda s: s.megabytes, "{:.1f} MB".format, ""),
+    ("weights on disk, with every step back", lambda s: s.megabytes, "{:.1f} MB".format, ""),
 )
 
 
@@ -77,10 +80,11 @@ def _state(side: Side, older: int) -> str:
     return f"{gone} of {count(older, 'older concept')} fading or lost"
 
 
-def versus(sides: Sequence[Side], token: str, right: Side) -> str:
+def versus(sides: Sequence[Side], token: str, right: Side, real: Mapping[str, Path]) -> str:
     """Rows = concepts; for each method the picture as learned and the one of the same seed now.
 
     token, right: the concept and the other side that are looked at closely; another is a click on its name.
+    real: by token, a picture it was learned from, which stands below the name.
     """
     heads = "".join(
         f'<th colspan="2" scope="colgroup">{_side_button(side, side is right) if number and len(sides) > 2 else escape(side.title)}'
@@ -91,13 +95,25 @@ def versus(sides: Sequence[Side], token: str, right: Side) -> str:
     words = '<th scope="col" class="cl-first">as learned</th><th scope="col">now, same seed</th>' * len(sides)
     rows = "".join(
         f'<tr{" aria-selected=true" if cards[0].token == token else ""}><th scope="row">'
-        f"{_look_button('token', cards[0].token, cards[0].name)}</th>{''.join(_pair(card, newest) for card in cards)}</tr>"
+        f"{_look_button('token', cards[0].token, cards[0].name)}{_real(real.get(cards[0].token), cards[0].name)}</th>{''.join(_pair(card, newest) for card in cards)}</tr>"
         for cards in zip(*(side.timeline.cards for side in sides), strict=True)
     )
     return (
         f'<div class="cl-versus{" cl-many" if len(sides) > 2 else ""}" style="--sides:{len(sides)}"><table><thead><tr><td></td>{heads}</tr><tr><td></td>{words}</tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def _real(path: Path | None, name: str) -> str:
+    small = _small(path) if path else ""
+    return f'<img src="{small}" alt="{escape(name)}, a real picture"><small>real</small>' if small else ""
+
+
+@lru_cache(256)
+def _small(path: Path) -> str:
+    """As a data URL, for these pictures may be large, and do not change; "" for one that cannot be read any more."""
+    image = open_pictures([path], 1)[0].image
+    return thumbnail(image) if image else ""
 
 
 def _side_button(side: Side, looked_at: bool) -> str:

@@ -26,6 +26,7 @@ from served import make_people, open_studio, served
 from clora_core.concepts import Concept
 from clora_core.sampling import read_settings
 from clora_core.studio import ASSETS, Studio
+from clora_core.views import Sample
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402
@@ -404,9 +405,24 @@ def shown_files(page: Page) -> list[Path]:
 Walk = tuple[str, list[Path], tuple[str, str]]  # the first one's name, its pictures, Compare's two tables
 
 
+def teach_uploads(page: Page, person: Sample) -> str:
+    """Start learning somebody from picture files, which are kept for Compare; returns the token."""
+    page.locator("#drop input[type=file]").set_input_files(list(person.pictures))
+    expect(page.locator(".cl-checked li")).to_have_count(len(person.pictures))
+    page.get_by_label("Name").fill(person.name)
+    token, keep = f"<{person.name.lower()}>", page.locator("#keep-pictures input")
+    expect(page.get_by_label("Token", exact=True)).to_have_value(token)
+    if not keep.is_visible():
+        page.locator("#train-advanced button").first.click()
+    keep.check()
+    page.locator("#start").click()
+    expect(page.locator("#job")).to_contain_text(person.name)
+    return token
+
+
 @pytest.fixture(scope="module")
 def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    """Upload, train, see the card, teach a second, draw the first, learn both again under sequential LoRA."""
+    """Upload, train, see the card, upload and teach a second, draw the first, learn both again under sequential LoRA."""
     home = tmp_path_factory.mktemp("walk")
     first, second = Studio.open(home / "look").samples()[:2]
     learning_ms = 600_000
@@ -421,20 +437,14 @@ def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Walk:
         page.locator("#create-timeline").click()
         expect(page.locator("#timeline input")).to_have_value(re.compile("Browser test"))
         open_tab(page, "Add concept")
-        page.locator("#drop input[type=file]").set_input_files(list(first.pictures))
-        expect(page.locator(".cl-checked li")).to_have_count(len(first.pictures))
-        page.get_by_label("Name").fill(first.name)
-        token = page.get_by_label("Token", exact=True)
-        expect(token).to_have_value(re.compile("<.+>"))
-        taught = token.input_value()
-        page.locator("#start").click()
+        taught = teach_uploads(page, first)
         expect(page.locator("#try-it")).to_be_visible(timeout=learning_ms)
         open_tab(page, "Timeline")
         expect(page.locator(".cl-card")).to_have_count(1)
         expect(page.locator(".cl-card")).to_contain_text(first.name)
         open_tab(page, "Add concept")
         page.locator("#another").click()
-        teach(page, second.name)
+        teach_uploads(page, second)
         expect(page.locator("#try-it")).to_be_visible(timeout=learning_ms)
         open_tab(page, "Playground")
         page.locator("#lock-seed input").check()  # seed 0, as it stands there
@@ -523,7 +533,13 @@ def test_compare_shows_the_shipped_example_at_once(browser: Browser, tmp_path: P
         expect(page.locator("#versus thead")).to_contain_text("C-LoRA")
         expect(page.locator("#versus thead")).to_contain_text("Sequential LoRA")
         expect(page.locator("#compare-headline")).to_contain_text("Sequential LoRA forgot more")
+        expect(page.locator("#versus tbody th img")).to_have_count(5)  # a real picture of each
         expect(page.locator("#maps table")).to_have_count(2)
+        cells = [
+            table.locator("td", has_text="%").all_inner_texts() for table in page.locator("#maps table").all()
+        ]
+        clora, sequential = ([float(cell.rstrip("%")) for cell in each] for each in cells)
+        assert len(clora) == len(sequential) == 4 + 3 + 2 + 1 and sum(clora) < sum(sequential)
         expect(page.locator("#measures tbody tr")).to_have_count(7)
         page.close()
 

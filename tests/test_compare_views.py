@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from clora_core.views import Card, Side, TimelineSummary, TimelineView
 from demo import compare_views
@@ -60,7 +62,7 @@ def test_the_better_figure_is_marked_and_a_tie_is_not() -> None:
     assert rows["older concepts as good as new"] == [("", "0"), (" class=cl-best", "1"), ("", "0")]
     assert rows["of them lost"] == [("", "1"), (" class=cl-best", "0"), (" class=cl-best", "0")]
     assert rows["older pictures changed by, on average"][1] == (" class=cl-best", "5.0%")
-    assert {mark for mark, _ in rows["weights on disk"]} == {""}
+    assert {mark for mark, _ in rows["weights on disk, with every step back"]} == {""}
     assert rows["steps a concept"] == [("", "1")] * 3
     same = compare_views.measures([GOOD, replace(GOOD, title="Other")], GOOD, "Ann")
     assert "cl-best" not in same
@@ -70,13 +72,23 @@ def test_the_better_figure_is_marked_and_a_tie_is_not() -> None:
 
 def test_the_grid_has_a_group_for_every_side_and_a_button_where_there_is_a_choice() -> None:
     two, three = (
-        compare_views.versus(sides, "<bob>", POOR) for sides in ([GOOD, POOR], [GOOD, POOR, MIDDLE])
+        compare_views.versus(sides, "<bob>", POOR, {}) for sides in ([GOOD, POOR], [GOOD, POOR, MIDDLE])
     )
     assert two.count("colgroup") == 2 and three.count("colgroup") == 3
     assert two.count("<td class=cl-first>") == 4 and three.count("<td class=cl-first>") == 6
     assert 'data-act="right"' not in two and three.count('data-act="right"') == 2
     assert re.search(r'<mark><button[^>]*data-value="sequential"', three)
     assert re.search(r'aria-selected=true><th scope="row"><button[^>]*data-value="&lt;bob&gt;"', three)
+
+
+def test_a_real_picture_stands_below_the_name_where_there_is_one(tmp_path: Path) -> None:
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "ann.png")
+    (tmp_path / "bob.png").write_bytes(b"no picture any more")
+    real = {f"<{name}>": tmp_path / f"{name}.png" for name in ("ann", "bob", "eve")}
+    grid = compare_views.versus([GOOD, POOR], "<bob>", POOR, real)
+    assert re.findall(r'<img src="data:image/webp;base64,[^"]+" alt="([^"]+)"', grid) == [
+        "Ann, a real picture"
+    ]
 
 
 def test_what_was_learned_together_is_compared_and_what_comes_since_is_added() -> None:

@@ -143,7 +143,8 @@ def test_plots_show_the_lines_they_are_given(tmp_path: Path, monkeypatch: pytest
     pytest.importorskip("matplotlib")
     figures, saved = [], forgetting_report._save
     monkeypatch.setattr(forgetting_report, "_save", lambda *a: [figures.append(a[0]), saved(*a)])
-    lines = [line("clora", order, forgetting=lost) for order, lost in enumerate((0.02, 0.1))]
+    lines = [line("clora", order, forgetting=lost) for order, lost in ((1, 0.02), (0, 0.1))]
+    lines[0]["matrix"] = [[0.1, None], [0.1, 0.1]]  # an order that the others have not
     lines += [
         line(arm, 0, forgetting=lost) for arm, lost in (("routed", 0.0), ("stacked", 0.08), ("merged", 0.9))
     ]
@@ -165,6 +166,10 @@ def test_plots_show_the_lines_they_are_given(tmp_path: Path, monkeypatch: pytest
     points = {p.get_label(): p.get_xydata()[0].tolist() for p in axis.lines if p.get_marker() == "o"}
     wanted = {"C-LoRA": [0.5, 0.06], "Routed LoRAs": [0.5, 0.0], "Stacked LoRAs": [0.5, 0.08]}
     assert points == {name: pytest.approx(point) for name, point in wanted.items()}
+    between = [
+        p.get_xydata().tolist() for p in axis.lines if p.get_linestyle() == "-" and len(p.get_xdata()) == 2
+    ]
+    assert [[0.5, 0.02], [0.5, 0.1]] in between  # C-LoRA's two runs
     assert axis.get_title(loc="left") == "off the plot: Merged LoRAs (0.50, 0.90)"
     assert {path.name for path in tmp_path.iterdir()} == {"alignment.png", "tradeoff.png"}
 
@@ -186,7 +191,6 @@ def test_cells_go_on_after_a_kill_and_end_in_a_report(
         run_cells([open_bench], killed_while_learning, out, cells, plan)
     with (out / "results.jsonl").open("a") as file:
         file.write('{"cell": "cut o')  # what a power cut leaves
-    told.clear()
     lines = run_cells([open_bench], told.append, out, cells, plan)
     assert [line["arm"] for line in lines] == ["clora", "sequential", "routed"]
     assert [words for words in told if "sequential-order0-seed0: " in words]
