@@ -7,8 +7,9 @@ named feature network (C-LoRA, Smith et al. 2024, section 4):
     F_mmd = mean_{j<N}  MMD^2(F(X[j, j]), F(X[N, j]))        how far the end is from what it was when learned,
                                                             with the same seeds: ``paired_mmd``
 
-A_mmd when learned, of X[j, j] in place of X[N, j], shows what a method pays for not forgetting. All are reported x 1e3; lower is better. From the result matrix R[i, j] (any score of concept j after concept
-i, higher is better; Lopez-Paz & Ranzato 2017, Chaudhry et al. 2018):
+A_mmd when learned, of X[j, j] in place of X[N, j], shows what a method pays for not forgetting. All are reported x 1e3;
+lower is better. From the result matrix R[i, j] (any score of concept j after concept i, higher is better; Lopez-Paz &
+Ranzato 2017, Chaudhry et al. 2018):
 
     forgetting        = mean_{j<N} ( max_i R[i, j] - R[N, j] )
     backward transfer = mean_{j<N} ( R[N, j] - R[j, j] )
