@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from clora_core.errors import SettingsError, StoreError
 from clora_core.job_folder import Job
 from clora_core.jobs import JobBoard
 from clora_core.learning_queue import Part, comparison_jobs, queue_learning, refuse_while_learning
-from clora_core.pictures import accepted, minimum_side, open_pictures
+from clora_core.pictures import accepted, minimum_side, open_pictures, pictures_digest
 from clora_core.pipeline import BaseModel
 from clora_core.settings import METHOD_TITLES
 from clora_core.sheet import contact_sheet
@@ -64,8 +65,8 @@ class Comparisons:
         return [summary for _, summary in sorted(found, key=lambda pair: -pair[0])]
 
     def shared(self, left: str, right: str) -> int:
-        """With how many of the same concepts two timelines begin: same tokens, prompts, seeds and numbers of pictures, in
-        the same order; 0 below two, and for a branch, whose concepts are the other one's."""
+        """With how many of the same concepts two timelines begin: same tokens, prompts, seeds and pictures (as many, where
+        they were not noted), in the same order; 0 below two, and for a branch, whose concepts are the other one's."""
         return _shared(self._store.view(left), self._store.view(right))
 
     def sides(self, timelines: Sequence[str]) -> list[Side]:
@@ -100,15 +101,17 @@ class Comparisons:
         )
 
     def pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
-        """By token, the pictures each concept can be learned from again: those kept by consent, or the sample's it
-        is named after; () for a concept that has neither."""
+        """By token, the pictures each concept can be learned from again: those kept by consent, or those of the sample it
+        was learned from; () for a concept that has neither."""
         samples = {(s.name, s.token, len(s.pictures)): s.pictures for s in self._samples()}
         kept = self._store.kept_pictures(timeline_id)
-        cards = self._store.view(timeline_id).cards
-        return {
-            card.token: kept[card.id] or samples.get((card.name, card.token, card.picture_count), ())
-            for card in cards
-        }
+        found = {}
+        for card in self._store.view(timeline_id).cards:
+            sample = samples.get((card.name, card.token, card.picture_count), ())
+            if sample and card.pictures_sha256 and card.pictures_sha256 != _digest(sample):
+                sample = ()  # somebody else of that name
+            found[card.token] = kept[card.id] or sample
+        return found
 
     def start(
         self, timeline_id: str, methods: Sequence[str], given: Mapping[str, Sequence[Path]] | None = None
@@ -197,6 +200,11 @@ class Comparisons:
         return path
 
 
+@lru_cache(64)
+def _digest(sample: tuple[Path, ...]) -> str:
+    return pictures_digest(checked.image for checked in open_pictures(sample, 1) if checked.image)
+
+
 def _shared(one: TimelineView, other: TimelineView) -> int:
     pairs = list(itertools.takewhile(_taught_alike, zip(one.cards, other.cards, strict=False)))
     copied = one.method == other.method and all(mine.created == copy.created for mine, copy in pairs)
@@ -205,7 +213,8 @@ def _shared(one: TimelineView, other: TimelineView) -> int:
 
 def _taught_alike(pair: tuple[Card, Card]) -> bool:
     one, other = ((card.token, card.prompt, card.settings["seed"], card.picture_count) for card in pair)
-    return one == other
+    noted = {card.pictures_sha256 for card in pair} - {""}
+    return one == other and len(noted) < 2
 
 
 def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:

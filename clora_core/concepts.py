@@ -115,6 +115,7 @@ class LearnedConcept:
     deltas: U-Net parameter name -> whole delta weight, fp32 on the CPU, of methods that are not low-rank.
     token_embedding: (text_dim,) fp32.  memory: what the method must remember (nothing for C-LoRA).
     id: position and name, "002-mug".  created: ISO 8601 with time zone.
+    pictures_sha256: ``pictures.pictures_digest`` of what it was learned from; "" where that was not noted yet.
     """
 
     name: str
@@ -131,6 +132,7 @@ class LearnedConcept:
     seconds: float
     versions: Mapping[str, str]
     id: str
+    pictures_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the tensors, ready for `json.dumps`; the tensors are in `tensors()`."""
@@ -142,6 +144,7 @@ class LearnedConcept:
             "created": self.created,
             "seconds": self.seconds,
             "picture_count": self.picture_count,
+            "pictures_sha256": self.pictures_sha256,
             "config": self.config.to_json(),
             "versions": dict(self.versions),
             "curve": [asdict(step) for step in self.curve],
@@ -172,6 +175,7 @@ class LearnedConcept:
                 memory=_below("memory.", tensors),
                 curve=tuple(TrainStep(**step) for step in values["curve"]),
                 config=TrainConfig.from_dict(values["config"]),
+                pictures_sha256=values.get("pictures_sha256", ""),
             )
         except (KeyError, TypeError) as error:
             raise ConceptError(f"A stored concept is incomplete: {error}. Learn it again.") from error

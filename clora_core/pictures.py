@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,13 +97,22 @@ def open_pictures(paths: Sequence[Path | str], min_side: int) -> list[CheckedPic
             continue
         picture = _open(path, min_side)
         if picture.image is not None:
-            key = hashlib.sha256(repr(picture.image.size).encode() + picture.image.tobytes()).hexdigest()
+            key = _digest(picture.image)
             if key in seen:
                 picture = _refused(path, f"is the same picture as {seen[key]}. Use a different one.")
             else:
                 seen[key] = path.name
         checked.append(picture)
     return checked
+
+
+def pictures_digest(images: Iterable[Image.Image]) -> str:
+    """SHA-256 of a set of pictures by their pixels, whatever their order, names and formats."""
+    return hashlib.sha256("".join(sorted(map(_digest, images))).encode()).hexdigest()
+
+
+def _digest(image: Image.Image) -> str:
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
 
 
 def accepted(checked: Sequence[CheckedPicture]) -> list[Image.Image]:

@@ -126,6 +126,7 @@ def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
         steps=values["steps_done"],
         rank=values["config"]["rank"],
         picture_count=values["picture_count"],
+        pictures_sha256=values.get("pictures_sha256", ""),
         learned_picture=learned if learned.exists() else None,
         now_picture=now if now.exists() else None,
         changed=change(learned, now),

@@ -41,7 +41,7 @@ from clora_core.losses import diffusion_loss, diffusion_target
 from clora_core.methods import Method, method_named
 from clora_core.noise import draw_noise
 from clora_core.optimizer import learning_rate_scale, make_optimizer
-from clora_core.pictures import accepted, minimum_side, open_pictures
+from clora_core.pictures import accepted, minimum_side, open_pictures, pictures_digest
 from clora_core.pipeline import check_size
 from clora_core.precision import make_accelerator, resolved_precision
 from clora_core.sampling import generate
@@ -142,6 +142,7 @@ class Training(Iterator[TrainStep]):
         self._noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
         self._pipe, self._concept, self._timeline = pipe, concept, timeline
         self._method, self._config, self._images, self._clock = method, method.config, images, clock
+        self._pictures_sha256 = pictures_digest(images)
         self._accelerator = make_accelerator(pipe.device, self._config.precision)
         for part in (pipe.unet, pipe.vae, pipe.text_encoder):
             part.requires_grad_(False)
@@ -265,6 +266,7 @@ class Training(Iterator[TrainStep]):
             curve=tuple(self._curve),
             config=self._config,
             picture_count=len(self._images),
+            pictures_sha256=self._pictures_sha256,
             created=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds"),
             seconds=self._curve[-1].seconds if self._curve else 0.0,
             versions={library: version(library) for library in LIBRARIES},

@@ -144,6 +144,7 @@ class Card:
     settings: dict[str, Any]
     prompt: str = ""  # the prompt of both pictures, e.g. "a photo of <rex>"
     verdict: Verdict | None = None
+    pictures_sha256: str = ""  # of those it was learned from; "" = not noted
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,12 @@ def headline(sides: Sequence[Side], later: Sequence[str] = ()) -> str:
             f"{_state(better, older)}, {better.mean_change:.0%}."
         )
     names = ", ".join(escape(card.name) for card in better.timeline.cards)
+    noted = all(card.pictures_sha256 for side in sides for card in side.timeline.cards)
+    pictures = "same" if noted else "as many"
     apart = f" {escape(', '.join(later))} came later and is not compared." if later else ""
     return (
         f'<div class="cl-headline"><h2>{words}</h2><p class="cl-quiet">Learned one after the other: {names}. Same order, '
-        f"same seeds, as many pictures; each method with its own settings.{apart}</p></div>"
+        f"same seeds, {pictures} pictures; each method with its own settings.{apart}</p></div>"
     )
 
 

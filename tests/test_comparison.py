@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,26 @@ def test_a_learning_that_is_out_of_place_is_refused(studio: Studio, learned: str
     assert latest is not None and latest.state == "failed" and "after 1 others" in latest.message
     assert studio.default_timeline() == learned  # what a comparison made is not what one goes on with
     assert studio.timeline(other).cards == ()
+
+
+def test_somebody_else_of_a_samples_name_is_not_taken_for_the_sample(
+    studio: Studio, learned: str, tmp_path: Path
+) -> None:
+    ann, bob = studio.samples()[:2]
+    others = tuple(tmp_path / path.name for path in ann.pictures)
+    for path, copy in zip(ann.pictures, others, strict=True):
+        with Image.open(path) as picture:
+            picture.convert("RGB").rotate(180).save(copy)
+    mine = studio.new_timeline("Mine")
+    for sample in (replace(ann, pictures=others), bob):
+        learn_sample(studio, mine, sample, studio.base.train, lambda view: None)
+    assert studio.comparisons.pictures(mine) == {ann.token: (), bob.token: bob.pictures}
+    assert studio.comparisons.pictures(learned) == {ann.token: ann.pictures, bob.token: bob.pictures}
+    assert studio.comparisons.shared(mine, learned) == 0
+    for name in ("001-ann", "002-bob"):  # as they were stored before pictures were noted
+        facts = tmp_path / "home/timelines" / mine / name / "concept.json"
+        facts.write_text(json.dumps({**json.loads(facts.read_text()), "pictures_sha256": ""}))
+    assert studio.comparisons.pictures(mine) == studio.comparisons.pictures(learned)
 
 
 def test_siblings_were_taught_the_same(studio: Studio, learned: str) -> None:

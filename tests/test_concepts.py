@@ -30,7 +30,7 @@ LEARNED = LearnedConcept(
     token_embedding=torch.arange(5.0), memory={"fisher": torch.ones(1)},
     curve=(TrainStep(1, 2, 0.5, 0.0, 1.5, 0.1), TrainStep(2, 2, 0.25, 0.125, 0.5, 0.2)),
     config=TrainConfig(rank=2, steps=2), picture_count=4, created="2025-01-02T03:04:05+00:00", seconds=0.2,
-    versions={"torch": "2"}, id="001-rex",
+    versions={"torch": "2"}, id="001-rex", pictures_sha256="ab12",
 )  # fmt: skip
 
 
