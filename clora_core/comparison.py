@@ -121,8 +121,8 @@ class Comparisons:
         Every concept keeps its seed; the other settings are the preset of its method.
         given: by token, pictures of concepts for which none are at hand.
 
-        Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures.  PictureError: too
-        few of them can be used.  BusyError: a concept is being learned.  Nothing is begun then.
+        Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures or others than it was
+        learned from.  PictureError: too few of them can be used.  BusyError: a concept is being learned.  Nothing is begun then.
         """
         refuse_while_learning(self._board)
         view = self._store.view(timeline_id, self._base().id)
@@ -143,8 +143,13 @@ class Comparisons:
         self._store.check(timeline_id, base.id)
         configs = {method: base.train_with({"method": method}) for method in methods}
         smallest = max(minimum_side(config.resolution) for config in configs.values())
-        for found in pictures.values():  # all or nothing: before anything is made
-            accepted(open_pictures(found, smallest))
+        # all or nothing: before anything is made
+        others = [card.name for card in view.cards if not _learned_from(card, pictures[card.token], smallest)]
+        if others:
+            raise SettingsError(
+                f"{', '.join(others)} {'was' if len(others) == 1 else 'were'} learned from other pictures than these. Give the "
+                "same ones, or there would be nothing to compare."
+            )
         for method, config in configs.items():
             name = f"{view.name} · {METHOD_TITLES[method]}"
             new_id = self._store.create(name, base.id, base.name, method, comparison=comparison)
@@ -203,6 +208,12 @@ class Comparisons:
 @lru_cache(64)
 def _digest(sample: tuple[Path, ...]) -> str:
     return pictures_digest(checked.image for checked in open_pictures(sample, 1) if checked.image)
+
+
+def _learned_from(card: Card, paths: Sequence[Path], min_side: int) -> bool:
+    """Whether these are the concept's pictures; as many, where it was not noted which they were."""
+    images = accepted(open_pictures(paths, min_side))
+    return len(images) == card.picture_count and card.pictures_sha256 in ("", pictures_digest(images))
 
 
 def _shared(one: TimelineView, other: TimelineView) -> int:

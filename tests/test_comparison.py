@@ -90,6 +90,9 @@ def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictur
     assert studio.comparisons.pictures(learned)["<mug>"] == ()
     with pytest.raises(SettingsError, match="no pictures of <mug>"):
         studio.comparisons.start(learned, ["sequential"])
+    for others in (studio.samples()[0].pictures, pictures[:3]):
+        with pytest.raises(SettingsError, match="Mug was learned from other pictures than these"):
+            studio.comparisons.start(learned, ["sequential"], {"<mug>": others})
     assert [summary.name for summary in studio.timelines()].count("People · Sequential LoRA") == 0
     studio.comparisons.start(learned, ["sequential"], {"<mug>": pictures})
     wait_for_all(studio)
