@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from clora_core.concepts import Concept
 from clora_core.errors import BusyError, SettingsError
 from clora_core.sheet import GAP, HEAD, LABEL, LINE, SIDE, contact_sheet
 from clora_core.studio import Studio
+from demo.compare_tab import follow
 
 SECONDS = 120
 
@@ -105,6 +107,11 @@ def test_pictures_kept_by_consent_are_learned_from_again(
     job = studio.learn(learned, Concept("Mug", "<mug>", pictures), studio.base.train, keep_pictures=True)
     studio.wait(job, SECONDS)
     assert len(studio.comparisons.pictures(learned)["<mug>"]) == len(pictures)
+    studio.comparisons.start(learned, ["sequential"])
+    wait_for_all(studio)
+    for private, names in ((True, ["Ann", "Bob", "Mug"]), (False, ["Ann", "Bob"])):
+        grid = follow(studio, learned, private=private)[2]
+        assert re.findall('alt="([A-Za-z]+), a real picture"', grid) == names
 
 
 def test_stopping_drops_what_waits_and_what_follows_does_not_learn_on_a_gap(
