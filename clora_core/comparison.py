@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import Concept
@@ -33,6 +34,8 @@ from clora_core.sheet import contact_sheet
 from clora_core.store import ConceptStore
 from clora_core.views import Card, Sample, Side, TimelineSummary, TimelineView, health, to_plain
 
+Note = tuple[int, str]
+"""How many pictures, and their digest; "" where it was not noted which they were."""
 CHUNK = "comparison"  # the PNG text chunk that holds all timelines' settings, as JSON
 
 
@@ -103,12 +106,11 @@ class Comparisons:
     def pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
         """By token, the pictures each concept can be learned from again: those kept by consent, or those of the sample it
         was learned from; () for a concept that has neither."""
-        samples = {(s.name, s.token, len(s.pictures)): s.pictures for s in self._samples()}
-        kept = self._store.kept_pictures(timeline_id)
-        found = {}
+        samples = {(s.name, s.token): s.pictures for s in self._samples()}
+        kept, found = self._store.kept_pictures(timeline_id), {}
         for card in self._store.view(timeline_id).cards:
-            sample = samples.get((card.name, card.token, card.picture_count), ())
-            if sample and card.pictures_sha256 and card.pictures_sha256 != _digest(sample):
+            sample = samples.get((card.name, card.token), ())
+            if not _same_pictures(_noted(card), _note_of_files(sample)):
                 sample = ()  # somebody else of that name
             found[card.token] = kept[card.id] or sample
         return found
@@ -144,7 +146,11 @@ class Comparisons:
         configs = {method: base.train_with({"method": method}) for method in methods}
         smallest = max(minimum_side(config.resolution) for config in configs.values())
         # all or nothing: before anything is made
-        others = [card.name for card in view.cards if not _learned_from(card, pictures[card.token], smallest)]
+        others = []
+        for card in view.cards:
+            images = accepted(open_pictures(pictures[card.token], smallest))
+            if not _same_pictures(_noted(card), _note(images)):
+                others.append(card.name)
         if others:
             raise SettingsError(
                 f"{', '.join(others)} {'was' if len(others) == 1 else 'were'} learned from other pictures than these. Give the "
@@ -205,15 +211,22 @@ class Comparisons:
         return path
 
 
+def _noted(card: Card) -> Note:
+    return card.picture_count, card.pictures_sha256
+
+
+def _note(images: Sequence[Image.Image]) -> Note:
+    return len(images), pictures_digest(images)
+
+
 @lru_cache(64)
-def _digest(sample: tuple[Path, ...]) -> str:
-    return pictures_digest(checked.image for checked in open_pictures(sample, 1) if checked.image)
+def _note_of_files(paths: tuple[Path, ...]) -> Note:
+    return _note([checked.image for checked in open_pictures(paths, 1) if checked.image])
 
 
-def _learned_from(card: Card, paths: Sequence[Path], min_side: int) -> bool:
-    """Whether these are the concept's pictures; as many, where it was not noted which they were."""
-    images = accepted(open_pictures(paths, min_side))
-    return len(images) == card.picture_count and card.pictures_sha256 in ("", pictures_digest(images))
+def _same_pictures(one: Note, other: Note) -> bool:
+    """The same ones; as many, where it was not noted which they were."""
+    return one[0] == other[0] and len({one[1], other[1]} - {""}) < 2
 
 
 def _shared(one: TimelineView, other: TimelineView) -> int:
@@ -223,9 +236,8 @@ def _shared(one: TimelineView, other: TimelineView) -> int:
 
 
 def _taught_alike(pair: tuple[Card, Card]) -> bool:
-    one, other = ((card.token, card.prompt, card.settings["seed"], card.picture_count) for card in pair)
-    noted = {card.pictures_sha256 for card in pair} - {""}
-    return one == other and len(noted) < 2
+    one, other = ((card.token, card.prompt, card.settings["seed"]) for card in pair)
+    return one == other and _same_pictures(*map(_noted, pair))
 
 
 def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:
