@@ -115,6 +115,15 @@ class Comparisons:
             found[card.token] = kept[card.id] or sample
         return found
 
+    def real_pictures(self, timeline_id: str, kept: bool) -> dict[str, Path]:
+        """By token, one of the pictures each concept was learned from, where they are at hand.
+
+        kept: those kept by consent, too, and not only those of samples.
+        """
+        public = {picture for sample in self._samples() for picture in sample.pictures}
+        firsts = {token: found[0] for token, found in self.pictures(timeline_id).items() if found}
+        return {token: path for token, path in firsts.items() if kept or path in public}
+
     def start(
         self, timeline_id: str, methods: Sequence[str], given: Mapping[str, Sequence[Path]] | None = None
     ) -> list[str]:
@@ -186,19 +195,22 @@ class Comparisons:
         running = self._board.active("learn")
         return comparison_jobs(self._board, running.request.get("comparison", "")) if running else []
 
-    def picture(self, timelines: Sequence[str]) -> Path:
-        """The whole comparison as one PNG: pictures, how much each has changed, and every side's figures; the settings of
-        all are inside (text chunk "comparison", JSON).
+    def picture(self, timelines: Sequence[str], kept: bool = False) -> Path:
+        """The whole comparison as one PNG: a real picture of each concept, where one is at hand, what was drawn, how much
+        each has changed, and every side's figures; the settings of all are inside (text chunk "comparison", JSON).
+
+        kept: see ``real_pictures``.
 
         Raises SettingsError when the timelines do not begin with the same concepts.
         """
         sides = self.sides(timelines)
-        groups = [(side.title, _columns(side.timeline.cards)) for side in sides]
+        cards, real = sides[0].timeline.cards, self.real_pictures(timelines[0], kept)
+        shown = [("real", [("one of them", [real.get(card.token) for card in cards])])] if real else []
         sheet = contact_sheet(
-            [card.name for card in sides[0].timeline.cards],
-            groups,
+            [card.name for card in cards],
+            [*shown, *((side.title, _columns(side.timeline.cards)) for side in sides)],
             captions=dict(itertools.chain.from_iterable(map(_captions, sides))),
-            notes=[_notes(side) for side in sides],
+            notes=[*([] for _ in shown), *(_notes(side) for side in sides)],
         )
         chunk = PngInfo()
         chunk.add_text(

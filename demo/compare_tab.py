@@ -78,9 +78,7 @@ def follow(
     token = looked["token"] if looked.get("token") in tokens else tokens[0]
     right = next((side for side in sides if side.timeline.id == looked.get("right")), sides[1])
     cards = [side.timeline.cards[tokens.index(token)] for side in (sides[0], right)]
-    public = {picture for sample in studio.samples() for picture in sample.pictures}
-    firsts = {name: found[0] for name, found in pictures.items() if found}
-    real = {name: path for name, path in firsts.items() if private or path in public}
+    real = studio.comparisons.real_pictures(timeline_id, kept=private)
     return [
         choice,
         compare_views.headline(sides, [card.name for card in mine.cards[len(tokens) :]]),
@@ -208,7 +206,7 @@ def _wire_look(
             raise SettingsError(
                 "There is nothing to compare with yet. Learn the same under another method first."
             )
-        path = studio.comparisons.picture([timeline_id, *other_ids])
+        path = studio.comparisons.picture([timeline_id, *other_ids], kept=private)
         return gr.update(value=str(path), visible=True)
 
     others.input(told(look), [timeline, others, looked], shown, **QUIET)

@@ -54,7 +54,7 @@ def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: 
     sides = studio.comparisons.sides([learned, *made])
     assert [side.timeline.method for side in sides] == ["clora", "sequential", "routed"]
     with Image.open(studio.comparisons.picture([learned, *made])) as picture:
-        assert picture.width == LABEL + 6 * (SIDE + GAP) + 5 * GAP
+        assert picture.width == LABEL + 7 * (SIDE + GAP) + 7 * GAP
     for timeline_id, method in zip(made, ("sequential", "routed"), strict=True):
         view, own = studio.timeline(timeline_id), studio.timeline(learned)
         assert view.method == method and [c.token for c in view.cards] == [c.token for c in own.cards]
@@ -75,12 +75,17 @@ def test_the_whole_comparison_is_one_picture_with_its_settings_inside(studio: St
     wait_for_all(studio)
     with Image.open(studio.comparisons.picture([learned, other])) as picture:
         facts = json.loads(picture.info["comparison"])
+        rows = range(HEAD, HEAD + 2 * (SIDE + GAP), SIDE + GAP)
+        real = [picture.crop((LABEL, top, LABEL + SIDE, top + SIDE)) for top in rows]
     assert [side["method"] for side in facts["sides"]] == ["clora", "sequential"]
     assert [concept["token"] for concept in facts["sides"][0]["concepts"]] == ["<ann>", "<bob>"]
     ann, bob = facts["sides"][1]["concepts"]
     assert bob["settings"]["method"] == "sequential"
     assert ann["drawn"]["prompt"] == "a photo of <ann>" and ann["drawn"]["steps"] == 2
-    assert picture.size == (LABEL + 4 * (SIDE + GAP) + 3 * GAP, HEAD + 2 * (SIDE + GAP) + 2 * LINE + GAP)
+    for sample, cell in zip(studio.samples(), real, strict=False):
+        with Image.open(sample.pictures[0]) as image:
+            assert cell.tobytes() == image.convert("RGB").resize((SIDE, SIDE)).tobytes()
+    assert picture.size == (LABEL + 5 * (SIDE + GAP) + 5 * GAP, HEAD + 2 * (SIDE + GAP) + 2 * LINE + GAP)
 
 
 def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictures: tuple[Path, ...]) -> None:
@@ -112,6 +117,11 @@ def test_pictures_kept_by_consent_are_learned_from_again(
     for private, names in ((True, ["Ann", "Bob", "Mug"]), (False, ["Ann", "Bob"])):
         grid = follow(studio, learned, private=private)[2]
         assert re.findall('alt="([A-Za-z]+), a real picture"', grid) == names
+    (other,) = (sibling.id for sibling in studio.comparisons.siblings(learned))
+    corner = (LABEL, HEAD + 2 * (SIDE + GAP), LABEL + SIDE, HEAD + 2 * (SIDE + GAP) + SIDE)  # Mug's real one
+    for kept, colours in ((True, 2), (False, 1)):
+        with Image.open(studio.comparisons.picture([learned, other], kept)) as picture:
+            assert min(len(picture.crop(corner).getcolors(SIDE * SIDE) or ()), 2) == colours
 
 
 def test_stopping_drops_what_waits_and_what_follows_does_not_learn_on_a_gap(

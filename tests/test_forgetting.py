@@ -105,6 +105,13 @@ def test_the_report_gives_means_and_intervals() -> None:
     assert forgetting_report.interval(again, "forgetting") == (mean, half)
 
 
+def test_the_report_ranks_by_the_distance_to_real_pictures_at_the_end() -> None:
+    ends = {"sequential": (2800.0, 0.9), "ewc": (2400.0, 0.7), "clora": (2500.0, 0.8)}
+    lines = [line(arm, 0, a_mmd_x1000=a, alignment_end=b) for arm, (a, b) in ends.items()]
+    rows = forgetting_report._rows(forgetting_report.by_arm(lines), forgetting_report.COLUMNS)
+    assert [row[0] for row in rows] == ["EWC", "C-LoRA", "Sequential LoRA"]
+
+
 def test_a_figure_that_another_order_gives_again_counts_once() -> None:
     ends = ((0, 9000.0), (1, 9000.4), (2, 9000.0))  # a sum is the same in every order, up to its rounding
     lines = [line("merged", order, forgetting=0.1 * order, a_mmd_x1000=a_mmd) for order, a_mmd in ends]
