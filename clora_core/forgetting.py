@@ -44,25 +44,21 @@ from clora_core.forgetting_workers import on_every_device
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
 from clora_core.progress_line import Say, minutes_left, prefixed
-from clora_core.settings import METHOD_NAMES, METHOD_TITLES, decisive
+from clora_core.settings import METHOD_TITLES, decisive
 from clora_core.studio import Studio
 from clora_core.views import Sample
 
-# C-LoRA less one part each; less Eq. 3 it is the method "stacked"
-ABLATIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+# C-LoRA less one part each, with its title and settings; less Eq. 3 it is the method "stacked"
+ABLATIONS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
     {
-        "clora-word-token": {"token_start": "person"},
-        "clora-object-word": {"object_word": "person"},
+        "clora-word-token": ("C-LoRA, token starts at person", {"token_start": "person"}),
+        "clora-object-word": ("C-LoRA, person kept in the prompt", {"object_word": "person"}),
     }
 )
-ARMS = (*METHOD_NAMES, *ABLATIONS)
 TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        **METHOD_TITLES,
-        "clora-word-token": "C-LoRA, token starts at person",
-        "clora-object-word": "C-LoRA, person kept in the prompt",
-    }
+    {**METHOD_TITLES, **{arm: title for arm, (title, _) in ABLATIONS.items()}}
 )
+ARMS = tuple(TITLES)
 PEAK_FILE = "peak-memory.json"
 Work = Callable[[OpenStudio, Say, Path, "Cell", "Plan"], dict[str, Any]]
 
@@ -88,12 +84,8 @@ class Cell:
     @property
     def settings(self) -> dict[str, Any]:
         """What the cell changes in the method's preset."""
-        return {
-            "method": self.method,
-            "seed": self.seed,
-            "preview_every_seconds": 0.0,
-            **ABLATIONS.get(self.arm, {}),
-        }
+        _, changed = ABLATIONS.get(self.arm, ("", {}))
+        return {"method": self.method, "seed": self.seed, "preview_every_seconds": 0.0, **changed}
 
     def ordered(self, samples: Sequence[Sample]) -> list[Sample]:
         """The people in this order; order 0 is the one they come in."""
