@@ -20,7 +20,7 @@ from PIL import Image
 from clora_core.attributes import AttributeNetwork, pixels
 from clora_core.concepts import Concept, SamplingConfig, Timeline, TrainConfig
 from clora_core.features import EfficientNetLite0, Features, unit, unit_features
-from clora_core.metrics import cosine, cosine_within, kid, nearest_person
+from clora_core.metrics import cosine, cosine_within, kid, nearest_share
 from clora_core.pipeline import load_pipeline, read_base
 from clora_core.sampling import generate
 from clora_core.trainer import train_concept
@@ -145,7 +145,7 @@ def plasticity_figures(
         drawn[name] = unit_features(features, pictures)
         save_grid([Image.open(path) for path in taught] + pictures, 8, out / f"{name}.png")
         print(f"{name}: cosine {cosine(drawn[name], real[name]):.3f}, {seconds[-1]:.0f} s", flush=True)
-    mine = {name: sum(nearest_person(row[None], real) == name for row in drawn[name]) for name in drawn}
+    mine = {name: round(len(own) * nearest_share(own, name, real)) for name, own in drawn.items()}
     return {
         "cosine": {name: cosine(drawn[name], real[name]) for name in drawn},
         "mean_cosine": float(np.mean([cosine(drawn[name], real[name]) for name in drawn])),
