@@ -84,7 +84,8 @@ def write_report(out: Path, lines: Lines, real: Mapping[str, Path]) -> str:
             f"# What each method forgets: {first['plan']['people']} people, {first['model']}",
             f"{count(len(lines), 'run')}: {count(len(arms), 'method')}, {count(len(orders), 'order')}, "
             f"{count(len(seeds), 'seed')}; means with 95 % intervals "
-            f"(Student's t) over orders and seeds, a figure counted once where another order gives it again. Likeness is the mean cosine of {first['features']} features to held-out "
+            "(Student's t) over orders and seeds, where there are one or two figures, these; a figure counts once where "
+            f"another order gives it again. Likeness is the mean cosine of {first['features']} features to held-out "
             f"pictures ({_scale(first)}). F_mmd, A_mmd: unbiased MMD x 1000 (F_mmd paired by seed), {first['kernel']}; "
             "KID x 1000. Recognised: the person's mean feature is nearest to its own real pictures. "
             f"{_judge(first['plan'])} Percentages are of the U-Net's parameters.",
@@ -153,8 +154,12 @@ def _repeats(line: Mapping[str, Any], other: Mapping[str, Any], figures: Sequenc
 
 def interval(lines: Lines, key: str) -> tuple[float, float] | None:
     """Mean and half interval of a figure over the independent lines that have it; None when none has."""
-    values = [float(line[key]) for line in independent(lines, key) if line.get(key) is not None]
+    values = _values(lines, key)
     return mean_interval(values) if values else None
+
+
+def _values(lines: Lines, key: str) -> list[float]:
+    return [float(line[key]) for line in independent(lines, key) if line.get(key) is not None]
 
 
 def _rows(arms: Mapping[str, Lines], columns: Sequence[tuple[str, str, int, str]]) -> list[list[str]]:
@@ -163,15 +168,19 @@ def _rows(arms: Mapping[str, Lines], columns: Sequence[tuple[str, str, int, str]
     return [
         [
             TITLES[arm],
-            *(_cell(interval(arms[arm], key), digits) for key, _, digits, _ in columns),
+            *(_cell(_values(arms[arm], key), f".{digits}f") for key, _, digits, _ in columns),
             str(len(independent(arms[arm]))),
         ]
         for arm in ranked
     ]
 
 
-def _cell(found: tuple[float, float] | None, digits: int) -> str:
-    return interval_text(*found, f".{digits}f") if found else "-"
+def _cell(values: Sequence[float], spec: str) -> str:
+    """The mean with its interval; the values themselves where they are one or two, or the same as far as they are shown."""
+    shown = [f"{value:{spec}}" for value in values]
+    if len(values) < 3 or len(set(shown)) == 1:
+        return ", ".join(dict.fromkeys(shown)) or "-"
+    return interval_text(*mean_interval(values), spec)
 
 
 # ------------------------------------------------------------------------------------------- plots

@@ -112,6 +112,13 @@ def test_the_report_ranks_by_the_distance_to_real_pictures_at_the_end() -> None:
     assert [row[0] for row in rows] == ["EWC", "C-LoRA", "Sequential LoRA"]
 
 
+def test_the_report_shows_intervals_where_there_are_three_runs_or_more() -> None:
+    assert forgetting_report._cell([], ".2f") == "-"
+    assert forgetting_report._cell([0.7, 0.8], ".2f") == "0.70, 0.80"
+    assert forgetting_report._cell([0.701, 0.702, 0.699], ".2f") == "0.70"
+    assert forgetting_report._cell([1.0, 2.0, 3.0], ".1f") == "2.0 ± 2.5"
+
+
 def test_a_figure_that_another_order_gives_again_counts_once() -> None:
     ends = ((0, 9000.0), (1, 9000.4), (2, 9000.0))  # a sum is the same in every order, up to its rounding
     lines = [line("merged", order, forgetting=0.1 * order, a_mmd_x1000=a_mmd) for order, a_mmd in ends]
