@@ -115,13 +115,13 @@ class Comparisons:
             found[card.token] = kept[card.id] or sample
         return found
 
-    def real_pictures(self, timeline_id: str, kept: bool) -> dict[str, Path]:
-        """By token, one of the pictures each concept was learned from, where they are at hand.
+    def one_of_each(self, pictures: Mapping[str, Sequence[Path]], kept: bool) -> dict[str, Path]:
+        """By token, one of the ``pictures`` of each concept to be shown, where there are any.
 
         kept: those kept by consent, too, and not only those of samples.
         """
         public = {picture for sample in self._samples() for picture in sample.pictures}
-        firsts = {token: found[0] for token, found in self.pictures(timeline_id).items() if found}
+        firsts = {token: found[0] for token, found in pictures.items() if found}
         return {token: path for token, path in firsts.items() if kept or path in public}
 
     def start(
@@ -199,12 +199,12 @@ class Comparisons:
         """The whole comparison as one PNG: a real picture of each concept, where one is at hand, what was drawn, how much
         each has changed, and every side's figures; the settings of all are inside (text chunk "comparison", JSON).
 
-        kept: see ``real_pictures``.
+        kept: see ``one_of_each``.
 
         Raises SettingsError when the timelines do not begin with the same concepts.
         """
         sides = self.sides(timelines)
-        cards, real = sides[0].timeline.cards, self.real_pictures(timelines[0], kept)
+        cards, real = sides[0].timeline.cards, self.one_of_each(self.pictures(timelines[0]), kept)
         shown = [("real", [("one of them", [real.get(card.token) for card in cards])])] if real else []
         sheet = contact_sheet(
             [card.name for card in cards],

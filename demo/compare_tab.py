@@ -78,7 +78,7 @@ def follow(
     token = looked["token"] if looked.get("token") in tokens else tokens[0]
     right = next((side for side in sides if side.timeline.id == looked.get("right")), sides[1])
     cards = [side.timeline.cards[tokens.index(token)] for side in (sides[0], right)]
-    real = studio.comparisons.real_pictures(timeline_id, kept=private)
+    real = studio.comparisons.one_of_each(pictures, kept=private)
     return [
         choice,
         compare_views.headline(sides, [card.name for card in mine.cards[len(tokens) :]]),
