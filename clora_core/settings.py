@@ -166,6 +166,14 @@ class TrainConfig(Settings):
         minimum=1,
         maximum=1000,
     )
+    replay_guidance: float = _setting(
+        1.0,
+        "Guidance of replayed pictures",
+        "With generative_replay. 1 turns guidance off, and concepts are drawn as they were learned; above, colours and "
+        "lines get stronger with every concept that learns from what the last one drew.",
+        minimum=0.0,
+        maximum=50.0,
+    )
     prior_weight: float = _setting(
         1.0,
         "Weight of drawn pictures",
@@ -251,9 +259,13 @@ METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def decisive(config: TrainConfig) -> dict[str, Any]:
-    """As plain values, the settings that decide what is learned: without the time between previews, and without
-    lambda where there is no penalty."""
-    beside = {"preview_every_seconds", *(() if config.method in PENALISED else ("penalty_weight",))}
+    """As plain values, the settings that decide what is learned: without the time between previews, without lambda
+    where there is no penalty and without the guidance of replayed pictures where none are replayed."""
+    beside = {"preview_every_seconds"}
+    if config.method not in PENALISED:
+        beside.add("penalty_weight")
+    if config.method != "generative_replay":
+        beside.add("replay_guidance")
     return {name: value for name, value in config.to_json().items() if name not in beside}
 
 

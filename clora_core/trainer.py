@@ -201,12 +201,17 @@ class Training(Iterator[TrainStep]):
         self._dataset = encode_views(self._pipe, make_views(self._images, self._concept, self._config))
         self._drawn = encode_views(self._pipe, views) if views else None
 
-    def _draw(self, timeline: Timeline, prompt: str, count: int) -> list[Image.Image]:
+    def _draw(
+        self, timeline: Timeline, prompt: str, count: int, guidance: float | None = None
+    ) -> list[Image.Image]:
         images: list[Image.Image] = []
+        sampling = self._sampling
+        if guidance is not None:
+            sampling = sampling.updated({"guidance_scale": guidance})
         for first in range(0, count, DRAWN_AT_ONCE):
             seed = (self._config.seed + first) % 2**32
             now = {"pictures": min(DRAWN_AT_ONCE, count - first), "seed": seed}
-            images += generate(self._pipe, timeline, prompt, self._sampling.updated(now), self._on_draw)
+            images += generate(self._pipe, timeline, prompt, sampling.updated(now), self._on_draw)
         return images
 
     def _step_loss(self, step: int, pictures: int) -> Tensor:

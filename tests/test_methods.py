@@ -309,17 +309,22 @@ def test_replay_draws_every_earlier_concept_and_learns_it_along(pipe, sequence, 
     asked = []
 
     def spy(pipe, timeline, prompt, settings, on_step):
-        asked.append((len(timeline.concepts), prompt, settings.pictures, settings.width))
+        asked.append(
+            (len(timeline.concepts), prompt, settings.pictures, settings.width, settings.guidance_scale)
+        )
         return generate(pipe, timeline, prompt, settings, on_step)
 
     monkeypatch.setattr(trainer, "generate", spy)
     timeline = sequence("generative_replay", replay_pictures=3)
-    assert asked == [(1, "a photo of <rex>", 3, 32)]
+    assert asked == [(1, "a photo of <rex>", 3, 32, 1.0)]  # without guidance
     before, common = timeline.as_of(1), {"seed": 1, "replay_pictures": 3}
     ignored = learn("Mug", before, method="generative_replay", prior_weight=0.0, **common)
     plain = learn("Mug", replace(before, method="sequential"), method="sequential", **common)
     assert digest(*ignored.tensors().values()) == digest(*plain.tensors().values())
     assert digest(*timeline.concepts[1].tensors().values()) != digest(*plain.tensors().values())
+    guided = learn("Mug", before, method="generative_replay", replay_guidance=4.0, **common)
+    assert asked[-1] == (1, "a photo of <rex>", 3, 32, 4.0)
+    assert digest(*timeline.concepts[1].tensors().values()) != digest(*guided.tensors().values())
 
 
 @pytest.mark.parametrize("method", EVERY)

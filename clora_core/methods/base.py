@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from PIL import Image
@@ -20,10 +20,17 @@ from clora_core.dataset import LatentDataset, View, generator_for, plain_view
 from clora_core.dense_weights import DenseWeights
 from clora_core.tokens import TokenEmbedding, random_embedding, word_embedding
 
-Draw = Callable[[Timeline, str, int], list[Image.Image]]
-"""draw(timeline, prompt, count): pictures at the training resolution, with seeds of their own."""
 StepLoss = Callable[[int, int], Tensor]
 """step_loss(step, pictures): Eq. 1 on so many of the concept's pictures with the noise of that step, gradients on."""
+
+
+class Draw(Protocol):
+    """Draws ``count`` pictures at the training resolution, with seeds of their own; by default with the guidance of
+    the base model's preset."""
+
+    def __call__(
+        self, timeline: Timeline, prompt: str, count: int, guidance: float | None = None
+    ) -> list[Image.Image]: ...
 
 
 class Method:

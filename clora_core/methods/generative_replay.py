@@ -2,7 +2,8 @@
 
 Before it learns concept t, the model draws `replay_pictures` pictures of every earlier concept by its own
 prompt, as it knows it then, and learns from them along with the new ones. No old picture is kept; what was
-drawn wrongly is learned wrongly.
+drawn wrongly is learned wrongly. So they are drawn without guidance by default (`replay_guidance`): what
+guidance adds would be learned, and added again for the next concept.
 """
 
 from __future__ import annotations
@@ -23,6 +24,6 @@ class GenerativeReplay(Sequential):
         views = super().drawn_views(timeline, draw)
         for concept in timeline.concepts:
             prompt = concept.template.format(concept.token)
-            images = draw(timeline, prompt, self.config.replay_pictures)
+            images = draw(timeline, prompt, self.config.replay_pictures, self.config.replay_guidance)
             views += [plain_view(image, prompt) for image in images]
         return views
