@@ -245,6 +245,10 @@ class TrainConfig(Settings):
 
 
 PENALISED = ("clora", "ewc")  # methods with a penalty, and so with a penalty weight
+READ_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"penalty_weight": PENALISED, "replay_guidance": ("generative_replay",)}
+)
+"""Settings that only some methods read, as far as it matters which lines of results are the same."""
 WITHOUT_LORA: Mapping[str, Any] = {"learning_rate": 5e-6, "token_learning_rate": 5e-6}
 METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -258,15 +262,20 @@ METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """Where the C-LoRA paper's settings of a method differ from the defaults of `TrainConfig`."""
 
 
+def reads(method: str, setting: str) -> bool:
+    """Whether ``method`` reads ``setting``, by `READ_BY`."""
+    return method in READ_BY.get(setting, METHOD_NAMES)
+
+
 def decisive(config: TrainConfig) -> dict[str, Any]:
-    """As plain values, the settings that decide what is learned: without the time between previews, without lambda
-    where there is no penalty and without the guidance of replayed pictures where none are replayed."""
-    beside = {"preview_every_seconds"}
-    if config.method not in PENALISED:
-        beside.add("penalty_weight")
-    if config.method != "generative_replay":
-        beside.add("replay_guidance")
-    return {name: value for name, value in config.to_json().items() if name not in beside}
+    """As plain values, the settings that decide what is learned: without the time between previews, and without those
+    the method does not read."""
+    values = config.to_json()
+    return {
+        name: values[name]
+        for name in values
+        if name != "preview_every_seconds" and reads(config.method, name)
+    }
 
 
 @dataclass(frozen=True)

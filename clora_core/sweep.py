@@ -27,7 +27,7 @@ from clora_core.disk import append_line, read_lines, write_text
 from clora_core.methods import method_named
 from clora_core.pipeline import BaseModel
 from clora_core.progress_line import Say, prefixed
-from clora_core.settings import PENALISED, decisive
+from clora_core.settings import decisive, reads
 from clora_core.studio import Studio
 
 FACTORS = (0.1, 1.0, 10.0)
@@ -48,7 +48,7 @@ def decade_arms(base: BaseModel, methods: Iterable[str], names: Sequence[str]) -
     arms = []
     for method in methods:
         preset = base.train_with({"method": method}).to_json()
-        swept = [name for name in names if method in PENALISED or name != "penalty_weight"]
+        swept = [name for name in names if reads(method, name)]
         if method == "textual_inversion":
             swept = list(dict.fromkeys("token_learning_rate" if n == "learning_rate" else n for n in swept))
         grid = {name: [float(f"{preset[name] * factor:.6g}") for factor in FACTORS] for name in swept}
