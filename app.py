@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from clora_core.data.pictures import MAX_FILE_BYTES
+from clora_core.disk import HOME, home_folder
 from clora_core.errors import StudioError
-from clora_core.pictures import MAX_FILE_BYTES
-from clora_core.settings import HOME, home_folder
-from clora_core.studio import ASSETS, Studio
-from demo.blocks import LOGO, build_demo
+from clora_core.studio.studio import ASSETS, Studio
+from demo.page import LOGO, build_demo
 from demo.sharing import open_to_others
 from demo.theme import STYLE_SHEET, StudioTheme
 
@@ -32,15 +32,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="C-LoRA Studio: teach a picture model new concepts, one after the other."
     )
-    parser.add_argument(
-        "--home", type=Path, help=f"where timelines and pictures live; default: $CLORA_HOME or {HOME}"
-    )
-    parser.add_argument(
-        "--model", help="folder or Hub id of a Stable Diffusion model; default: the embedded one"
-    )
-    parser.add_argument(
-        "--host", help="address to listen on (0.0.0.0: the whole network); default: this machine"
-    )
+    parser.add_argument("--home", type=Path, help=f"where timelines and pictures live; default: $CLORA_HOME or {HOME}")
+    parser.add_argument("--model", help="folder or Hub id of a Stable Diffusion model; default: the embedded one")
+    parser.add_argument("--host", help="address to listen on (0.0.0.0: the whole network); default: this machine")
     parser.add_argument("--port", type=int, help="port to listen on; default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's relay")
     parser.add_argument(
@@ -61,7 +55,7 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
         home / "jobs",
         home / "timelines",
         home / "comparisons",
-        assets / "concepts",
+        assets / "base" / "people",
     ]
     return {
         "server_name": options.host,

@@ -2,7 +2,7 @@
 
 import sys
 
-from clora_core.cli import main
+from clora_core.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

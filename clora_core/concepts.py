@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.errors import ConceptError
-from clora_core.settings import SamplingConfig as SamplingConfig
-from clora_core.settings import TrainConfig as TrainConfig
+from clora_core.settings.drawing import SamplingConfig as SamplingConfig
+from clora_core.settings.learning import TrainConfig as TrainConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,9 +40,7 @@ def token_for_name(name: str) -> str:
     """
     words = slug(name)
     if not words:
-        raise ConceptError(
-            f"No token can be made from the name {name!r}. Type one yourself, for example <rex>."
-        )
+        raise ConceptError(f"No token can be made from the name {name!r}. Type one yourself, for example <rex>.")
     return f"<{words[: MAX_TOKEN_LENGTH - 2].rstrip('-')}>"
 
 
@@ -89,8 +87,7 @@ class Concept:
         check_token(self.token)
         if self.template.count("{}") != 1:
             raise ConceptError(
-                f"The template {self.template!r} must hold {{}} once, where the token "
-                "goes: 'a photo of {}'."
+                f"The template {self.template!r} must hold {{}} once, where the token goes: 'a photo of {{}}'."
             )
 
 
@@ -167,9 +164,7 @@ class LearnedConcept:
             layers = [name[8:-2] for name in tensors if name.startswith("factors.") and name.endswith(".A")]
             return cls(
                 **plain,
-                factors={
-                    layer: (tensors[f"factors.{layer}.A"], tensors[f"factors.{layer}.B"]) for layer in layers
-                },
+                factors={layer: (tensors[f"factors.{layer}.A"], tensors[f"factors.{layer}.B"]) for layer in layers},
                 deltas=_below("deltas.", tensors),
                 token_embedding=tensors["token_embedding"],
                 memory=_below("memory.", tensors),
@@ -221,8 +216,7 @@ class Timeline:
         """The timeline of its first `count` concepts, 0 = the base model; ConceptError out of range."""
         if not 0 <= count <= len(self.concepts):
             raise ConceptError(
-                f"The timeline {self.name!r} has {len(self.concepts)} concepts; "
-                f"there is no point {count} in it."
+                f"The timeline {self.name!r} has {len(self.concepts)} concepts; there is no point {count} in it."
             )
         return replace(self, concepts=self.concepts[:count])
 

@@ -139,3 +139,11 @@ def process_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+HOME = Path("~/.clora-studio")
+
+
+def home_folder(asked: Path | None) -> Path:
+    """Where timelines and pictures live: the folder asked for, else $CLORA_HOME, else ``HOME``."""
+    return (asked or Path(os.environ.get("CLORA_HOME") or HOME)).expanduser().resolve()

@@ -11,7 +11,7 @@
     `-- Cancelled        the user stopped the work
 
 `str(error)` is the whole message: what is wrong, the value, the remedy. They are raised in the
-core and translated in two places, `demo/errors.py` and `clora_core/cli.py` (exit code 2). Anything
+core and translated in two places, `demo/errors.py` and `clora_core/cli/commands.py` (exit code 2). Anything
 else that is raised is a bug and shows its traceback.
 """
 

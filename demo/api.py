@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio import FileData
 
+from clora_core.answers import to_plain
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, StudioError
-from clora_core.views import to_plain
 from demo.errors import told
 from demo.sharing import refuse_unless
 from demo.uploads import uploaded
 
 if TYPE_CHECKING:
-    from clora_core.studio import Studio
-    from clora_core.views import JobView
+    from clora_core.answers import JobView
+    from clora_core.studio.studio import Studio
 
 
 class Api:
@@ -90,17 +90,11 @@ class Api:
         keep_pictures: bool = False,
     ) -> str:
         """Start to learn a concept from 3 to 30 uploaded pictures; returns the job's id, at once."""
-        paths = uploaded(
-            [picture["path"] if isinstance(picture, dict) else picture.path for picture in pictures]
-        )
+        paths = uploaded([picture["path"] if isinstance(picture, dict) else picture.path for picture in pictures])
         if len(paths) < len(pictures):
-            raise PictureError(
-                "Some pictures were not uploaded through this page. Send them with handle_file(path)."
-            )
+            raise PictureError("Some pictures were not uploaded through this page. Send them with handle_file(path).")
         config = self._studio.base.train_with(settings or {})
-        concept = Concept(
-            name.strip(), token.strip() or self._studio.propose_token(name), tuple(map(Path, paths))
-        )
+        concept = Concept(name.strip(), token.strip() or self._studio.propose_token(name), tuple(map(Path, paths)))
         return self._studio.learn(self._chosen(timeline_id), concept, config, keep_pictures)
 
     def job(self, job_id: str = "") -> dict[str, Any]:

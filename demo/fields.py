@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from clora_core.settings import Settings
+from clora_core.settings.fields import Settings
 
 Config = TypeVar("Config", bound=Settings)
 

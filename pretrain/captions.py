@@ -26,9 +26,7 @@ def _traits(sitter: Sitter, rng: random.Random, keep: float, fine: float) -> str
     if rng.random() < keep:
         have.append(f"{words['skin']} skin")
     if words["facial_hair"] != "none" and rng.random() < keep:
-        have.append(
-            words["facial_hair"] if words["facial_hair"] == "sideburns" else f"a {words['facial_hair']}"
-        )
+        have.append(words["facial_hair"] if words["facial_hair"] == "sideburns" else f"a {words['facial_hair']}")
     for part, text in (
         ("head", f"a {words['head']} face"),
         ("eyes", f"{words['eyes']} eyes"),
@@ -39,9 +37,7 @@ def _traits(sitter: Sitter, rng: random.Random, keep: float, fine: float) -> str
     ):
         if words[part] and rng.random() < fine:
             have.append(text)
-    wear = (
-        [f"{words['clothes']} {rng.choice(['clothes', 'clothes', 'shirt'])}"] if rng.random() < keep else []
-    )
+    wear = [f"{words['clothes']} {rng.choice(['clothes', 'clothes', 'shirt'])}"] if rng.random() < keep else []
     if words["glasses"] != "none" and rng.random() < keep:
         wear.append(words["glasses"] if rng.random() < 0.5 else "glasses")
     if words["hat"] and rng.random() < 0.9:
@@ -89,9 +85,7 @@ def _place(background: str, rng: random.Random) -> str:
         return rng.choice(
             [f" at the {background}", f" in front of the {background}", f", {background} in the background"]
         )
-    return rng.choice(
-        [f", {background} background", f" on a {background} background", f", {background} background"]
-    )
+    return rng.choice([f", {background} background", f" on a {background} background", f", {background} background"])
 
 
 def caption(scene: Scene, rng: random.Random) -> str:
@@ -123,9 +117,7 @@ def plain_caption(scene: Scene) -> str:
         hair = "a bald head" if words["hair"] == "bald" else f"{words['hair_colour']} hair"
         have = [hair, f"{words['skin']} skin"]
         if words["facial_hair"] != "none":
-            have.append(
-                words["facial_hair"] if words["facial_hair"] == "sideburns" else f"a {words['facial_hair']}"
-            )
+            have.append(words["facial_hair"] if words["facial_hair"] == "sideburns" else f"a {words['facial_hair']}")
         wear = [f"{words['clothes']} clothes"] + (["glasses"] if words["glasses"] != "none" else [])
         shaven = "clean-shaven " if sitter.person.sex == "man" and _shaven(sitter) else ""
         people.append(f"a {shaven}{sitter.person.sex} with {_join(have)} wearing {_join(wear)}")

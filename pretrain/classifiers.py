@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from clora_core.attributes import AttributeNetwork, pixels
+from clora_core.measures.attributes import AttributeNetwork, pixels
 from pretrain.corpus import Corpus
 from pretrain.people import FACIAL_HAIR, GLASSES, HAIR_COLOURS, SKINS
 from pretrain.scenes import BACKGROUNDS, CLOTHES, PLACES, Scene
@@ -90,9 +90,7 @@ def train(pictures: np.ndarray, scenes: Sequence[Scene], epochs: int, seed: int 
                 outputs = network(x)
             truth = wanted[chosen.sort().values]
             loss = sum(
-                F.cross_entropy(o.float(), truth[:, i])
-                for i, o in enumerate(outputs)
-                if (truth[:, i] >= 0).any()
+                F.cross_entropy(o.float(), truth[:, i]) for i, o in enumerate(outputs) if (truth[:, i] >= 0).any()
             )
             loss.backward()
             optimiser.step()

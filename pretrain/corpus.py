@@ -121,18 +121,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write pictures.npy into")
     parser.add_argument("--pictures", type=int, default=60_000)
     parser.add_argument("--split", choices=["train", "held-out"], default="train")
-    parser.add_argument(
-        "--start", type=int, default=0, help="index of the first picture, to render in several parts"
-    )
+    parser.add_argument("--start", type=int, default=0, help="index of the first picture, to render in several parts")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     corpus = Corpus(args.split)
     scenes = (corpus[index] for index in range(args.start, args.start + args.pictures))
     partial = args.out / "pictures.partial.npy"
     pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (args.pictures, SIZE, SIZE, 3))
-    for index, picture in enumerate(
-        tqdm(render(scenes), total=args.pictures, unit="picture", file=sys.stderr)
-    ):
+    for index, picture in enumerate(tqdm(render(scenes), total=args.pictures, unit="picture", file=sys.stderr)):
         pictures[index] = np.asarray(picture)
     pictures.flush()
     partial.rename(args.out / "pictures.npy")

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from clora_core.attributes import AttributeNetwork, pixels
 from clora_core.concepts import Concept, SamplingConfig, Timeline, TrainConfig
-from clora_core.features import EfficientNetLite0, Features, unit, unit_features
-from clora_core.metrics import cosine, cosine_within, kid, nearest_share
-from clora_core.pipeline import load_pipeline, read_base
-from clora_core.sampling import generate
-from clora_core.trainer import train_concept
+from clora_core.drawing.generate import generate
+from clora_core.learning.trainer import train_concept
+from clora_core.measures.attributes import AttributeNetwork, pixels
+from clora_core.measures.features import EfficientNetLite0, Features, unit, unit_features
+from clora_core.measures.metrics import cosine, cosine_within, kid, nearest_share
+from clora_core.models.description import read_base
+from clora_core.models.loading import load_pipeline
 from pretrain.captions import plain_caption
 from pretrain.classifiers import CLASSES, accuracy, labels
 from pretrain.corpus import Corpus, render
@@ -86,9 +87,7 @@ def prompt_figures(
     found, right = network.classify(drawn), {}
     for key in [key for key in CLASSES if key != "people"]:
         pairs = [
-            (guess[key], labels(scene)[key])
-            for guess, scene in zip(found, scenes, strict=True)
-            if key in labels(scene)
+            (guess[key], labels(scene)[key]) for guess, scene in zip(found, scenes, strict=True) if key in labels(scene)
         ]
         right[key] = sum(a == b for a, b in pairs) / len(pairs)
         if key == "glasses":  # prompts say "glasses" without naming the frame
@@ -149,18 +148,14 @@ def plasticity_figures(
     return {
         "cosine": {name: cosine(drawn[name], real[name]) for name in drawn},
         "mean_cosine": float(np.mean([cosine(drawn[name], real[name]) for name in drawn])),
-        "mean_feature_cosine": float(
-            np.mean([unit(drawn[n].mean(0)) @ unit(real[n].mean(0)) for n in drawn])
-        ),
+        "mean_feature_cosine": float(np.mean([unit(drawn[n].mean(0)) @ unit(real[n].mean(0)) for n in drawn])),
         "real_to_real": float(np.mean([cosine(real[name][:8], real[name][8:]) for name in real])),
         "pictures_nearest_of_8": mine,
         "mean_seconds": float(np.mean(seconds)),
     }
 
 
-def _draw(
-    pipe: Any, prompt: str, settings: SamplingConfig, seed: int, timeline: Timeline = EMPTY
-) -> Image.Image:
+def _draw(pipe: Any, prompt: str, settings: SamplingConfig, seed: int, timeline: Timeline = EMPTY) -> Image.Image:
     return generate(pipe, timeline, prompt, settings.updated({"seed": seed, "pictures": 1}))[0]
 
 
@@ -185,9 +180,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--people", type=int, default=10)
     parser.add_argument("--train", type=json.loads, default={}, help="settings over the model's own, as JSON")
-    parser.add_argument(
-        "--sampling", type=json.loads, default={}, help="settings over the model's own, as JSON"
-    )
+    parser.add_argument("--sampling", type=json.loads, default={}, help="settings over the model's own, as JSON")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     base, features = read_base(args.base), EfficientNetLite0()

@@ -1,7 +1,7 @@
 """The timelines that ship with the app: ``python -m pretrain.example_timelines --home DIR --assets assets/timelines``.
 
-DIR is that of ``python -m clora_core bench sequence``: the first five of its people become one example; they are learned
-again under sequential LoRA, as the Compare tab does it, for the other. Goes on where it was interrupted.
+DIR is that of ``python -m clora_core bench sequence``: the first five of its people become one example; they are
+learned again under sequential LoRA, as the Compare tab does it, for the other. Goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 
 from clora_core.errors import StudioError
-from clora_core.progress_line import ProgressLine, telling
-from clora_core.studio import Studio
+from clora_core.studio.progress import ProgressLine, telling
+from clora_core.studio.studio import Studio
 
 PEOPLE, NAME = 5, "Five people"
 

@@ -75,12 +75,8 @@ BACK_HAIR = {"none": "", "female1": "curls", "female2": "long back hair", "femal
              "female5": "rolling locks", "longHair": "a mane"}  # fmt: skip
 FACIAL_HAIR = {
     "none": "none",
-    **dict.fromkeys(
-        ["beard-point", "beard1", "beard2", "beard3", "honest-abe-stache", "loganGoatee2Stache"], "beard"
-    ),
-    **dict.fromkeys(
-        ["fullgoatee", "fullgoatee3", "fullgoatee4", "goatee1-stache", "goatee6", "wilt"], "goatee"
-    ),
+    **dict.fromkeys(["beard-point", "beard1", "beard2", "beard3", "honest-abe-stache", "loganGoatee2Stache"], "beard"),
+    **dict.fromkeys(["fullgoatee", "fullgoatee3", "fullgoatee4", "goatee1-stache", "goatee6", "wilt"], "goatee"),
     **dict.fromkeys(["mustache1", "harley1"], "moustache"),
     **dict.fromkeys(["mutton", "muttonStache", "logan"], "sideburns"),
 }
@@ -114,16 +110,10 @@ def held_out(face: dict[str, Any]) -> bool:
 def _draw(rng: random.Random, sex: str) -> Person:
     man = sex == "man"
     other = "female" if man else "eye1"  # parts named female* go to women
-    eyes = (
-        [eye for eye in EYES if not eye.startswith("female")]
-        if man
-        else [e for e in EYES if e.startswith("female")]
-    )
+    eyes = [eye for eye in EYES if not eye.startswith("female")] if man else [e for e in EYES if e.startswith("female")]
     brows = [b for b in EYEBROWS if b.startswith("female") != man]
     heads = (
-        [h for h in HEADS if not h.startswith(other)]
-        if man
-        else [*HEADS][:3] + ["head1", "head2", "head5", "head14"]
+        [h for h in HEADS if not h.startswith(other)] if man else [*HEADS][:3] + ["head1", "head2", "head5", "head14"]
     )
     hairs = HAIR_MEN if man else HAIR_WOMEN
     hair, head, eye, brow = rng.choice([*hairs]), rng.choice(heads), rng.choice(eyes), rng.choice(brows)

@@ -86,9 +86,7 @@ def main() -> None:
         for folder, purpose in ((args.assets, "teach"), (args.held_out, "held-out")):
             target = folder / name.lower()
             target.mkdir(parents=True, exist_ok=True)
-            for index, picture in enumerate(
-                render(portraits(person, f"{purpose}/{name}", PICTURES)), start=1
-            ):
+            for index, picture in enumerate(render(portraits(person, f"{purpose}/{name}", PICTURES)), start=1):
                 picture.save(target / f"{index:02d}.png", optimize=True)
         concept = {"name": name, "token": f"<{name.lower()}>", "words": person.words}
         (args.assets / name.lower() / "concept.json").write_text(json.dumps(concept, indent=2) + "\n")

@@ -40,9 +40,7 @@ def build_tokenizer(captions: list[str]) -> CLIPTokenizer:
 
     learned = json.loads(bpe.to_str())["model"]
     pieces = [*alphabet, *(letter + WORD_END for letter in alphabet)]
-    pieces += [
-        piece for piece in sorted(learned["vocab"], key=learned["vocab"].get) if piece not in set(pieces)
-    ]
+    pieces += [piece for piece in sorted(learned["vocab"], key=learned["vocab"].get) if piece not in set(pieces)]
     vocabulary = {piece: index for index, piece in enumerate([*pieces, START, END])}
     return CLIPTokenizer(
         vocab=vocabulary, merges=[tuple(merge) for merge in learned["merges"]], model_max_length=TOKENS

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import CLIPTokenizer
 
-from clora_core.losses import shifted_timesteps
-from clora_core.pipeline import WORDS_FILE
+from clora_core.learning.noise import shifted_timesteps
+from clora_core.models.description import WORDS_FILE
 from pretrain.captions import caption
 from pretrain.corpus import Corpus
 from pretrain.model import (
@@ -61,7 +61,8 @@ def learning_rate(step: int, total: int, peak: float, warm_up: int = 150, fall: 
 
 
 class Checkpoint:
-    """Model, EMA and optimiser of one stage on disk: ``<stage>.safetensors`` and ``<stage>.json``, written atomically."""
+    """Model, EMA and optimiser of one stage on disk: ``<stage>.safetensors`` and ``<stage>.json``, written
+    atomically."""
 
     def __init__(self, folder: Path, stage: str, model: nn.Module, optimiser: MuonAdamW, ema: EMAModel):
         self.path = folder / f"{stage}.safetensors"
@@ -99,7 +100,8 @@ class Checkpoint:
 
 
 def vae_loss(picture: Tensor, decoded: Tensor, kl: Tensor) -> Tensor:
-    """L1 + L1 of the gradients (crisp lines) + a light KL. picture, decoded: (B, 3, H, W); kl: (B,) summed over latents."""
+    """L1 + L1 of the gradients (crisp lines) + a light KL. picture, decoded: (B, 3, H, W); kl: (B,) summed over
+    latents."""
     difference = decoded - picture
     lines = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
     latents = LATENT_CHANNELS * LATENT_SIDE**2
@@ -124,9 +126,7 @@ def train_vae(args: argparse.Namespace) -> None:
     seconds, losses = time.time(), []
     for step in range(start + 1, total + 1):
         optimiser.set_rate(learning_rate(step, total, args.rate))
-        x = to_tensor(
-            pictures[np.sort(batch_indices(args.seed, step, args.batch, len(pictures)))], args.device
-        )
+        x = to_tensor(pictures[np.sort(batch_indices(args.seed, step, args.batch, len(pictures)))], args.device)
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
             posterior = vae.encode(x).latent_dist
             decoded = vae.decode(posterior.sample()).sample
@@ -169,14 +169,16 @@ def encode_pictures(args: argparse.Namespace, vae: AutoencoderKL) -> np.ndarray:
 
 
 def face_weight(device: str) -> Tensor:
-    """(1, 1, h, w) of mean 1: ``FACE``, where a portrait has its brows, eyes, nose, mouth and chin, counts three times the rest."""
+    """(1, 1, h, w) of mean 1: ``FACE``, where a portrait has its brows, eyes, nose, mouth and chin, counts three
+    times the rest."""
     weight = torch.ones(1, 1, LATENT_SIDE, LATENT_SIDE, device=device)
     weight[..., FACE[0], FACE[1]] = 3.0
     return weight / weight.mean()
 
 
 def pictures_to_learn(corpus: Corpus, count: int, names: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices below ``count`` of the pictures that show nobody named, and of those whose names are among the first ``names``."""
+    """Indices below ``count`` of the pictures that show nobody named, and of those whose names are among the first
+    ``names``."""
     known = set(corpus.names[:names])
     plain: list[int] = []
     named: list[int] = []
@@ -187,9 +189,7 @@ def pictures_to_learn(corpus: Corpus, count: int, names: int) -> tuple[np.ndarra
     return np.array(plain), np.array(named)
 
 
-def unet_loss(
-    model: nn.ModuleDict, scheduler: DDPMScheduler, latents: Tensor, ids: Tensor, shift: float
-) -> Tensor:
+def unet_loss(model: nn.ModuleDict, scheduler: DDPMScheduler, latents: Tensor, ids: Tensor, shift: float) -> Tensor:
     """Mean squared error of the v-prediction. latents: (B, C, h, w) of unit variance; ids: (B, 77).
 
     What the caption decides (colours, layout, how many people) is decided above t = 700 of 1000: below it, the right
@@ -247,9 +247,7 @@ def train_unet(args: argparse.Namespace) -> None:
         )
         rng = random.Random(step)
         texts = ["" if rng.random() < 0.1 else caption(corpus[int(index)], rng) for index in chosen]
-        ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(
-            args.device
-        )
+        ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(args.device)
         x = torch.from_numpy(latents[chosen]).to(args.device).float() * vae.config.scaling_factor
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
             loss = unet_loss(model, scheduler, x, ids, args.shift)
@@ -291,17 +289,11 @@ def save_pipeline(
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the embedded model.")
     parser.add_argument("stage", choices=["vae", "unet", "decoder"])
-    parser.add_argument(
-        "--corpus", type=Path, required=True, help="folder with pictures.npy of pretrain.corpus"
-    )
+    parser.add_argument("--corpus", type=Path, required=True, help="folder with pictures.npy of pretrain.corpus")
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and results")
-    parser.add_argument(
-        "--base", type=Path, help="a model of the same shapes to go on from, instead of from scratch"
-    )
+    parser.add_argument("--base", type=Path, help="a model of the same shapes to go on from, instead of from scratch")
     parser.add_argument("--samples", type=int, help="pictures to see in all")
-    parser.add_argument(
-        "--pictures", type=int, default=60_000, help="how many pictures of the corpus the U-Net uses"
-    )
+    parser.add_argument("--pictures", type=int, default=60_000, help="how many pictures of the corpus the U-Net uses")
     parser.add_argument(
         "--names",
         type=int,
@@ -317,9 +309,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    defaults = {"vae": (24_000, 8, 2e-3), "decoder": (16_000, 8, 1e-3), "unet": (160_000, 32, 1e-3)}[
-        args.stage
-    ]
+    defaults = {"vae": (24_000, 8, 2e-3), "decoder": (16_000, 8, 1e-3), "unet": (160_000, 32, 1e-3)}[args.stage]
     args.samples, args.batch, args.rate = (
         given if given is not None else default
         for given, default in zip((args.samples, args.batch, args.rate), defaults, strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,14 +13,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_model import RESOLUTION, build_tiny_model
-from tiny_networks import build_tiny_clip, build_tiny_dino
+from tiny.model import RESOLUTION, build_tiny_model
+from tiny.networks import build_tiny_clip, build_tiny_dino
 
-from clora_core.adapters import Installation
-from clora_core.concepts import Concept, LearnedConcept, SamplingConfig, Timeline, TrainConfig, token_for_name
-from clora_core.pipeline import fingerprint, load_pipeline
-from clora_core.studio import Studio
-from clora_core.trainer import train_concept
+from clora_core.concepts import (
+    Concept,
+    LearnedConcept,
+    SamplingConfig,
+    Timeline,
+    TrainConfig,
+    token_for_name,
+)
+from clora_core.learning.trainer import train_concept
+from clora_core.models.description import fingerprint
+from clora_core.models.installation import Installation
+from clora_core.models.loading import load_pipeline
+from clora_core.studio.studio import Studio
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
     torch.set_num_threads(1)  # several processes share the cores
@@ -138,24 +145,9 @@ def open_bench(quick_model: Path, tmp_path: Path) -> Callable[[Path], Studio]:
     """Opens a Studio with three sample people on the quick model."""
     rng = np.random.default_rng(3)
     for number, name in enumerate(("Ann", "Bob", "Cy")):
-        sample = tmp_path / "assets/concepts" / f"{number}-{name.lower()}"
+        sample = tmp_path / "assets/base/people" / f"{number}-{name.lower()}"
         sample.mkdir(parents=True)
         (sample / "concept.json").write_text(json.dumps({"name": name, "token": f"<{name.lower()}>"}))
         for i in range(3):
             Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(sample / f"{i}.png")
     return lambda folder: Studio.open(folder, str(quick_model), "cpu", assets=tmp_path / "assets")
-
-
-def digest(*tensors: torch.Tensor) -> str:
-    """sha256 over the bytes of the tensors."""
-    sha = hashlib.sha256()
-    for tensor in tensors:
-        sha.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()
-
-
-def base_digest(pipe: Any) -> str:
-    """sha256 over every weight of the pipeline as it is now."""
-    return digest(
-        *(p for part in (pipe.unet, pipe.vae, pipe.text_encoder) for p in part.state_dict().values())
-    )

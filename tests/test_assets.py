@@ -11,19 +11,20 @@ import pytest
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
-from clora_core.cli_arguments import make_parser
+from clora_core.cli.arguments import make_parser
 from clora_core.concepts import Timeline
-from clora_core.features import EfficientNetLite0, unit_features
-from clora_core.metrics import cosine
-from clora_core.pipeline import load_pipeline, read_base, unknown_words
-from clora_core.samples import pictures_in
-from clora_core.sampling import generate
-from clora_core.studio import Studio
+from clora_core.data.picture_sets import pictures_in
+from clora_core.drawing.generate import generate
+from clora_core.measures.features import EfficientNetLite0, unit_features
+from clora_core.measures.metrics import cosine
+from clora_core.models.description import read_base, unknown_words
+from clora_core.models.loading import load_pipeline
+from clora_core.studio.studio import Studio
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "assets" / "base"
-PEOPLE = sorted((ROOT / "assets" / "concepts").iterdir())
-HELD_OUT = ROOT / "tests" / "held_out"
+PEOPLE = sorted((BASE / "people").iterdir())
+HELD_OUT = ROOT / "assets" / "benchmarks" / "sample" / "held_out"
 
 
 def test_the_embedded_model_is_small_and_safe() -> None:
@@ -50,9 +51,7 @@ def test_the_embedded_model_draws_a_picture_and_follows_the_background() -> None
     means = {}
     for colour in ("red", "blue"):
         picture = generate(pipe, empty, f"a portrait of a man, {colour} background", settings)[0]
-        means[colour] = (
-            np.asarray(picture)[:16, :16].reshape(-1, 3).mean(0)
-        )  # the corner shows the background
+        means[colour] = np.asarray(picture)[:16, :16].reshape(-1, 3).mean(0)  # the corner shows the background
     assert means["red"][0] > means["red"][1] + 40
     assert means["blue"][2] > means["blue"][0] + 40
 
@@ -73,7 +72,7 @@ def test_the_features_tell_the_sample_people_apart() -> None:
             f.name: unit_features(network, [Image.open(p) for p in sorted((root / f.name).glob("*.png"))[:4]])
             for f in PEOPLE
         }
-        for root in (ROOT / "assets" / "concepts", HELD_OUT)
+        for root in (BASE / "people", HELD_OUT)
     )
     for name, rows in unseen.items():
         assert max(taught, key=lambda other: cosine(rows, taught[other])) == name
@@ -96,8 +95,6 @@ def test_the_readmes_first_lesson_can_be_learned_on_the_example(tmp_path: Path) 
     studio = Studio.open(tmp_path)
     try:
         studio.check_token(asked.token, studio.default_timeline())
-        assert all(
-            picture.problem is None for picture in studio.check_pictures(pictures_in(ROOT / asked.pictures))
-        )
+        assert all(picture.problem is None for picture in studio.check_pictures(pictures_in(ROOT / asked.pictures)))
     finally:
         studio.close()

@@ -14,11 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from clora_core.adapters import Installation, LowRankPairs
 from clora_core.concepts import Concept, Timeline, TrainConfig
-from clora_core.dataset import LatentDataset, View, generator_for, plain_view
-from clora_core.dense_weights import DenseWeights
-from clora_core.tokens import TokenEmbedding, random_embedding, word_embedding
+from clora_core.data.dataset import LatentDataset, View, plain_view
+from clora_core.models.dense import DenseWeights
+from clora_core.models.installation import Installation
+from clora_core.models.low_rank import LowRankPairs
+from clora_core.models.tokens import TokenEmbedding, random_embedding, word_embedding
+from clora_core.seeds import generator_for
 
 StepLoss = Callable[[int, int], Tensor]
 """step_loss(step, pictures): Eq. 1 on so many of the concept's pictures with the noise of that step, gradients on."""
@@ -38,12 +40,8 @@ class Method:
 
     name: ClassVar[str]
     continues: ClassVar[bool] = False  # a concept's weights hold those of all earlier ones, too
-    alone: ClassVar[str] = (
-        ""  # set where concepts are learned on the base model alone: alike under all with this word
-    )
-    steady: ClassVar[bool] = (
-        False  # later concepts leave every picture of an earlier one as it was, bit for bit
-    )
+    alone: ClassVar[str] = ""  # set where concepts are learned on the base model alone: alike under all with this word
+    steady: ClassVar[bool] = False  # later concepts leave every picture of an earlier one as it was, bit for bit
     weights: LowRankPairs | DenseWeights
     token: TokenEmbedding
 
@@ -52,7 +50,8 @@ class Method:
 
     @classmethod
     def check(cls, config: TrainConfig, last: TrainConfig) -> None:
-        """Raise SettingsError when nothing can be learned with `config` after a concept that was learned with `last`."""
+        """Raise SettingsError when nothing can be learned with `config` after a concept that was learned with
+        `last`."""
 
     def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Prepare to learn `concept` after `timeline`; returns all that is trained, the token last.
@@ -67,9 +66,7 @@ class Method:
         self.token = TokenEmbedding(concept.token, start.to(table.device))
         return [*self.weights.parameters(), self.token.vector]
 
-    def start_weights(
-        self, pipe: Any, timeline: Timeline, generator: torch.Generator
-    ) -> LowRankPairs | DenseWeights:
+    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs | DenseWeights:
         """What is trained besides the token: by default a fresh pair A, B of the config's rank."""
         return LowRankPairs(Installation.of(pipe).matrices, self.config.rank, generator)
 

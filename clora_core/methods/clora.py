@@ -10,14 +10,16 @@ second concept and the two-hundredth.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from clora_core.adapters import Installation, LowRankPairs
 from clora_core.concepts import Concept, Timeline
-from clora_core.losses import forgetting_loss
 from clora_core.methods.base import Method
+from clora_core.models.installation import Installation
+from clora_core.models.low_rank import LowRankPairs
 
 
 class CLora(Method):
@@ -37,3 +39,20 @@ class CLora(Method):
             return super().penalty()
         layers = ((self.past[f"{name}.weight"], a, b) for name, (a, b) in self.weights.pairs.items())
         return self.config.penalty_weight * forgetting_loss(layers)
+
+
+def forgetting_loss(layers: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """Eq. 3, the self-regularisation that keeps the new concept off the weights the past has used:
+
+        L_forget = || |P| (.) D ||_F^2 = sum P^2 (.) D^2,    P = sum_{t'<t} A_t' B_t',    D = A_t B_t
+
+    summed over entries, over K and V and over layers; (.) is elementwise, so the sign of P is without
+    effect. layers: one (P (D1, D2), A (D1, r), B (r, D2)) for each adapted matrix; returns a scalar, fp32.
+    With no layers it is 0. Autocast is switched off: lambda is 1e8, and the squares are small.
+    """
+    total = torch.zeros(())
+    for past, a, b in layers:
+        with torch.autocast(past.device.type, enabled=False):
+            overlap = (past * (a.float() @ b.float())).flatten()  # (D1 * D2,)
+            total = total.to(past.device) + torch.dot(overlap, overlap)
+    return total

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from clora_core.adapters import Installation
 from clora_core.concepts import Timeline
-from clora_core.dense_weights import DenseWeights, last_deltas
 from clora_core.methods.base import Method
+from clora_core.models.dense import DenseWeights, last_deltas
+from clora_core.models.installation import Installation
 
 
 class CustomDiffusion(Method):

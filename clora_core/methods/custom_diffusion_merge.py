@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from clora_core.adapters import Installation
 from clora_core.concepts import Concept, LearnedConcept, Timeline
-from clora_core.dataset import LatentDataset
+from clora_core.data.dataset import LatentDataset
 from clora_core.methods.base import StepLoss
 from clora_core.methods.custom_diffusion import CustomDiffusion
-from clora_core.tokens import encode_prompts
+from clora_core.models.installation import Installation
+from clora_core.models.tokens import encode_prompts
 
 REGULAR_PROMPTS = 200
 RIDGE = 1e-4  # of G's mean diagonal: text features do not span their space evenly
@@ -85,9 +85,7 @@ def regular_gram(pipe: Any) -> Tensor:
     return gram
 
 
-def constrained_merge(
-    concepts: Sequence[LearnedConcept], matrices: Mapping[str, nn.Linear]
-) -> dict[str, Tensor]:
+def constrained_merge(concepts: Sequence[LearnedConcept], matrices: Mapping[str, nn.Linear]) -> dict[str, Tensor]:
     """W - W_0 by parameter name, in fp64 inside. The constraints hold exactly while the rows of C are
     independent; else in the least-squares sense."""
     gram = concepts[0].memory["gram"].double()

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from clora_core.concepts import Timeline
-from clora_core.dense_weights import DenseWeights
 from clora_core.methods.custom_diffusion import CustomDiffusion
+from clora_core.models.dense import DenseWeights
 
 
 class DreamBooth(CustomDiffusion):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from clora_core.concepts import Concept, Timeline
-from clora_core.dataset import LatentDataset
+from clora_core.data.dataset import LatentDataset
 from clora_core.methods.base import StepLoss
 from clora_core.methods.custom_diffusion import CustomDiffusion
 
@@ -63,6 +63,4 @@ class EWC(CustomDiffusion):
             gradients = torch.autograd.grad(FISHER_SCALE * loss, parameters)
             for total, gradient in zip(fisher, gradients, strict=True):
                 total += (gradient.float() / FISHER_SCALE) ** 2 / FISHER_DRAWS
-        return {
-            f"fisher.{name}": total.cpu() for name, total in zip(self.weights.trained, fisher, strict=True)
-        }
+        return {f"fisher.{name}": total.cpu() for name, total in zip(self.weights.trained, fisher, strict=True)}

@@ -9,7 +9,7 @@ guidance adds would be learned, and added again for the next concept.
 from __future__ import annotations
 
 from clora_core.concepts import Timeline
-from clora_core.dataset import View, plain_view
+from clora_core.data.dataset import View, plain_view
 from clora_core.methods.base import Draw
 from clora_core.methods.sequential import Sequential
 

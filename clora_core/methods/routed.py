@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from clora_core.adapters import Installation
 from clora_core.concepts import Timeline, tokens_in
 from clora_core.methods.base import Method
+from clora_core.models.installation import Installation
 
 
 class Routed(Method):

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from clora_core.adapters import Installation, LowRankPairs
 from clora_core.concepts import Timeline, TrainConfig
 from clora_core.errors import SettingsError
 from clora_core.methods.base import Method
+from clora_core.models.installation import Installation
+from clora_core.models.low_rank import LowRankPairs
 
 
 class Sequential(Method):

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from clora_core.adapters import Installation, LowRankPairs
 from clora_core.concepts import Timeline
 from clora_core.methods.base import Method
+from clora_core.models.installation import Installation
+from clora_core.models.low_rank import LowRankPairs
 
 
 class TextualInversion(Method):

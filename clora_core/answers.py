@@ -1,0 +1,248 @@
+"""What the door shows: read-only values handed to the page and to the command line.
+
+Frozen dataclasses without behaviour beyond wording. They carry no tensors and no model, so a page
+may keep them as long as it likes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from clora_core.concepts import TrainStep
+
+JobState = Literal["queued", "running", "done", "stopped", "failed", "interrupted"]
+JobKind = Literal["learn", "draw"]
+
+UNFINISHED: tuple[JobState, ...] = ("queued", "running")
+
+Health = Literal["as good as new", "fading", "lost"]
+
+HARDLY = 0.1
+"""Below this difference (``pictures.difference``) two pictures of the same seed show the same in the same way."""
+PLAINLY = 0.5
+"""From this difference on, what two pictures of the same seed show is no longer the same to the eye."""
+NAMED = 3  # of the concepts that fade or are lost, a verdict names so many of each
+
+
+def health(changed: float) -> Health:
+    """A concept's health in words, from how much its picture of the same seed has changed since it was learned."""
+    return "as good as new" if changed < HARDLY else "fading" if changed < PLAINLY else "lost"
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 picture", "8 pictures"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One ready-made picture set that ships with the app (``assets/base/people/<folder>``)."""
+
+    name: str
+    token: str
+    pictures: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class TimelineSummary:
+    """One line in the list of timelines, newest change first.
+
+    ``problem`` says why it cannot be used: it was learned on another base model, or its file cannot be read.
+    """
+
+    id: str
+    name: str
+    method: str
+    concepts: int
+    updated: str
+    problem: str = ""
+    comparison: str = ""  # the comparison it was learned for
+
+    @property
+    def usable(self) -> bool:
+        """It can be drawn from and learned on with the open base model."""
+        return not self.problem
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was checked before a learn job was called done.
+
+    All differences are ``pictures.difference`` between two pictures drawn with the same seed, prompt and settings.
+
+    Attributes:
+        differs_from_base: the new concept's picture against the one its prompt drew before the first step.
+        older_changed: (token, difference) for every older concept, as it was learned against now.
+    """
+
+    differs_from_base: float
+    older_changed: tuple[tuple[str, float], ...] = ()
+
+    def words(self) -> str:
+        """The verdict in one short paragraph, for people."""
+        learned = self._learned()
+        if not self.older_changed:
+            return learned
+        worst = sorted(self.older_changed, key=lambda pair: -pair[1])
+        states = [health(change) for _, change in worst]
+        older = f"Older concepts as good as new: {states.count('as good as new')} of {len(states)}."
+        for state in ("fading", "lost"):
+            named = [f"{token} ({change:.1%})" for token, change in worst if health(change) == state]
+            if named:
+                more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+                older += f" {state.capitalize()}: {', '.join(named[:NAMED])}{more}."
+        if "lost" in states:
+            older += (
+                " To have back what is lost, undo until it is there again, and learn on from there under C-LoRA "
+                "with a larger "
+                "penalty weight."
+            )
+        return f"{learned} {older}"
+
+    def _learned(self) -> str:
+        if self.differs_from_base < HARDLY:
+            return (
+                f"The picture hardly differs from before ({self.differs_from_base:.1%}): it may not have "
+                "been learned. Try more steps or a higher learning rate."
+            )
+        return f"The same seed draws a picture now that differs from before by {self.differs_from_base:.1%}."
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        """The inverse of ``to_json``."""
+        older = tuple((str(token), float(change)) for token, change in data["older_changed"])
+        return cls(data["differs_from_base"], older)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One learned concept as the timeline shows it.
+
+    ``learned_picture`` was drawn when the concept had just been learned, ``now_picture`` with the
+    same seed and settings at the end of the timeline as it stands; for the newest concept they are
+    the same file; ``changed`` is their ``pictures.difference``, None when one is missing.
+    ``settings`` holds the TrainConfig it was learned with.
+    """
+
+    index: int  # 1-based: "as of concept index"
+    id: str
+    name: str
+    token: str
+    created: str
+    seconds: float
+    steps: int
+    rank: int
+    picture_count: int
+    learned_picture: Path | None
+    now_picture: Path | None
+    changed: float | None
+    settings: dict[str, Any]
+    prompt: str = ""  # the prompt of both pictures, e.g. "a photo of <rex>"
+    verdict: Verdict | None = None
+    pictures_sha256: str = ""  # of those it was learned from; "" = not noted
+
+
+@dataclass(frozen=True)
+class TimelineView:
+    """A timeline for the eye: its cards in order, and the redo shelf (next to come back first)."""
+
+    id: str
+    name: str
+    method: str
+    cards: tuple[Card, ...]
+    undone: tuple[Card, ...]
+    base_id: str = ""
+    usable: bool = True
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison, and what its pictures say.
+
+    Attributes:
+        changes: the forgetting map, see ``Studio.changes``.
+        mean_change: of all concepts but the last, from the day each was learned to now; NaN for a single one.
+        kept, fading, lost: how many concepts but the last are in that state (``views.health``).
+        megabytes: of all the weights on disk.
+    """
+
+    timeline: TimelineView
+    title: str
+    changes: tuple[tuple[float | None, ...], ...]
+    mean_change: float
+    kept: int
+    fading: int
+    lost: int
+    seconds: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One picture drawn while learning. ``step`` 0 = before the first step (older concepts only)."""
+
+    step: int
+    token: str
+    name: str
+    path: Path
+    is_new: bool  # the concept being learned, not an older one
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One piece of model work, as read from its folder.
+
+    Attributes:
+        step, total: training steps (learn) or sampling steps (draw). ``total`` is 0 until known.
+        seconds: working time so far, waiting in the queue not counted.
+        steps_per_second, seconds_left: None until they can be told.
+        phase: what is happening now, in words ("learning", "waiting for its turn").
+        message: empty while it runs; then the verdict or the error, as a sentence.
+        curve: every TrainStep, thinned to 500 at most (first and last kept).
+        pictures: finished pictures of a draw job, or the card picture of a learn job.
+        name, token: the concept of a learn job; empty for a draw job.
+        resumable: an interrupted learn job that ``Studio.resume`` can go on with.
+    """
+
+    id: str
+    kind: JobKind
+    state: JobState
+    step: int
+    total: int
+    seconds: float
+    steps_per_second: float | None
+    seconds_left: float | None
+    phase: str
+    message: str
+    timeline_id: str
+    curve: list[TrainStep] = field(default_factory=list)
+    previews: list[Preview] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
+    name: str = ""
+    token: str = ""
+    prompt: str = ""
+    verdict: Verdict | None = None
+    concept_id: str = ""  # set once the concept stands in the timeline
+    resumable: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """No further change will come by itself."""
+        return self.state not in UNFINISHED
+
+
+def to_plain(value: Any) -> Any:
+    """Views, paths and tuples as values that ``json.dumps`` takes."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: to_plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,178 @@
+"""What may be typed after ``python -m clora_core``. Settings are options made from their classes."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from clora_core.data.pictures import MAX_PICTURES, MIN_PICTURES
+from clora_core.disk import HOME
+from clora_core.errors import SettingsError
+from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.fields import Settings
+from clora_core.settings.learning import TrainConfig
+
+DECADES = ("learning_rate", "penalty_weight")
+COMMON = {"home": None, "model": None, "device": None, "precision": None, "json": False}
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose errors are our own: one line, exit code 2, from one place."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message} (see: {self.prog} --help)")
+
+
+def make_parser() -> _Parser:
+    """The parser of ``python -m clora_core``; it raises SettingsError instead of leaving."""
+    common = _common()
+    parser = _Parser(
+        prog="python -m clora_core",
+        description="Teach a text-to-image model concepts one by one.",
+        parents=[common],
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="learn|draw|timeline|bench")
+
+    learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
+    learn.add_argument(
+        "--pictures", type=Path, metavar="DIR", help=f"folder with {MIN_PICTURES} to {MAX_PICTURES} pictures"
+    )
+    learn.add_argument("--name", help="what the concept is called, for people")
+    learn.add_argument("--token", help='its word in prompts, such as "<rex>" (default: made from the name)')
+    learn.add_argument("--timeline", metavar="ID", help="timeline to add to (default: the one changed last)")
+    learn.add_argument("--keep-pictures", action="store_true", help="store the pictures with the concept")
+    learn.add_argument("--resume", metavar="JOB", help="go on with an interrupted learning instead")
+    _add_settings(learn, TrainConfig)
+
+    draw = commands.add_parser("draw", parents=[common], help="draw pictures from a prompt")
+    draw.add_argument("--prompt", required=True, help='for example "a photo of <rex> at the beach"')
+    draw.add_argument("--out", type=Path, metavar="FILE", help="PNG to write (default: only into the home folder)")
+    draw.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only; 0 is the base model")
+    draw.add_argument("--timeline", metavar="ID", help="timeline to draw from (default: the one changed last)")
+    _add_settings(draw, SamplingConfig)
+
+    timeline = commands.add_parser("timeline", parents=[common], help="show or change a timeline")
+    timeline.add_argument("--timeline", metavar="ID", help="which one (default: the one changed last)")
+    change = timeline.add_mutually_exclusive_group()
+    change.add_argument("--undo", action="store_true", help="put the last concept on the redo shelf")
+    change.add_argument("--redo", action="store_true", help="take the concept undone last back")
+    change.add_argument("--branch", nargs=2, metavar=("K", "NAME"), help="copy the first K concepts to a new timeline")
+    change.add_argument("--new", metavar="NAME", help="make an empty timeline")
+    change.add_argument("--all", action="store_true", help="list all timelines")
+    _add_bench(commands, common)
+    return parser
+
+
+def _common() -> _Parser:
+    """Options for before or after the command; SUPPRESS, so that neither place resets the other."""
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument(
+        "--home",
+        type=Path,
+        metavar="DIR",
+        help=f"where timelines and pictures live (default: $CLORA_HOME or {HOME})",
+    )
+    common.add_argument("--model", metavar="PATH_OR_HUB_ID", help="base model (default: the embedded one)")
+    common.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
+    common.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="for drawing (default: by device)")
+    common.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return common
+
+
+def _add_settings(parser: argparse.ArgumentParser, kind: type[Settings], several: bool = False) -> None:
+    """One option for every field of a settings class: names, types and help come from there.
+
+    several: numbers may be given more than one value, to try them all.
+    """
+    group = parser.add_argument_group("settings (default: the base model's own)")
+    for spec in fields(kind):  # type: ignore[arg-type]
+        name, help_text = "--" + spec.name.replace("_", "-"), spec.metadata["help"].replace("%", "%%")
+        if spec.name == "precision":  # the common option of that name speaks of drawing
+            name = "--train-precision"
+        if isinstance(spec.default, bool):
+            group.add_argument(
+                name,
+                dest=f"set_{spec.name}",
+                action=argparse.BooleanOptionalAction,
+                default=None,
+                help=help_text,
+            )
+        else:
+            group.add_argument(
+                name,
+                dest=f"set_{spec.name}",
+                type=type(spec.default),
+                help=help_text,
+                choices=spec.metadata.get("choices"),
+                nargs="+" if several and not isinstance(spec.default, str) else None,
+                metavar=type(spec.default).__name__.upper(),
+            )
+
+
+def chosen_settings(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The settings given on the command line, by the names of the settings class."""
+    given = {key.removeprefix("set_"): value for key, value in vars(chosen).items() if key.startswith("set_")}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _add_judge(kind: Any, network: str, judges: str) -> None:
+    kind.add_argument(
+        f"--{network}",
+        metavar="PATH_OR_HUB_ID",
+        help=f"{network.upper()} that says how well {judges} (default: on the embedded model its own networks, else "
+        f"the usual "
+        "one from the Hub)",
+    )
+
+
+def _add_bench(commands: Any, common: _Parser) -> None:
+    bench = commands.add_parser("bench", parents=[common], help="measure: speed, sequence, sweep, forgetting")
+    kinds = bench.add_subparsers(dest="bench", required=True, metavar="speed|sequence|sweep|forgetting")
+    kinds.add_parser("speed", parents=[common], help="seconds to learn a sample, seconds a picture")
+    for name, help_text in (
+        ("sequence", "learn the sample people in order, then count who is recognised"),
+        ("sweep", "try several values of settings on a few people"),
+        ("forgetting", "compare methods: what each forgets, over orders and seeds"),
+    ):
+        kind = kinds.add_parser(name, parents=[common], help=help_text)
+        kind.add_argument("--out", type=Path, required=True, metavar="DIR", help="results; run again to go on there")
+        kind.add_argument(
+            "--references",
+            type=Path,
+            metavar="DIR",
+            help="real pictures to compare with, one folder a person (default: the samples' own)",
+        )
+        kind.add_argument("--people", type=int, default=3 if name == "sweep" else 10, help="how many sample people")
+        kind.add_argument("--draws", type=int, default=4 if name == "sweep" else 8, help="pictures a person")
+        kind.add_argument(
+            "--concepts",
+            type=Path,
+            metavar="DIR",
+            help="people to learn, a folder like assets/base/people (default: the sample people)",
+        )
+        _add_judge(kind, "dino", "concepts are alike")
+        if name == "sweep":
+            kind.add_argument("--methods", nargs="+", metavar="METHOD", help="methods to sweep (default: one)")
+            kind.add_argument(
+                "--decades",
+                nargs="+",
+                choices=(*DECADES, "token_learning_rate"),
+                help=f"settings to try at a tenth, once and ten times each method's preset (default: "
+                f"{' '.join(DECADES)})",
+            )
+        if name == "forgetting":
+            kind.add_argument(
+                "--methods",
+                nargs="+",
+                default=["clora", "sequential", "merged", "routed"],
+                metavar="METHOD",
+                help="what to compare: methods, and C-LoRA's ablations clora-word-token (the token starts at "
+                "person) and "
+                "clora-object-word (person stays in the prompt) (default: the main four)",
+            )
+            _add_judge(kind, "clip", "prompts are followed")
+            kind.add_argument("--orders", type=int, default=1, help="how many orders of the people")
+            kind.add_argument("--seeds", type=int, default=1, help="how many seeds for each order")
+        _add_settings(kind, TrainConfig, several=name == "sweep")

@@ -1,0 +1,183 @@
+"""The command line: the same ``Studio`` as the page, for scripts and terminals.
+
+Results go to stdout (with ``--json`` as one JSON object), progress and warnings to stderr. A user's
+error is one line on stderr and exit code 2; Ctrl-C is 130; anything else is a bug and its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clora_core.answers import TimelineView, to_plain
+from clora_core.cli.arguments import COMMON, chosen_settings, make_parser
+from clora_core.cli.bench import bench
+from clora_core.concepts import Concept
+from clora_core.disk import home_folder
+from clora_core.errors import PictureError, SettingsError, StudioError
+from clora_core.studio.progress import ProgressLine, telling
+from clora_core.studio.studio import Studio
+
+NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
+    try:
+        chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})
+        commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "bench": bench}
+        result = commands[chosen.command](chosen)
+    except (StudioError, OSError) as error:  # OSError: a folder or file that cannot be read or written
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    if chosen.json:
+        print(json.dumps(to_plain({key: value for key, value in result.items() if key != "text"})))
+    elif result["text"]:
+        print(result["text"])
+    return 0
+
+
+# -------------------------------------------------------------------------------------- commands
+
+
+def _open(chosen: argparse.Namespace) -> Studio:
+    return Studio.open(home_folder(chosen.home), chosen.model, chosen.device, chosen.precision)
+
+
+def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
+    if not chosen.resume and not (chosen.pictures and chosen.name):
+        raise SettingsError("learn needs --pictures DIR and --name NAME (or --resume JOB).")
+    given = (chosen.pictures, chosen.name, chosen.token, chosen.timeline, chosen.keep_pictures)
+    if chosen.resume and (any(given) or chosen_settings(chosen)):
+        raise SettingsError(
+            "--resume goes on with what was asked for then. Give no pictures, name or settings with it."
+        )
+    studio, say = _open(chosen), ProgressLine()
+    job_id = ""
+    try:
+        if chosen.resume:
+            job_id = studio.resume(chosen.resume)
+        else:
+            concept, timeline_id = _concept(studio, chosen), chosen.timeline or studio.default_timeline()
+            config = studio.base.train_with(chosen_settings(chosen))
+            job_id = studio.learn(timeline_id, concept, config, chosen.keep_pictures)
+        view = studio.follow(job_id, telling(say))
+    except KeyboardInterrupt:
+        if job_id:
+            print(f"\nGo on later with: {_resume_command(chosen, job_id)}", file=sys.stderr)
+        raise
+    finally:
+        studio.close()
+    say("")
+    if view.state not in ("done", "stopped"):
+        raise StudioError(view.message)
+    return {
+        "text": view.message,
+        "job": view.id,
+        "state": view.state,
+        "timeline": view.timeline_id,
+        "concept": view.concept_id,
+        "token": view.token,
+        "seconds": view.seconds,
+        "verdict": view.verdict,
+        "message": view.message,
+    }
+
+
+def _resume_command(chosen: argparse.Namespace, job_id: str) -> str:
+    places = {name: getattr(chosen, name) for name in ("home", "model", "device", "precision")}
+    options = [word for name, value in places.items() if value for word in (f"--{name}", str(value))]
+    return shlex.join(["python", "-m", "clora_core", "learn", *options, "--resume", job_id])
+
+
+def _concept(studio: Studio, chosen: argparse.Namespace) -> Concept:
+    if not chosen.pictures.is_dir():
+        raise PictureError(f"{chosen.pictures} is no folder. Give the folder that holds the pictures.")
+    found = sorted(
+        path
+        for path in chosen.pictures.iterdir()
+        if path.is_file() and path.suffix.lower() not in NOT_PICTURES and path.name[0] != "."
+    )
+    for checked in studio.check_pictures(found):
+        if checked.problem or checked.note:
+            print(f"{checked.path.name}: {checked.problem or checked.note}", file=sys.stderr)
+    return Concept(chosen.name, chosen.token or studio.propose_token(chosen.name), tuple(found))
+
+
+def _draw(chosen: argparse.Namespace) -> dict[str, Any]:
+    if chosen.out and chosen.out.suffix.lower() != ".png":
+        raise SettingsError(f"--out {chosen.out} must end in .png: a PNG carries its prompt and settings.")
+    studio, say = _open(chosen), ProgressLine()
+    try:
+        timeline_id = chosen.timeline or studio.default_timeline()
+        settings = studio.base.sampling.updated(chosen_settings(chosen))
+        pictures = studio.draw_now(timeline_id, chosen.prompt, settings, chosen.as_of, telling(say))
+    finally:
+        studio.close()
+    say("")
+    if chosen.out:
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        numbered = [chosen.out.with_stem(f"{chosen.out.stem}-{i}") for i in range(1, len(pictures) + 1)]
+        targets = [chosen.out] if len(pictures) == 1 else numbered
+        pictures = [Path(shutil.copyfile(picture, target)) for picture, target in zip(pictures, targets, strict=True)]
+    return {
+        "text": "\n".join(str(path) for path in pictures),
+        "pictures": pictures,
+        "prompt": chosen.prompt,
+        "timeline": timeline_id,
+        "as_of": chosen.as_of,
+        "settings": settings.to_json(),
+    }
+
+
+def _timeline(chosen: argparse.Namespace) -> dict[str, Any]:
+    studio = _open(chosen)
+    try:
+        if chosen.all:
+            found = studio.timelines()
+            lines = [
+                f"{entry.id:24} {entry.concepts:3} concepts  {entry.name}"
+                + (f"  ({entry.problem})" if entry.problem else "")
+                for entry in found
+            ]
+            return {"text": "\n".join(lines) or "There is no timeline yet.", "timelines": found}
+        timeline_id = chosen.timeline or ("" if chosen.new else studio.default_timeline())
+        if chosen.new:
+            timeline_id = studio.new_timeline(chosen.new)
+        elif chosen.branch:
+            timeline_id = studio.branch(timeline_id, _whole(chosen.branch[0]), chosen.branch[1])
+        elif chosen.undo:
+            studio.undo(timeline_id)
+        elif chosen.redo:
+            studio.redo(timeline_id)
+        view = studio.timeline(timeline_id)
+        return {"text": _words(view), "timeline": view}
+    finally:
+        studio.close()
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise SettingsError(f"--branch needs a number of concepts first, got {text!r}.")
+    return int(text)
+
+
+def _words(view: TimelineView) -> str:
+    lines = [f"{view.name} ({view.id}), {view.method}"]
+    lines += [
+        f"{card.index:3}  {card.token:20} {card.name:24} {card.steps} steps, {card.seconds:.0f} s"
+        for card in view.cards
+    ] or ["  no concepts yet"]
+    lines += [f"  undone: {card.token} {card.name}" for card in view.undone]
+    return "\n".join(lines)

@@ -1,0 +1,162 @@
+"""From pictures to what the loop eats: augmented views, their masks and prompts, and their latents.
+
+Augmentation is Custom Diffusion's random resizing: a view is drawn smaller on a grey canvas, closer, or as it
+is, and the prompt says so ("a far away photo of <rex>"), so that framing is not learned as part of the
+concept. The mask marks where the picture is; Eq. 1 counts nothing else. The views of a concept are made and
+encoded once, before the loop.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+
+from clora_core.concepts import Concept, TrainConfig
+from clora_core.errors import ConceptError
+from clora_core.seeds import generator_for
+
+FAR_AWAY_SCALES = (1 / 3, 1.0)  # of the canvas, as in Custom Diffusion
+FAR_AWAY_BELOW = 0.6  # smaller than this, the prompt says "far away"
+CLOSE_UP_SCALES = (1.2, 1.4)
+ENCODE_BATCH = 8  # pictures in the VAE at once
+GREY = (127, 127, 127)
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented picture: image (side, side) RGB, valid (side, side) bool, prompt with the token in it."""
+
+    image: Image.Image
+    valid: np.ndarray
+    prompt: str
+
+
+def framed(template: str, framing: str) -> str:
+    """The template with a framing word: ("a photo of {}", "far away") -> "a far away photo of {}"."""
+    if not framing:
+        return template
+    if template.startswith("a "):
+        return f"a {framing} {template[2:]}"
+    return f"{template}, {framing}"
+
+
+def plain_view(image: Image.Image, prompt: str) -> View:
+    """A square picture as it is, all of it valid."""
+    return View(image, np.ones(image.size[::-1], dtype=bool), prompt)
+
+
+def make_views(images: Sequence[Image.Image], concept: Concept, config: TrainConfig) -> list[View]:
+    """`config.augment_copies` views of each picture, a function of (pictures, concept, config).
+
+    The first view of a picture is its centred square; of the others `augment_share` are resized, two in
+    three of them smaller and one in three closer, and the rest are squares cut somewhere else.
+    """
+    views = []
+    for number, image in enumerate(images):
+        for copy in range(config.augment_copies):
+            rng = random.Random(f"{config.seed}/view/{number}/{copy}")
+            views.append(_view(image, concept, config, rng if copy else None))
+    return views
+
+
+def _view(image: Image.Image, concept: Concept, config: TrainConfig, rng: random.Random | None) -> View:
+    side, scale = config.resolution, 1.0
+    if rng and rng.random() < config.augment_share:
+        smaller = rng.random() < 2 / 3
+        scale = rng.uniform(*(FAR_AWAY_SCALES if smaller else CLOSE_UP_SCALES))
+    square = _square(image, rng)
+    if rng and config.flip and rng.random() < 0.5:
+        square = ImageOps.mirror(square)
+    inner = max(1, round(side * scale))
+    square = square.resize((inner, inner), Image.Resampling.LANCZOS)
+    spare = side - inner  # negative when the view is closer than the picture
+    left, top = (rng.randint(min(0, spare), max(0, spare)) for _ in range(2)) if rng else (0, 0)
+    canvas = Image.new("RGB", (side, side), GREY)
+    canvas.paste(square, (left, top))
+    valid = np.zeros((side, side), dtype=bool)
+    valid[max(0, top) : top + inner, max(0, left) : left + inner] = True
+    framing = "far away" if scale < FAR_AWAY_BELOW else "close-up" if scale > 1.0 else ""
+    return View(canvas, valid, framed(concept.template, framing).format(concept.token))
+
+
+def _square(image: Image.Image, rng: random.Random | None) -> Image.Image:
+    """The largest square of the picture: the middle one, or with `rng` any."""
+    side, (width, height) = min(image.size), image.size
+    where = rng.random() if rng else 0.5
+    left, top = round((width - side) * where), round((height - side) * where)
+    return image.crop((left, top, left + side, top + side))
+
+
+def latent_mask(valid: Tensor, factor: int) -> Tensor:
+    """Pixel masks (N, 1, H, W) -> latent masks (N, 1, H/factor, W/factor), 1.0 where a cell is valid.
+
+    A cell counts when all its pixels do, less one cell along each border inside the canvas, where the VAE
+    has mixed picture and grey.
+    """
+    smallest = -F.max_pool2d(-valid.float(), factor)
+    return -F.max_pool2d(-smallest, kernel_size=3, stride=1, padding=1)
+
+
+@dataclass(frozen=True, eq=False)
+class LatentDataset:
+    """A concept's views as the loop takes them: latents (N, C, h, w) fp32, masks (N, 1, h, w), N prompts."""
+
+    latents: Tensor
+    masks: Tensor
+    prompts: tuple[str, ...]
+
+    def batch(self, seed: int, step: int, size: int) -> tuple[Tensor, Tensor, list[str]]:
+        """The batch of a 1-based step, a function of (seed, step): latents (B, ...), masks, B prompts.
+
+        The views are walked through in a new random order each round, so all are seen equally often.
+        """
+        picked = list(self._walk(seed, (step - 1) * size, size))
+        index = torch.tensor(picked, device=self.latents.device)
+        return self.latents[index], self.masks[index], [self.prompts[place] for place in picked]
+
+    def _walk(self, seed: int, start: int, size: int) -> Iterator[int]:
+        count, orders = len(self.prompts), dict[int, list[int]]()
+        for position in range(start, start + size):
+            lap, place = divmod(position, count)
+            if lap not in orders:
+                orders[lap] = torch.randperm(count, generator=generator_for(seed, "order", lap)).tolist()
+            yield orders[lap][place]
+
+
+def encode_views(pipe: Any, views: Sequence[View]) -> LatentDataset:
+    """Encode the views with the pipeline's VAE: the mean of its distribution times `scaling_factor`.
+
+    The token must be in `pipe.tokenizer`. Raises ConceptError when a prompt is so long that the token
+    falls off its end.
+    """
+    _check_prompts(pipe, views)
+    latents = []
+    for first in range(0, len(views), ENCODE_BATCH):
+        images = [view.image for view in views[first : first + ENCODE_BATCH]]
+        pixels = pipe.image_processor.preprocess(images)  # (B, 3, H, W) in -1..1
+        with torch.no_grad():
+            encoded = pipe.vae.encode(pixels.to(pipe.vae.device, pipe.vae.dtype))
+        latents.append(encoded.latent_dist.mode().float())
+    scaled = torch.cat(latents) * pipe.vae.config.scaling_factor
+    valid = torch.from_numpy(np.stack([view.valid for view in views]))[:, None]
+    masks = latent_mask(valid, pipe.vae_scale_factor).to(scaled.device)
+    return LatentDataset(scaled, masks, tuple(view.prompt for view in views))
+
+
+def _check_prompts(pipe: Any, views: Sequence[View]) -> None:
+    for prompt in sorted({view.prompt for view in views}):
+        limit = pipe.tokenizer.model_max_length
+        length = len(pipe.tokenizer(prompt).input_ids)
+        if length > limit:
+            raise ConceptError(
+                f"The training prompt {prompt!r} is {length} tokens long; the base model reads {limit}. "
+                "Shorten the template."
+            )

@@ -1,0 +1,132 @@
+"""The settings that travel inside a PNG, in A1111's format."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from clora_core.concepts import SamplingConfig, Timeline
+from clora_core.disk import replacing
+from clora_core.errors import PictureError
+
+CHUNK = "parameters"  # the PNG text chunk A1111 and its followers read
+NEGATIVE = "Negative prompt: "
+
+
+def picture_info(
+    base_name: str, sampler: str, timeline: Timeline, prompt: str, settings: SamplingConfig, index: int = 0
+) -> dict[str, Any]:
+    """Everything that makes the index-th (0-based) picture again, as `save_picture` writes it."""
+    return {
+        "prompt": prompt,
+        "negative_prompt": settings.negative_prompt,
+        "steps": settings.steps,
+        "sampler": sampler,
+        "guidance_scale": settings.guidance_scale,
+        "guidance_rescale": settings.guidance_rescale,
+        "seed": settings.seed + index,
+        "width": settings.width,
+        "height": settings.height,
+        "model": base_name,
+        "as_of": len(timeline.concepts),
+        "timeline": timeline.id,
+    }
+
+
+def save_picture(image: Image.Image, path: Path, info: Mapping[str, Any]) -> None:
+    """Write a PNG with `info` (see `picture_info`) in its text chunk "parameters", in A1111's format:
+
+        prompt
+        Negative prompt: ...
+        Steps: 30, Sampler: DPM++ 2M, CFG scale: 7.5, Seed: 3, Size: 512x512, Model: ..., As of: 2, ...
+
+    Raises PictureError when it cannot be written.
+    """
+    chunk = PngInfo()
+    chunk.add_text(CHUNK, _to_text(info))
+    try:
+        with replacing(path) as partial:
+            image.save(partial, "PNG", pnginfo=chunk)
+    except OSError as error:
+        raise PictureError(f"The picture {path} could not be written: {error}. Choose another.") from error
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings inside a picture, under the names and types of `picture_info`; {} when it has none.
+
+    Pictures of other programs give what they share with ours. Raises PictureError when `path` is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            text = image.info.get(CHUNK)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise PictureError(f"{path.name} cannot be read as a picture: {error}. Choose a PNG file.") from error
+    return _from_text(text) if isinstance(text, str) else {}
+
+
+_LINE = (  # name in the settings line, key of ours, type
+    ("Steps", "steps", int),
+    ("Sampler", "sampler", str),
+    ("CFG scale", "guidance_scale", float),
+    ("CFG rescale", "guidance_rescale", float),
+    ("Seed", "seed", int),
+    ("Model", "model", str),
+    ("As of", "as_of", int),
+    ("Timeline", "timeline", str),
+)
+
+_PAIR = re.compile(r'\s*(\w[\w ./-]*):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')  # A1111's own
+
+
+def _to_text(info: Mapping[str, Any]) -> str:
+    pairs = {name: info[key] for name, key, _ in _LINE if key in info}
+    if "width" in info and "height" in info:
+        pairs["Size"] = f"{info['width']}x{info['height']}"
+    line = ", ".join(f"{name}: {_quoted(str(value))}" for name, value in pairs.items())
+    negative = [NEGATIVE + info["negative_prompt"]] if info.get("negative_prompt") else []
+    return "\n".join([info.get("prompt", ""), *negative, line])
+
+
+def _quoted(value: str) -> str:
+    plain = not re.search(r'[,:\n"]', value) and value == value.strip()
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _from_text(text: str) -> dict[str, Any]:
+    *lines, last = text.strip("\n").split("\n")
+    pairs = {name: _unquoted(value) for name, value in _PAIR.findall(last)}
+    if "Steps" not in pairs:  # a text of another kind: all of it is the prompt
+        return {"prompt": text}
+    split = next((at for at, line in enumerate(lines) if line.startswith(NEGATIVE.rstrip())), len(lines))
+    negative = "\n".join(lines[split:]).removeprefix(NEGATIVE.rstrip()).removeprefix(" ")
+    found: dict[str, Any] = {"prompt": "\n".join(lines[:split]), "negative_prompt": negative}
+    for name, key, kind in _LINE:
+        if name in pairs:
+            _put(found, key, kind, pairs[name])
+    width, _, height = pairs.get("Size", "").partition("x")
+    _put(found, "width", int, width)
+    _put(found, "height", int, height)
+    return found
+
+
+def _put(found: dict[str, Any], key: str, kind: type, text: str) -> None:
+    try:
+        found[key] = kind(text)
+    except ValueError:
+        return  # another program's spelling: leave the setting out
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value.strip()
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        return value

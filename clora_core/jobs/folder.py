@@ -1,0 +1,299 @@
+"""One job on disk: ``home/jobs/<id>/``. Whatever is shown about a job is read from here.
+
+    job.json      state, step, total, phase, message, request, result
+    steps.jsonl   one TrainStep a line
+    previews/     preview-<step>-<new|old>.png + previews.jsonl
+    pictures/     the uploaded pictures, until the job has ended
+    drawn/        card pictures, until the concept is stored
+    checkpoint/   what ``Studio.resume`` goes on from
+    log.txt       the traceback of a failure
+
+``Job`` is also the handle that the work inside the worker thread holds: it reports through
+``update`` and ``add_step`` and asks ``check`` at every step whether it should stop.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from clora_core.answers import UNFINISHED, JobView, Preview, Verdict
+from clora_core.concepts import TrainStep
+from clora_core.disk import read_json, write_json, write_text
+from clora_core.errors import Cancelled, StoreError
+
+CURVE_POINTS = 500
+PROGRESS_EVERY_SECONDS = 0.25
+
+StopWish = Literal["", "keep", "discard", "close"]
+
+
+class Interrupted(Exception):
+    """The programme is ending: leave the job as it is, so that it can be resumed."""
+
+
+def job_number(folder: Path) -> int:
+    """7 for ".../0007-learn": the order in which jobs were made."""
+    return int(folder.name.split("-")[0])
+
+
+class Job:
+    """One job's folder, and the wish to stop it. Safe to read from any thread; written by its owner."""
+
+    def __init__(self, folder: Path, changed: threading.Condition) -> None:
+        self.folder = folder
+        self.record = read_json(folder / "job.json")
+        self.stop_wish: StopWish = ""
+        self._changed = changed
+        self._written = 0.0
+        self._steps: list[TrainStep] | None = None  # read once, then kept up with by add_step
+
+    @classmethod
+    def create(cls, jobs: Path, kind: str, owner: str, request: dict[str, Any], changed: threading.Condition) -> Job:
+        """Make the next job folder ("0007-learn"): a queued job of ``owner``."""
+        number = max((job_number(path) for path in jobs.glob("[0-9]*-*") if path.is_dir()), default=0) + 1
+        while True:
+            folder = jobs / f"{number:04d}-{kind}"
+            try:
+                folder.mkdir(parents=True)
+                break
+            except FileExistsError:
+                number += 1
+        record = {
+            "id": folder.name,
+            "kind": kind,
+            "state": "queued",
+            "owner": owner,
+            "step": 0,
+            "total": 0,
+            "seconds": 0.0,
+            "steps_per_second": None,
+            "seconds_left": None,
+            "phase": "waiting",
+            "message": "",
+            "request": request,
+            "pictures": [],
+            "verdict": None,
+            "concept_id": "",
+        }
+        write_json(folder / "job.json", record)
+        return cls(folder, changed)
+
+    @property
+    def id(self) -> str:
+        """The folder's name, "0007-learn"."""
+        return str(self.record["id"])
+
+    @property
+    def kind(self) -> str:
+        """One of "learn" and "draw"."""
+        return str(self.record["kind"])
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What was asked for."""
+        return dict(self.record["request"])
+
+    @property
+    def finished(self) -> bool:
+        """No further change will come by itself."""
+        return self.record["state"] not in UNFINISHED
+
+    @property
+    def resumable(self) -> bool:
+        """``Studio.resume`` can go on with it."""
+        return self.kind == "learn" and self.record["state"] == "interrupted"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that makes a checkpoint one; its weights lie beside it."""
+        return self.folder / "checkpoint" / "checkpoint.json"
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """What was learned so far can be gone on with."""
+        return self.checkpoint.exists()
+
+    def check_past(self, now: Sequence[str]) -> None:
+        """Raise StoreError when the checkpoint was learned on other concepts than those with the ids ``now``."""
+        after = read_json(self.checkpoint)["after"] if self.has_checkpoint else list(now)
+        if after != list(now):
+            name, past = self.request["concept"]["name"], ", ".join(after) or "nothing"
+            raise StoreError(
+                f"{name} was begun after {past}, and the timeline has changed since. Bring it back with Undo or "
+                f"Redo and go "
+                f"on, or give {name} up."
+            )
+
+    def cut_off(self) -> str:
+        """What to say when the programme ended before the job did."""
+        if self.kind != "learn":
+            return "The programme ended before the pictures were drawn. Ask for them again."
+        name, step, total = self.request["concept"]["name"], self.record["step"], self.record["total"]
+        ended = f"The programme ended while {name} was being learned (step {step} of {total})."
+        return f"{ended} Resume it or discard it."
+
+    @property
+    def uploads(self) -> Path:
+        """Where the job's uploaded pictures lie until it ends: beside the jobs, which the page may show."""
+        return self.folder.parent.parent / "uploads" / self.id
+
+    def take_pictures(self, paths: Iterable[Path]) -> None:
+        """Copy uploaded pictures, under plain names, so that they outlive the upload. Raises OSError."""
+        self.uploads.mkdir(parents=True)
+        names = []
+        for number, path in enumerate(paths, 1):
+            names.append(f"{number:02d}{path.suffix.lower()}")
+            shutil.copyfile(path, self.uploads / names[-1])
+        request = self.request
+        self.update(request={**request, "concept": {**request["concept"], "pictures": names}}, state="queued")
+
+    # -- what the work calls ---------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise Cancelled (discard, cancel) or Interrupted (the programme ends) when that is wished."""
+        if self.stop_wish == "discard":
+            raise Cancelled("Stopped.")
+        if self.stop_wish == "close":
+            raise Interrupted
+
+    def update(self, **changes: Any) -> None:
+        """Change the record; on disk at once when the state changes, else at most four times a second."""
+        with self._changed:
+            important = "state" in changes or changes.get("phase", self.record["phase"]) != self.record["phase"]
+            self.record.update(changes)
+            now = time.monotonic()
+            if important or now - self._written >= PROGRESS_EVERY_SECONDS:
+                write_json(self.folder / "job.json", self.record, durable="state" in changes)
+                self._written = now
+            self._changed.notify_all()
+
+    def add_step(self, step: TrainStep) -> None:
+        """Append one line to steps.jsonl."""
+        self._curve().append(step)
+        with (self.folder / "steps.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(step)) + "\n")
+
+    def forget_steps_after(self, step: int) -> None:
+        """Drop the curve after ``step``: it will be run again from a checkpoint."""
+        kept = [json.dumps(asdict(line)) + "\n" for line in self.steps() if line.step <= step]
+        write_text(self.folder / "steps.jsonl", "".join(kept))
+        self._steps = None
+        shown = [preview for preview in self.previews() if preview.step <= step]
+        write_text(self.folder / "previews.jsonl", "".join(_preview_line(preview) for preview in shown))
+
+    def preview_path(self, step: int, is_new: bool) -> Path:
+        """Where the preview picture of that step goes."""
+        (self.folder / "previews").mkdir(exist_ok=True)
+        return self.folder / "previews" / f"preview-{step:06d}-{'new' if is_new else 'old'}.png"
+
+    def add_preview(self, preview: Preview) -> None:
+        """Make a finished preview picture known."""
+        with (self.folder / "previews.jsonl").open("a", encoding="utf-8") as file:
+            file.write(_preview_line(preview))
+        with self._changed:
+            self._changed.notify_all()
+
+    def log(self, text: str) -> None:
+        """Append to log.txt; nothing happens when the disk is full."""
+        with suppress(OSError), (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(text.rstrip() + "\n")
+
+    def drop_inputs(self) -> None:
+        """Delete the uploaded pictures, the checkpoint and the card drafts: the job has ended."""
+        for folder in (self.uploads, self.checkpoint.parent, self.folder / "drawn"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def steps(self) -> list[TrainStep]:
+        """Every step so far (a line torn by a crash is left out)."""
+        return list(self._curve())
+
+    def _curve(self) -> list[TrainStep]:
+        if self._steps is None:
+            names = {field.name for field in fields(TrainStep)}
+            self._steps = [TrainStep(**line) for line in _lines(self.folder / "steps.jsonl", names)]
+        return self._steps
+
+    def previews(self) -> list[Preview]:
+        """Preview pictures so far, in order."""
+        found = _lines(self.folder / "previews.jsonl", {"step", "token", "name", "file", "is_new"})
+        return [
+            Preview(
+                line["step"],
+                line["token"],
+                line["name"],
+                self.folder / "previews" / line["file"],
+                line["is_new"],
+            )
+            for line in found
+        ]
+
+    def view(self) -> JobView:
+        """The job as the page sees it."""
+        with self._changed:
+            record = dict(self.record)
+        request, verdict = record["request"], record["verdict"]
+        concept = request.get("concept", {})
+        return JobView(
+            id=record["id"],
+            kind=record["kind"],
+            state=record["state"],
+            step=record["step"],
+            total=record["total"],
+            seconds=record["seconds"],
+            steps_per_second=record["steps_per_second"],
+            seconds_left=record["seconds_left"],
+            phase=record["phase"],
+            message=record["message"],
+            timeline_id=request.get("timeline_id", ""),
+            curve=thin(self.steps()),
+            previews=self.previews(),
+            pictures=[Path(path) for path in record["pictures"]],
+            name=concept.get("name", ""),
+            token=concept.get("token", ""),
+            prompt=request.get("prompt", ""),
+            verdict=Verdict.from_json(verdict) if verdict else None,
+            concept_id=record["concept_id"],
+            resumable=self.resumable,
+        )
+
+
+def thin(curve: list[TrainStep], points: int = CURVE_POINTS) -> list[TrainStep]:
+    """At most ``points`` steps, evenly spread, first and last kept."""
+    if len(curve) <= points:
+        return curve
+    return [curve[round(i * (len(curve) - 1) / (points - 1))] for i in range(points)]
+
+
+def _preview_line(preview: Preview) -> str:
+    line = {
+        "step": preview.step,
+        "token": preview.token,
+        "name": preview.name,
+        "file": preview.path.name,
+        "is_new": preview.is_new,
+    }
+    return json.dumps(line) + "\n"
+
+
+def _lines(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    wanted, found = set(keys), []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue  # the line that was being written when the power went
+        if isinstance(line, dict) and set(line) == wanted:
+            found.append(line)
+    return found

@@ -1,0 +1,211 @@
+"""What the worker thread does with the model: learn a concept, draw pictures, check what was learned.
+
+Nothing here keeps state between jobs. The model comes in as ``Loaded``, progress and wishes go through
+the ``Job``, results through the ``ConceptStore``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from clora_core.answers import Preview
+from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
+from clora_core.errors import Cancelled, StudioError
+from clora_core.jobs.check import CARD_STEPS, Loaded, card_settings, check_learned, draw_concept
+from clora_core.jobs.checkpoints import read_checkpoint, save_checkpoint
+from clora_core.jobs.folder import Interrupted, Job
+from clora_core.learning.trainer import Training, train_concept
+from clora_core.settings.learning import TrainConfig
+from clora_core.store.store import ConceptStore
+
+PREVIEW_STEPS = 8
+PREVIEW_SHARE = 0.25  # of the time, at most
+FIRST_PREVIEW_SECONDS = 3.0
+CHECKPOINT_SECONDS = 20.0
+CHECKPOINT_SHARE = 0.05  # of the time, at most
+NOTHING_TO_KEEP = "Stopped before the first step; there is nothing to keep."
+
+
+# ---------------------------------------------------------------------------------------- learning
+
+
+def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]) -> dict[str, Any]:
+    """Learn the concept of ``job``, check it, store it; returns the job's last changes.
+
+    ``serve`` is called between two steps, when the model is free to draw what was asked for meanwhile.
+
+    Raises:
+        Cancelled (discard), Interrupted (the programme ends; a checkpoint is left), StudioError.
+    """
+    request, begun = job.request, time.monotonic()
+    config = TrainConfig.from_dict(request["config"])
+    concept = concept_of(job)
+    timeline = replace(store.load(request["timeline_id"], model.base.id), method=config.method)
+    place = request.get("place")
+    if place is not None and place != len(timeline.concepts):
+        raise StudioError(f"{concept.name} was to be learned after {place} others, which were not all learned.")
+    job.update(phase="preparing the pictures", total=config.steps, step=0)
+    job.check_past([earlier.id for earlier in timeline.concepts])
+    resume = read_checkpoint(job)
+    job.forget_steps_after(resume.step if resume else 0)
+
+    def on_draw(done: int, total: int) -> None:
+        job.update(phase=f"drawing pictures to learn along, step {done} of {total}")
+        job.check()
+        if job.stop_wish and not resume:
+            raise Cancelled(NOTHING_TO_KEEP)
+
+    sampling = model.base.sampling
+    with train_concept(model.pipe, concept, timeline, config, resume, sampling, on_draw) as training:
+        _Progress(model, job, timeline, config, serve).run(training)
+        if not job.record["step"]:
+            raise Cancelled(NOTHING_TO_KEEP)
+        learned = replace(training.finish(), id=store.next_id(timeline.id, concept.name))
+        token_start = training.token_start
+    del training  # its copies and moments: whole-model methods need the room
+    verdict, drawn = check_learned(model, job, store, timeline, learned, token_start)
+    keep = concept.pictures if request["keep_pictures"] else ()
+    stored = store.append(timeline, learned, drawn, verdict, keep)
+    early = job.stop_wish == "keep" and job.record["step"] < config.steps
+    seconds = time.monotonic() - begun
+    opening = (
+        f"Stopped at step {job.record['step']} of {config.steps} and kept."
+        if early
+        else (f"{concept.name} is learned: write {concept.token} in a prompt.")
+    )
+    return {
+        "state": "stopped" if early else "done",
+        "message": f"{opening} {verdict.words()}",
+        "verdict": verdict.to_json(),
+        "concept_id": stored.id,
+        "seconds": seconds,
+        "pictures": [str(store.drawn(timeline.id, stored.id)[stored.id])],
+    }
+
+
+def concept_of(job: Job) -> Concept:
+    """The concept of a learn job, with its pictures where they were copied to."""
+    asked = job.request["concept"]
+    pictures = tuple(job.uploads / name for name in asked["pictures"])
+    return Concept(asked["name"], asked["token"], pictures, asked["template"])
+
+
+class _Progress:
+    """The steps of one learn job: what is reported, previewed and saved between them."""
+
+    def __init__(
+        self, model: Loaded, job: Job, timeline: Timeline, config: TrainConfig, serve: Callable[[], int]
+    ) -> None:
+        self._model, self._job, self._timeline = model, job, timeline
+        self._config, self._serve = config, serve
+        self._settings = card_settings(model.base, PREVIEW_STEPS)
+        self._preview_seconds = 0.0  # what the last preview cost, for one picture
+        self._preview_due = float("inf")
+        self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
+        # not spent on learning: until the first step is done, and drawing pictures that were asked for
+        self._other_seconds = 0.0
+
+    def run(self, training: Training) -> None:
+        """Step until the end or until "stop and keep"; the caller finishes the training."""
+        job, began = self._job, time.monotonic()
+        first = len(job.steps())
+        if self._config.preview_every_seconds > 0:
+            older = [preview for preview in job.previews() if not preview.is_new]
+            began_drawing = time.monotonic()
+            if self._timeline.concepts and not older:
+                with suppress(Cancelled):  # the wish is met below
+                    self._preview_older(self._timeline, 0)
+            if job.stop_wish == "keep" and not first:
+                return
+            self._check_wish(training)
+            cost = time.monotonic() - began_drawing
+            soon = min(FIRST_PREVIEW_SECONDS, self._config.preview_every_seconds)
+            self._preview_due = time.monotonic() + max(soon, cost / PREVIEW_SHARE)
+        job.update(phase="learning", step=first)
+        for step in training:
+            job.add_step(step)
+            self._report(step, first, time.monotonic() - began)
+            if job.stop_wish == "keep":
+                break
+            self._check_wish(training)
+            self._pause(training, step)
+        self._save(training)  # the checks that follow may be interrupted too, or find the disk full
+
+    def _report(self, step: TrainStep, first: int, elapsed: float) -> None:
+        done = step.step - first - 1  # after the first, before which pictures were encoded and perhaps drawn
+        if not done:
+            self._other_seconds = elapsed
+        to_check = (len(self._timeline.concepts) + 2) * self._preview_seconds * CARD_STEPS / PREVIEW_STEPS
+        each = (elapsed - self._other_seconds) / done if done else None
+        self._job.update(
+            step=step.step,
+            total=step.total,
+            seconds=round(elapsed, 2),
+            phase="learning",
+            steps_per_second=1.0 / max(each, 1e-9) if each is not None else None,
+            seconds_left=round((step.total - step.step) * each + to_check, 1) if each is not None else None,
+        )
+
+    def _check_wish(self, training: Training) -> None:
+        try:
+            self._job.check()
+        except Interrupted:
+            self._save(training)
+            raise
+
+    def _save(self, training: Training) -> None:
+        """A checkpoint, if there is room for one: learning goes on without."""
+        try:
+            save_checkpoint(self._job, training.state(), [concept.id for concept in self._timeline.concepts])
+        except OSError as error:
+            self._job.log(f"No checkpoint: {error}")
+
+    def _pause(self, training: Training, step: TrainStep) -> None:
+        """Between two steps the model is free: pictures asked for, previews, checkpoint."""
+        before = time.monotonic()
+        if self._serve():
+            self._other_seconds += time.monotonic() - before
+        if time.monotonic() >= self._preview_due and step.step < step.total:
+            self._preview(training, step.step)
+        if time.monotonic() >= self._checkpoint_due:
+            began = time.monotonic()
+            self._save(training)
+            spent = time.monotonic() - began
+            self._checkpoint_due = time.monotonic() + max(CHECKPOINT_SECONDS, spent / CHECKPOINT_SHARE)
+        self._check_wish(training)
+
+    def _preview(self, training: Training, step: int) -> None:
+        began = time.monotonic()
+        self._job.update(phase="drawing a preview")
+        timeline = self._timeline.then(training.snapshot())
+        with suppress(Cancelled):  # the pause that this is part of ends by meeting the wish
+            self._draw(timeline, timeline.concepts[-1], step, is_new=True)
+            if self._timeline.concepts:
+                self._preview_older(timeline, step)
+        cost = time.monotonic() - began
+        self._preview_due = time.monotonic() + max(self._config.preview_every_seconds, cost / PREVIEW_SHARE)
+
+    def _preview_older(self, timeline: Timeline, step: int) -> None:
+        """The oldest concept: it has seen the most since, so it has the most to lose."""
+        self._draw(timeline, timeline.concepts[0], step, is_new=False)
+
+    def _draw(self, timeline: Timeline, concept: LearnedConcept, step: int, is_new: bool) -> None:
+        began = time.monotonic()
+        path = self._job.preview_path(step, is_new)
+        draw_concept(self._model, timeline, concept, self._settings, path, self._keep_going)
+        self._job.add_preview(Preview(step, concept.token, concept.name, path, is_new))
+        self._preview_seconds = time.monotonic() - began
+
+    def _keep_going(self, done: int, total: int) -> None:
+        if self._job.stop_wish:
+            raise Cancelled("Stopped.")
+
+
+# ---------------------------------------------------------------------------------------- checking
+
+
+# ----------------------------------------------------------------------------------------- drawing

@@ -1,0 +1,344 @@
+"""Learning one concept: the one loop.
+
+    with train_concept(pipe, concept, timeline, config) as training:   # bad input is refused at once
+        for step in training:                                          # one TrainStep after each update
+            generate(pipe, timeline.then(training.snapshot()), ...)    # allowed: learning goes on as before
+            if enough: break
+        learned = training.finish()                                # keep; close() discards
+
+Between steps, after the end, after an error and after `close` the pipeline is a plain one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from inspect import GEN_CLOSED, getgeneratorstate
+from math import inf, isfinite
+from types import TracebackType
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler
+from PIL import Image
+from torch import Tensor
+
+from clora_core.concepts import (
+    Concept,
+    LearnedConcept,
+    Timeline,
+    TrainConfig,
+    TrainStep,
+    check_token,
+    concept_id,
+)
+from clora_core.data.dataset import LatentDataset, encode_views, make_views
+from clora_core.data.pictures import accepted, minimum_side, open_pictures, pictures_digest
+from clora_core.drawing.generate import generate
+from clora_core.errors import SettingsError, TrainingError
+from clora_core.learning.losses import diffusion_loss, diffusion_target
+from clora_core.learning.noise import draw_noise
+from clora_core.learning.optimizer import learning_rate_scale, make_optimizer
+from clora_core.methods import Method, method_named
+from clora_core.models.loading import check_size
+from clora_core.models.precision import make_accelerator, resolved_precision
+from clora_core.models.tokens import encode_prompts
+from clora_core.settings.drawing import SamplingConfig
+
+DRAWN_AT_ONCE = 16  # pictures that a method has the model draw to learn from
+ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
+LIBRARIES = ("torch", "diffusers", "transformers", "accelerate")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainState:
+    """All that learning needs to go on after `step`: parameters and optimizer, and the curve so far.
+
+    tensors: flat names -> CPU tensors, as safetensors takes them. `to_json` has the rest.
+    """
+
+    step: int
+    tensors: dict[str, Tensor]
+    curve: tuple[TrainStep, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Step and curve as plain values."""
+        return {"step": self.step, "curve": [asdict(step) for step in self.curve]}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], tensors: dict[str, Tensor]) -> TrainState:
+        """The inverse of `to_json` and `tensors`; raises TrainingError when it is not one."""
+        try:
+            return cls(values["step"], dict(tensors), tuple(TrainStep(**step) for step in values["curve"]))
+        except (KeyError, TypeError) as error:
+            raise TrainingError(f"The checkpoint is incomplete: {error}. Learn from the start.") from error
+
+
+def train_concept(
+    pipe: Any,
+    concept: Concept,
+    timeline: Timeline,
+    config: TrainConfig,
+    resume: TrainState | None = None,
+    sampling: SamplingConfig | None = None,
+    on_draw: Callable[[int, int], None] | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Training:
+    """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
+
+    pipe: a Stable Diffusion pipeline (`pipeline.load_pipeline`).  resume: go on from a checkpoint made with
+    the same concept, timeline and config.  sampling: how the model draws for methods that learn from its
+    own pictures; on_draw is called after each of its steps, and what it raises ends the learning.  clock: seconds
+    since 1970, for the date of the learned concept.
+
+    Raises at once PictureError, ConceptError (token taken), SettingsError (method, and see `checked_settings`);
+    while stepping TrainingError at the first number that is not finite, before it reaches the parameters.
+    """
+    check_token(concept.token, timeline.tokens)
+    if timeline.concepts and config.method != timeline.method:
+        raise SettingsError(
+            f"The timeline {timeline.name!r} is learned with {timeline.method}, not {config.method}. "
+            "One timeline holds one method: start a new timeline for another."
+        )
+    config = checked_settings(pipe, config, timeline.concepts[-1].config if timeline.concepts else None)
+    method = method_named(config.method)(config)
+    images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
+    if config.object_word.strip():
+        concept = replace(concept, template=concept.template.format(f"{{}} {config.object_word.strip()}"))
+    side = {"width": config.resolution, "height": config.resolution}
+    drawing = (sampling or SamplingConfig()).updated(side)
+    return Training(pipe, concept, timeline, method, images, resume, drawing, on_draw, clock)
+
+
+def checked_settings(pipe: Any, config: TrainConfig, last: TrainConfig | None) -> TrainConfig:
+    """`config` with its precision resolved on `pipe`. last: of the concept before, None for the first.
+
+    Raises SettingsError: the resolution, the precision, or the rank after `last`.
+    """
+    check_size(pipe, resolution=config.resolution)
+    if last:
+        method_named(config.method).check(config, last)
+    return config.updated({"precision": resolved_precision(config.precision, pipe.device, pipe.unet.dtype)})
+
+
+class Training(Iterator[TrainStep]):
+    """One concept being learned; made by `train_concept`. A context manager that closes itself."""
+
+    def __init__(
+        self,
+        pipe: Any,
+        concept: Concept,
+        timeline: Timeline,
+        method: Method,
+        images: list[Image.Image],
+        resume: TrainState | None,
+        sampling: SamplingConfig,
+        on_draw: Callable[[int, int], None] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._sampling, self._on_draw = sampling, on_draw
+        self._noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
+        self._pipe, self._concept, self._timeline = pipe, concept, timeline
+        self._method, self._config, self._images, self._clock = method, method.config, images, clock
+        self._pictures_sha256 = pictures_digest(images)
+        self._accelerator = make_accelerator(pipe.device, self._config.precision)
+        for part in (pipe.unet, pipe.vae, pipe.text_encoder):
+            part.requires_grad_(False)
+        self._curve: list[TrainStep] = []
+        self._memory: dict[str, Tensor] = {}
+        self._dataset: LatentDataset | None = None
+        self._drawn: LatentDataset | None = None  # what the model drew itself, learned along
+        self._loop = self._steps()
+        try:
+            self._install()
+            self._parameters = list(method.begin_concept(pipe, concept, timeline))
+            self.token_start = method.token.value()  # (text_dim,), before any step
+            self._optimizer = self._accelerator.prepare(make_optimizer(self._parameters, method))
+            if resume:
+                self._load(resume)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def __next__(self) -> TrainStep:
+        """Do one update; the first call also encodes the pictures. Raises StopIteration after the last."""
+        return next(self._loop)
+
+    def _steps(self) -> Generator[TrainStep, None, None]:
+        """One update after the other (method.md section 1), each a function of (seed, step) and the state."""
+        config, pipe = self._config, self._pipe
+        try:
+            began, spent = time.perf_counter(), self._curve[-1].seconds if self._curve else 0.0
+            self._prepare_pictures()
+            for step in range(len(self._curve) + 1, config.steps + 1):
+                self._install()  # a picture may have been drawn since; free when none was
+                with self._method.attached(pipe):
+                    loss = self._step_loss(step, config.batch_size)  # Eq. 1
+                    penalty = self._method.penalty()  # lambda * L_forget, Eq. 3
+                    values = float(loss.detach()), float(penalty.detach())
+                    self._demand_finite(step, sum(values))
+                    total = loss + penalty
+                    if self._drawn:
+                        drawn = self._loss(self._drawn, config.seed + 1, step, config.batch_size)
+                        total = total + config.prior_weight * drawn
+                    self._accelerator.backward(total)
+                grad_norm = self._update(step)
+                spent += time.perf_counter() - began
+                self._curve.append(TrainStep(step, config.steps, *values, grad_norm, spent))
+                yield self._curve[-1]
+                began = time.perf_counter()  # what the caller did is not learning time
+        finally:
+            self._method.install(pipe, self._timeline.as_of(0), "")
+
+    def _prepare_pictures(self) -> None:
+        """Encode the concept's pictures, and those that the method wants the model to draw."""
+        views = self._method.drawn_views(self._timeline, self._draw)
+        self._install()
+        self._dataset = encode_views(self._pipe, make_views(self._images, self._concept, self._config))
+        self._drawn = encode_views(self._pipe, views) if views else None
+
+    def _draw(self, timeline: Timeline, prompt: str, count: int, guidance: float | None = None) -> list[Image.Image]:
+        images: list[Image.Image] = []
+        sampling = self._sampling
+        if guidance is not None:
+            sampling = sampling.updated({"guidance_scale": guidance})
+        for first in range(0, count, DRAWN_AT_ONCE):
+            seed = (self._config.seed + first) % 2**32
+            now = {"pictures": min(DRAWN_AT_ONCE, count - first), "seed": seed}
+            images += generate(self._pipe, timeline, prompt, sampling.updated(now), self._on_draw)
+        return images
+
+    def _step_loss(self, step: int, pictures: int) -> Tensor:
+        assert self._dataset
+        return self._loss(self._dataset, self._config.seed, step, pictures)
+
+    def _loss(self, dataset: LatentDataset, seed: int, step: int, pictures: int) -> Tensor:
+        """Eq. 1 on the batch, noise and timesteps of a step, a function of (seed, step) and the weights."""
+        pipe, noise_scheduler = self._pipe, self._noise_scheduler
+        x0, mask, prompts = dataset.batch(seed, step, pictures)
+        noise, t = draw_noise(x0, noise_scheduler, seed, step, self._config.timestep_shift)
+        xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
+        with self._accelerator.autocast():
+            text = encode_prompts(pipe, prompts)  # (B, 77, text_dim)
+            dtype = pipe.unet.dtype
+            prediction = pipe.unet(xt.to(dtype), t, text.to(dtype)).sample
+        return diffusion_loss(prediction, diffusion_target(noise_scheduler, x0, noise, t), mask)
+
+    def _install(self) -> None:
+        self._method.install(self._pipe, self._timeline, "", reserve=self._concept.token)
+
+    def _update(self, step: int) -> float:
+        """Clip, check and apply the gradients; returns their length before clipping."""
+        limit = self._config.gradient_clip or inf
+        grad_norm = float(self._accelerator.clip_grad_norm_(self._parameters, limit))
+        if self._accelerator.scaler is None:  # fp16's scaler skips such a step by itself
+            self._demand_finite(step, grad_norm)
+        scale = learning_rate_scale(self._config, step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * scale
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return grad_norm if isfinite(grad_norm) else 0.0  # a step that the scaler skipped
+
+    def _demand_finite(self, step: int, value: float) -> None:
+        if not isfinite(value):
+            config = self._config
+            raise TrainingError(
+                f"Learning {self._concept.token} stopped at step {step}: the loss became {value}. Halve the "
+                f"learning rate (now {config.learning_rate:g}), lower the penalty weight (now "
+                f"{config.penalty_weight:g}) or use another precision (now {config.precision})."
+            )
+
+    # -- what has been learned -------------------------------------------------------------------
+
+    def snapshot(self) -> LearnedConcept:
+        """What has been learned so far, to draw with: `timeline.then(training.snapshot())`."""
+        concept, position = self._concept, len(self._timeline.concepts) + 1
+        return LearnedConcept(
+            name=concept.name,
+            token=concept.token,
+            template=concept.template,
+            factors=self._method.weights.factors(),
+            deltas=self._method.weights.deltas(),
+            token_embedding=self._method.token.value(),
+            memory=self._memory or self._memory_so_far(),
+            curve=tuple(self._curve),
+            config=self._config,
+            picture_count=len(self._images),
+            pictures_sha256=self._pictures_sha256,
+            created=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds"),
+            seconds=self._curve[-1].seconds if self._curve else 0.0,
+            versions={library: version(library) for library in LIBRARIES},
+            id=concept_id(position, concept.name),
+        )
+
+    def _memory_so_far(self) -> dict[str, Tensor]:
+        if getgeneratorstate(self._loop) == GEN_CLOSED:
+            return {}
+        self._install()  # a picture may have been drawn since, and the token must be known
+        return self._method.memory_so_far(self._pipe)
+
+    def finish(self) -> LearnedConcept:
+        """End here, early or after the last step, and return the learned concept; the pipe is left clean.
+
+        Raises TrainingError when no step has been done.
+        """
+        if self._dataset is None or not self._curve:
+            self.close()
+            raise TrainingError(f"Nothing is learned of {self._concept.token} yet. Let it do one step.")
+        try:
+            self._install()
+            self._memory = self._method.end_concept(self._pipe, self._dataset, self._step_loss)
+        finally:
+            self.close()
+        return self.snapshot()
+
+    def close(self) -> None:
+        """End here and leave the pipe clean; what was learned is dropped. Harmless when called again."""
+        self._loop.close()
+        self._method.install(self._pipe, self._timeline.as_of(0), "")
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- checkpoints -----------------------------------------------------------------------------
+
+    def state(self) -> TrainState:
+        """The checkpoint after the last step; going on from it gives the same bits on the CPU."""
+        states = self._optimizer.state_dict()["state"]
+        tensors = {}
+        for number, parameter in enumerate(self._parameters):
+            tensors[f"parameter.{number}"] = parameter.detach()
+            tensors |= {f"{key}.{number}": states[number][key] for key in ADAMW_STATE if number in states}
+        copies = {name: value.to("cpu", copy=True) for name, value in tensors.items()}
+        return TrainState(len(self._curve), copies, tuple(self._curve))
+
+    def _load(self, state: TrainState) -> None:
+        tensors, count = state.tensors, len(self._parameters)
+        try:
+            with torch.no_grad():
+                for number, parameter in enumerate(self._parameters):
+                    parameter.copy_(tensors[f"parameter.{number}"])
+            if state.step:
+                moments = {  # a parameter has none before its first update: fp16's scaler skips steps
+                    number: {key: tensors[f"{key}.{number}"].clone() for key in ADAMW_STATE}
+                    for number in range(count)
+                    if f"{ADAMW_STATE[0]}.{number}" in tensors
+                }
+                groups = self._optimizer.state_dict()["param_groups"]
+                self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        except (KeyError, RuntimeError) as error:
+            raise TrainingError(
+                f"The checkpoint at step {state.step} was made with other settings. Learn from the start."
+            ) from error
+        self._curve = list(state.curve)

@@ -1,0 +1,170 @@
+"""The base model: finding it, describing it, loading it as diffusers' own pipeline.
+
+Importing this module loads neither torch nor diffusers, so that the page can open before the model does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clora_core.concepts import SamplingConfig, TrainConfig, tokens_in
+from clora_core.errors import ModelError
+from clora_core.settings.methods import METHOD_SETTINGS
+
+PRESET_FILE = "clora.json"
+WORDS_FILE = "known_words.txt"
+FULL_HASH_BYTES = 200_000_000  # weight files up to this size are hashed whole
+SAMPLE_BYTES = 1 << 20  # of larger ones: this much of the start (the header), the middle and the end
+FINGERPRINTED = ("unet", "text_encoder")
+HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """What is known of a base model without loading it.
+
+    name: for people.  path: folder or Hub id, as `load_pipeline` takes it.  id: fingerprint of the weights,
+    kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
+    train, sampling: the model's preset, or the class defaults at its resolution.  methods: how the settings of
+    a method differ from `train`.
+    """
+
+    name: str
+    path: str
+    id: str
+    resolution: int
+    train: TrainConfig
+    sampling: SamplingConfig
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(METHOD_SETTINGS))
+
+    def train_with(self, changes: Mapping[str, Any]) -> TrainConfig:
+        """The preset of the method that `changes` names (or of `train`'s), with `changes` in place.
+
+        Raises SettingsError on a key that is not a setting and on a wrong value.
+        """
+        method = changes.get("method", self.train.method)
+        return self.train.updated({**self.methods.get(method, {}), **changes})
+
+
+def read_base(model: str | Path) -> BaseModel:
+    """Describe a model folder or Hub id from its small files; fast, loads and downloads nothing.
+
+    Raises ModelError when `model` is neither a diffusers folder nor looks like a Hub id, or its preset
+    (clora.json) is unreadable; SettingsError when the preset holds a wrong setting.
+    """
+    folder = folder_of(str(model))
+    if folder is None:
+        plain = TrainConfig()
+        return BaseModel(str(model), str(model), "", plain.resolution, plain, SamplingConfig())
+    preset = _read_json(folder / PRESET_FILE) if (folder / PRESET_FILE).is_file() else {}
+    side = _native_resolution(folder)
+    train = TrainConfig(resolution=side).updated(preset.get("train", {}))
+    sampling = SamplingConfig(width=side, height=side).updated(preset.get("sampling", {}))
+    name = preset.get("name") or (folder.name if Path(str(model)).is_dir() else str(model))
+    methods = {**METHOD_SETTINGS, **preset.get("methods", {})}
+    for method in methods:  # a wrong preset is told at once, not when the method is chosen
+        train.updated({"method": method, **methods[method]})
+    base_id = fingerprint(folder)
+    return BaseModel(name, str(model), base_id, train.resolution, train, sampling, methods)
+
+
+def folder_of(model: str) -> Path | None:
+    """The model's folder on this machine; None for a Hub model that is not, or only in part, here yet."""
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise ModelError(f"{model} is not a diffusers model: it has no model_index.json. Choose its top folder.")
+        return folder
+    if not HUB_ID.fullmatch(model) or folder.suffix in (".safetensors", ".ckpt"):
+        raise ModelError(
+            f"There is no model folder {model}. Give a folder in diffusers layout or a Hub id like "
+            "stable-diffusion-v1-5/stable-diffusion-v1-5."
+        )
+    from huggingface_hub import try_to_load_from_cache
+
+    index = try_to_load_from_cache(model, "model_index.json")
+    return Path(index).parent if isinstance(index, str) and _complete(Path(index).parent) else None
+
+
+def _complete(folder: Path) -> bool:
+    """Whether all of a Hub model's parts that are read here have arrived; a file appears when it is whole."""
+    weights = (_weight_files(folder / part) for part in FINGERPRINTED)
+    return all((folder / part / "config.json").exists() for part in ("unet", "vae")) and all(weights)
+
+
+def _weight_files(part: Path) -> list[Path]:
+    """The weight files that count, safetensors if there are any; of several variants (".fp16.") the plain ones."""
+    for suffix in ("safetensors", "bin"):
+        files = sorted(part.glob(f"*.{suffix}"))
+        if files:
+            return [file for file in files if file.name.count(".") == 1] or files
+    return []
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The model file {path} cannot be read: {error}. Download it again.") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"The model file {path} is not what it should be. Download the model again.")
+    return values
+
+
+def _native_resolution(folder: Path) -> int:
+    unet = _read_json(folder / "unet" / "config.json")
+    vae = _read_json(folder / "vae" / "config.json")
+    factor = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1)
+    return int(unet.get("sample_size") or 64) * int(factor)
+
+
+def fingerprint(folder: Path) -> str:
+    """16 hex digits of sha256 over the U-Net's config and the U-Net's and text encoder's weight files.
+
+    Files over 200 MB count by size, header (start), middle and end. Names do not count, so a copied folder
+    is the same model; of several variants of a file (".fp16.") the plain one counts.
+    """
+    digest = hashlib.sha256()
+    config = _read_json(folder / "unet" / "config.json")
+    digest.update(json.dumps({key: config[key] for key in sorted(config) if key[0] != "_"}).encode())
+    for part in FINGERPRINTED:
+        for file in _weight_files(folder / part):
+            _add_file(digest, file)
+    return digest.hexdigest()[:16]
+
+
+def _add_file(digest: Any, path: Path) -> None:
+    size = path.stat().st_size
+    digest.update(str(size).encode())
+    with path.open("rb") as file:
+        if size <= FULL_HASH_BYTES:
+            while block := file.read(SAMPLE_BYTES):
+                digest.update(block)
+            return
+        for start in (0, size // 2, size - SAMPLE_BYTES):
+            file.seek(start)
+            digest.update(file.read(SAMPLE_BYTES))
+
+
+def unknown_words(model: str | Path, prompt: str) -> list[str]:
+    """Words of the prompt the model (folder or Hub id) was never taught, lower-cased, each once, in order.
+
+    A model says what it knows in known_words.txt in its folder, one word a line; one without that file is
+    taken to know everything. Tokens like <rex> are not words. A joined word ("red-haired") is known when it
+    or all its parts are.
+    """
+    folder = folder_of(str(model))
+    if folder is None or not (folder / WORDS_FILE).is_file():
+        return []
+    known = set((folder / WORDS_FILE).read_text(encoding="utf-8").lower().split())
+    text = prompt.lower()
+    for token in tokens_in(prompt):
+        text = text.replace(token, " ")
+    words = re.findall(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*", text)
+    return [word for word in dict.fromkeys(words) if word not in known and not known.issuperset(word.split("-"))]

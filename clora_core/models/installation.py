@@ -1,0 +1,124 @@
+"""Which concepts a pipeline holds now: weights are rebuilt from pristine copies, never patched back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clora_core.concepts import LearnedConcept
+from clora_core.errors import ConceptError
+from clora_core.models.low_rank import cross_attention_matrices
+from clora_core.models.tokens import TokenTable
+
+
+def sum_of_deltas(concepts: Sequence[LearnedConcept], matrices: Mapping[str, nn.Linear]) -> dict[str, Tensor]:
+    """P = sum_t A_t B_t by parameter name, for every matrix, dense (D1, D2), fp32, added in order of arrival.
+
+    The fixed order and precision make the same concepts give the same bits on the same machine.
+    Raises ConceptError when a concept's factors do not fit the matrices.
+    """
+    sums = {name: torch.zeros_like(linear.weight, dtype=torch.float32) for name, linear in matrices.items()}
+    for concept in concepts:
+        for name, (a, b) in concept.factors.items():
+            if name not in sums or (a.shape[0], b.shape[1]) != tuple(sums[name].shape):
+                raise _misfit(concept, name)
+            device = sums[name].device
+            sums[name] += a.to(device, torch.float32) @ b.to(device, torch.float32)
+    return {f"{name}.weight": total for name, total in sums.items()}
+
+
+Combine = Callable[[Sequence[LearnedConcept], Mapping[str, nn.Linear]], dict[str, Tensor]]
+
+
+class Installation:
+    """Which concepts a pipeline holds at the moment, and the pristine weights to rebuild from.
+
+    Every change goes W = cast(W_init + delta) from fp32 copies, so installing a shorter timeline is exact:
+    nothing is ever subtracted, and the empty timeline gives the base model back byte for byte.
+    """
+
+    def __init__(self, pipe: Any) -> None:
+        self.matrices = cross_attention_matrices(pipe.unet)
+        self._parameters = dict(pipe.unet.named_parameters())
+        self._pristine: dict[str, Tensor] = {}  # of the parameters that were ever changed
+        self.tokens = TokenTable(pipe)
+        # W - W_init as installed, by parameter, fp32; not to be written to
+        self.deltas: dict[str, Tensor] = {}
+        self._folded: tuple[tuple[LearnedConcept, ...] | None, Combine] = ((), sum_of_deltas)
+
+    @classmethod
+    def of(cls, pipe: Any) -> Installation:
+        """The pipeline's one installation, made at first sight of the (then pristine) pipeline.
+
+        It is kept on the U-Net, whose weights it describes, so that it lives and dies with it.
+        """
+        found = getattr(pipe.unet, "clora_installation", None)
+        if not isinstance(found, cls):
+            found = cls(pipe)
+            pipe.unet.clora_installation = found
+        return found
+
+    def pristine(self, name: str) -> Tensor:
+        """The base model's own value of a U-Net parameter, fp32, on its device; not to be written to."""
+        if name not in self._pristine:
+            self._pristine[name] = self._parameters[name].detach().to(torch.float32, copy=True)
+        return self._pristine[name]
+
+    def weight(self, name: str) -> Tensor:
+        """A copy of a U-Net parameter as installed, fp32, before it was cast to the model's precision."""
+        if name in self.deltas:
+            return self.pristine(name) + self.deltas[name]
+        return self.pristine(name).clone()
+
+    def install(
+        self,
+        pipe: Any,
+        concepts: Sequence[LearnedConcept],
+        reserve: str | None = None,
+        folded: Sequence[LearnedConcept] | None = None,
+        combine: Combine = sum_of_deltas,
+    ) -> None:
+        """Make the pipeline draw with exactly these concepts; () gives the base model back.
+
+        concepts: whose tokens are known.  reserve: a further token to make room for, that of the concept
+        being learned.  folded: whose weights count (None: of all `concepts`).  combine: how these make one
+        delta for each changed parameter. Costs nothing when the same is in place already.
+        Raises ConceptError when a concept does not fit the base model.
+        """
+        wanted = tuple(concepts if folded is None else folded)
+        now, how = self._folded
+        if now is None or not (_same(now, wanted) and (how is combine or not wanted)):
+            deltas = combine(wanted, self.matrices) if wanted else {}
+            self._check(deltas, wanted)
+            self._folded = (None, combine)  # until it is done: an error must not leave half as whole
+            self._put(deltas)
+            self._folded = (wanted, combine)
+        rows = {concept.token: concept.token_embedding for concept in concepts}
+        self.tokens.install(pipe, rows | ({reserve: None} if reserve else {}))
+
+    def _check(self, deltas: Mapping[str, Tensor], folded: Sequence[LearnedConcept]) -> None:
+        for name, delta in deltas.items():
+            if name not in self._parameters or delta.shape != self._parameters[name].shape:
+                raise _misfit(folded[-1], name)
+
+    def _put(self, deltas: Mapping[str, Tensor]) -> None:
+        before, self.deltas = self.deltas, {**self.deltas, **deltas}  # all that may be touched
+        with torch.no_grad():
+            for name in {**before, **deltas}:
+                weight, pristine = self._parameters[name], self.pristine(name)
+                weight.copy_(pristine + deltas[name].to(weight.device) if name in deltas else pristine)
+        self.deltas = {name: delta.to(self._parameters[name].device) for name, delta in deltas.items()}
+
+
+def _misfit(concept: LearnedConcept, layer: str) -> ConceptError:
+    return ConceptError(
+        f"The concept {concept.token} was learned on another base model: its layer {layer} "
+        "does not fit this one. Open the base model it was learned on."
+    )
+
+
+def _same(left: Sequence[LearnedConcept], right: Sequence[LearnedConcept]) -> bool:
+    return len(left) == len(right) and all(one is other for one, other in zip(left, right, strict=True))

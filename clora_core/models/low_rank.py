@@ -1,0 +1,103 @@
+"""Low-rank adapters on the cross-attention keys and values: learned as pairs, folded once learned.
+
+Eq. 2 of C-LoRA, for every W^K and W^V of the U-Net's cross-attention, and nothing else:
+
+    W_t = W_init + sum_{t'<t} A_t' B_t' + A_t B_t          A (D1, r), B (r, D2), no alpha/r factor
+
+D1 = out_features and D2 = in_features, as `torch.nn.Linear` stores W.
+
+Why not peft here: peft replaces the modules, so drawing a preview between two steps would mean unloading
+and injecting 32 wrappers each time. A forward hook adds the pair while a step runs and is gone after it,
+so between steps, and whatever stops the learning, the model is a plain model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clora_core.errors import ModelError
+
+Factors = Mapping[str, tuple[Tensor, Tensor]]
+
+
+def cross_attention_matrices(unet: nn.Module) -> dict[str, nn.Linear]:
+    """W^K and W^V of every cross-attention layer, by module name, in the U-Net's own order.
+
+    Found by module type, not by name, so that SD 1.x, 2.x and SDXL U-Nets work unchanged.
+    Raises ModelError when the U-Net has no cross-attention.
+    """
+    found = {
+        f"{name}.{side}": getattr(module, side)
+        for name, module in unet.named_modules()
+        if isinstance(module, Attention) and module.is_cross_attention
+        for side in ("to_k", "to_v")
+    }
+    if not found:
+        raise ModelError("This base model's U-Net has no cross-attention, so it cannot be taught by text.")
+    return found
+
+
+class LowRankPairs:
+    """The pair A_t, B_t of every adapted matrix while it is learned: fp32 parameters.
+
+    A starts at zero and B uniform in +-1/sqrt(D2) (LoRA's own start), so A B = 0 before the first step; or
+    both where an earlier pair ended (``start``).
+    """
+
+    def __init__(
+        self,
+        matrices: Mapping[str, nn.Linear],
+        rank: int,
+        generator: torch.Generator,
+        start: Factors | None = None,
+    ) -> None:
+        self._matrices = dict(matrices)
+        self.pairs: dict[str, tuple[nn.Parameter, nn.Parameter]] = {}
+        for name, linear in self._matrices.items():
+            bound = 1.0 / math.sqrt(linear.in_features)
+            b = torch.empty(rank, linear.in_features).uniform_(-bound, bound, generator=generator)
+            a = torch.zeros(linear.out_features, rank)
+            a, b = (value.clone() for value in start[name]) if start else (a, b)
+            device = linear.weight.device
+            self.pairs[name] = (nn.Parameter(a.to(device)), nn.Parameter(b.to(device)))
+
+    def parameters(self) -> list[nn.Parameter]:
+        """A and B of each matrix in order, as a list."""
+        return [parameter for pair in self.pairs.values() for parameter in pair]
+
+    def factors(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Copies of the pairs as they are now, fp32 on the CPU."""
+        return {name: (_copy(a), _copy(b)) for name, (a, b) in self.pairs.items()}
+
+    def deltas(self) -> dict[str, Tensor]:
+        """None: everything here is low-rank."""
+        return {}
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """While open, every adapted matrix computes x W^T + (x B^T) A^T; gradients reach A and B."""
+        with ExitStack() as stack:
+            for name, (a, b) in self.pairs.items():
+                handle = self._matrices[name].register_forward_hook(_pair_hook(a, b))
+                stack.callback(handle.remove)
+            yield
+
+
+def _pair_hook(a: Tensor, b: Tensor) -> Any:
+    def add_pair(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        low = F.linear(inputs[0].to(b.dtype), b)  # (B, 77, r)
+        return output + F.linear(low.to(a.dtype), a).to(output.dtype)  # (B, 77, D1)
+
+    return add_pair
+
+
+def _copy(parameter: Tensor) -> Tensor:
+    return parameter.detach().to("cpu", torch.float32, copy=True)

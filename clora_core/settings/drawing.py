@@ -1,0 +1,42 @@
+"""How pictures are drawn: every default, label, help text and bound, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clora_core.settings.fields import Settings, setting
+
+
+@dataclass(frozen=True)
+class SamplingConfig(Settings):
+    """How pictures are drawn from a prompt."""
+
+    steps: int = setting(
+        30, "Steps", "Denoising steps. More is slower and, up to a point, cleaner.", minimum=1, maximum=1000
+    )
+    guidance_scale: float = setting(
+        7.5,
+        "Guidance",
+        "How strictly the prompt is followed. 1 turns guidance off.",
+        minimum=0.0,
+        maximum=50.0,
+    )
+    guidance_rescale: float = setting(
+        0.0,
+        "Guidance rescale",
+        "Takes back the too strong contrast that guidance brings to models trained down to pure noise; 0.7 is usual "
+        "for those, 0 turns it off (Lin et al. 2024, section 3.4).",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    width: int = setting(512, "Width", "Width of the picture in pixels.", minimum=32, maximum=4096)
+    height: int = setting(512, "Height", "Height of the picture in pixels.", minimum=32, maximum=4096)
+    negative_prompt: str = setting("", "Negative prompt", "What the picture should not show.")
+    seed: int = setting(
+        0,
+        "Seed",
+        "Seed of the first picture; the others take the next numbers.",
+        minimum=0,
+        maximum=2**32 - 1,
+    )
+    pictures: int = setting(1, "Pictures", "How many pictures to draw.", minimum=1, maximum=64)

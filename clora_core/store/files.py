@@ -1,0 +1,190 @@
+"""One concept's folder in the store (the layout is in ``clora_core.store.store``): written whole, read in parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from clora_core.answers import Card, Verdict
+from clora_core.concepts import LearnedConcept, Timeline, TrainStep
+from clora_core.disk import check_id, check_keys, read_json, sync_folder, sync_tree, write_json
+from clora_core.errors import StoreError
+from clora_core.measures.difference import difference
+
+FORMAT = 1
+INDEX_KEYS = ("name", "base_id", "base_name", "method", "updated", "concepts", "undone", "set_aside")
+CARD_KEYS = ("name", "token", "template", "created", "seconds", "steps_done", "picture_count", "config")
+
+
+def write_concept(
+    partial: Path,
+    learned: LearnedConcept,
+    before: Timeline,
+    drawn: Mapping[str, Path],
+    verdict: Verdict | None,
+    keep: Iterable[Path],
+) -> None:
+    """Write and flush everything of one concept into the new folder ``partial``. Raises OSError."""
+    from safetensors.torch import save
+
+    (partial / "drawn").mkdir(parents=True)
+    weights = save({name: tensor.contiguous() for name, tensor in learned.tensors().items()})
+    (partial / "weights.safetensors").write_bytes(weights)
+    values = learned.to_json()
+    (partial / "curve.json").write_text(json.dumps({"curve": values.pop("curve")}), encoding="utf-8")
+    for name, picture in drawn.items():
+        shutil.copyfile(picture, partial / "drawn" / f"{name}.png")
+    private = partial / f"training-{secrets.token_hex(8)}"  # the page can serve what lies here: unguessable
+    for picture in keep:
+        private.mkdir(exist_ok=True)
+        shutil.copyfile(picture, private / picture.name)
+    write_json(
+        partial / "concept.json",
+        {
+            **values,
+            "steps_done": learned.curve[-1].step if learned.curve else 0,
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "base_id": before.base_id,
+            "method": before.method,
+            "learned_after": [concept.id for concept in before.concepts],
+            "verdict": verdict.to_json() if verdict else None,
+        },
+    )
+    sync_tree(partial)
+
+
+def place_timeline(folder: Path, index: Mapping[str, Any], copies: Iterable[Path]) -> None:
+    """Make the whole timeline folder ``folder`` appear at once, with copies of concepts' folders. Raises StoreError."""
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir()
+        for source in copies:
+            shutil.copytree(source, partial / source.name)
+        write_json(partial / "timeline.json", dict(index))
+        sync_tree(partial)
+        partial.replace(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise StoreError(f"The timeline {index['name']!r} could not be stored: {error}.") from error
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """What timeline.json says. Raises StoreError when it is damaged, or of another version."""
+    index = read_json(path)
+    if index.get("format") != FORMAT:
+        raise StoreError(
+            f"The timeline {path.parent.name!r} has format {index.get('format')!r}, this version reads "
+            f"{FORMAT}. Open it with the version it was made with."
+        )
+    check_keys(path, index, *INDEX_KEYS)
+    return index
+
+
+@lru_cache(maxsize=4096)
+def change(learned: Path, later: Path) -> float | None:
+    """How much a card picture has changed since its concept was learned (see ``difference``); None when one of
+    them is missing, damaged or of another size. Both lie in the store, where nothing is ever rewritten, so the
+    answer is kept."""
+    try:
+        return difference(learned, later)
+    except (OSError, ValueError):
+        return None
+
+
+def read_changes(folder: Path, names: Sequence[str]) -> tuple[tuple[float | None, ...], ...]:
+    """The forgetting map of the timeline folder ``folder``: row i holds, for the concepts 1 to i in order, how
+    much each one's picture after concept i differs from the one drawn when it was learned."""
+    drawn = [[folder / later / "drawn" / f"{name}.png" for name in names] for later in names]
+    return tuple(tuple(change(drawn[j][j], drawn[i][j]) for j in range(i + 1)) for i in range(len(names)))
+
+
+def read_facts(folder: Path, name: str) -> dict[str, Any]:
+    """What concept.json of concept ``name`` says. Raises StoreError when it is missing or damaged."""
+    return read_json(folder / check_id(name, "concept") / "concept.json", *CARD_KEYS)
+
+
+def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
+    """The card of concept ``name`` in the timeline folder ``folder`` whose last concept is ``newest``."""
+    values = read_facts(folder, name)
+    learned, now = folder / name / "drawn" / f"{name}.png", folder / newest / "drawn" / f"{name}.png"
+    verdict = values.get("verdict")
+    return Card(
+        index=position,
+        id=name,
+        name=values["name"],
+        token=values["token"],
+        created=values["created"],
+        seconds=values["seconds"],
+        steps=values["steps_done"],
+        rank=values["config"]["rank"],
+        picture_count=values["picture_count"],
+        pictures_sha256=values.get("pictures_sha256", ""),
+        learned_picture=learned if learned.exists() else None,
+        now_picture=now if now.exists() else None,
+        changed=change(learned, now),
+        settings=values["config"],
+        prompt=values["template"].format(values["token"]),
+        verdict=Verdict.from_json(verdict) if verdict else None,
+    )
+
+
+def read_concepts(folder: Path, names: Sequence[str], method: str, to_draw: bool) -> tuple[LearnedConcept, ...]:
+    """The concepts ``names`` of the timeline folder ``folder``, learned with ``method``; ``to_draw`` is that of
+    ``ConceptStore.load``. Raises StoreError when a file is missing or damaged."""
+    from clora_core.methods import method_named
+
+    lean = to_draw and method_named(method).continues
+    earlier = [(read_token if lean else read_concept)(folder, name) for name in names[:-1]]
+    return (*earlier, *(read_concept(folder, name) for name in names[-1:]))
+
+
+def read_concept(folder: Path, name: str) -> LearnedConcept:
+    """The concept ``name`` of the timeline folder ``folder``, tensors checked against their checksum.
+
+    Raises StoreError when a file is missing or damaged.
+    """
+    from safetensors.torch import load
+
+    values = read_json(folder / check_id(name, "concept") / "concept.json", "weights_sha256")
+    try:
+        data = (folder / name / "weights.safetensors").read_bytes()
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    if hashlib.sha256(data).hexdigest() != values["weights_sha256"]:
+        raise StoreError(
+            f"The weights of {name} in the timeline {folder.name!r} are damaged (checksum). Restore "
+            f"{name}/weights.safetensors from a backup, or undo back to before it."
+        )
+    curve = read_json(folder / name / "curve.json", "curve")["curve"]
+    return LearnedConcept.from_json({**values, "curve": curve}, load(data))
+
+
+def read_token(folder: Path, name: str) -> LearnedConcept:
+    """The concept ``name`` with its token's embedding and no other tensor. Raises StoreError like ``read_concept``."""
+    from safetensors import SafetensorError, safe_open
+
+    values = read_json(folder / check_id(name, "concept") / "concept.json")
+    try:
+        with safe_open(folder / name / "weights.safetensors", framework="pt") as file:
+            token = file.get_tensor("token_embedding")
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(name, error) from error
+    return LearnedConcept.from_json({**values, "curve": []}, {"token_embedding": token})
+
+
+def _unreadable(name: str, error: Exception) -> StoreError:
+    return StoreError(f"The weights of {name} cannot be read: {error}. Undo it, or restore it.")
+
+
+def read_curve(folder: Path, name: str) -> tuple[TrainStep, ...]:
+    """The loss curve that concept ``name`` of the timeline folder ``folder`` was learned with."""
+    curve = read_json(folder / check_id(name, "concept") / "curve.json", "curve")["curve"]
+    return tuple(TrainStep(**step) for step in curve)

@@ -1,0 +1,339 @@
+"""Timelines on disk: the only code that writes the files the app relies on.
+
+    timelines/<id>/timeline.json         the order: which concepts count, which are undone
+    timelines/<id>/002-mug/concept.json  settings, versions, dates, checksum, verdict
+                          /weights.safetensors   low-rank factors, token embedding, memory
+                          /curve.json            the loss of every step
+                          /drawn/001-rex.png     every concept up to here, drawn right after learning
+                          /training-<random>/... the uploaded pictures, only when the user asked for it
+
+Append-only. A concept is written to ``002-mug.<pid>.partial/``, flushed, renamed to ``002-mug/``, and
+counts from the moment ``timeline.json`` is replaced: that last replace is the commit, and a crash at
+any other moment leaves the timeline as it was. Nothing that was committed is ever deleted or
+rewritten:
+
+- ``undo`` moves the last id from "concepts" to the redo shelf "undone" (last undone, first back);
+- learning on top of an undo empties the redo shelf into "set_aside": those concepts were learned on a
+  past that is no longer this timeline's, so they cannot come back here, but their files stay;
+- ``branch`` copies.
+
+The card pictures follow from that: a concept's "learned" picture is ``<id>/drawn/<id>.png`` and its
+"now" picture is ``<last id>/drawn/<id>.png``, so that undo and branch show the right ones by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clora_core.answers import TimelineSummary, TimelineView, Verdict
+from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
+from clora_core.disk import check_id, free_name, process_alive, read_json, sync_folder, write_json
+from clora_core.errors import StoreError
+from clora_core.store.files import (
+    FORMAT,
+    place_timeline,
+    read_card,
+    read_changes,
+    read_concepts,
+    read_curve,
+    read_facts,
+    read_index,
+    write_concept,
+)
+
+PARTIAL = re.compile(r".+\.(\d+)\.partial")
+
+
+class ConceptStore:
+    """All timelines below ``home/timelines``. One process writes a timeline at a time."""
+
+    def __init__(self, home: Path) -> None:
+        """Open (or make) the store and clear what a crash left half written."""
+        self._folder = home / "timelines"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        for pattern in ("*.partial", "*/*.partial"):
+            for leftover in self._folder.glob(pattern):
+                writer = PARTIAL.fullmatch(leftover.name)
+                # a live writer is another programme on the same home folder: its work is not a leftover
+                if not writer or int(writer[1]) == os.getpid() or not process_alive(int(writer[1])):
+                    shutil.rmtree(leftover, ignore_errors=True)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def ids(self) -> list[str]:
+        """Ids of all timelines."""
+        return sorted(path.parent.name for path in self._folder.glob("*/timeline.json"))
+
+    def summaries(self, base_id: str = "") -> list[TimelineSummary]:
+        """All timelines, last changed first, those that cannot be read last. ``base_id`` decides which are usable; "" =
+        not known yet."""
+        found = []
+        for timeline_id in self.ids():
+            try:
+                index = self._index(timeline_id)
+                for concept in index["concepts"] + index["undone"]:
+                    read_facts(self._folder / timeline_id, concept)
+            except StoreError:
+                found.append(TimelineSummary(timeline_id, timeline_id, "", 0, "", "cannot be read"))
+                continue
+            found.append(
+                TimelineSummary(
+                    timeline_id,
+                    index["name"],
+                    index["method"],
+                    len(index["concepts"]),
+                    index["updated"],
+                    "" if _fits(index, base_id) else "another base model",
+                    index.get("comparison", ""),
+                )
+            )
+        return sorted(found, key=lambda summary: summary.updated, reverse=True)
+
+    def view(self, timeline_id: str, base_id: str = "", as_of: int | None = None) -> TimelineView:
+        """A timeline without its tensors. as_of: as it was after so many concepts; None = today."""
+        index = self._index(timeline_id)
+        folder, ids = self._folder / timeline_id, index["concepts"][:as_of]
+        cards = tuple(read_card(folder, name, i, ids[-1]) for i, name in enumerate(ids, 1))
+        undone = tuple(
+            read_card(folder, name, len(ids) + i, name) for i, name in enumerate(reversed(index["undone"]), 1)
+        )
+        return TimelineView(
+            timeline_id,
+            index["name"],
+            index["method"],
+            cards,
+            undone,
+            index["base_id"],
+            _fits(index, base_id),
+        )
+
+    def changes(self, timeline_id: str, as_of: int | None = None) -> tuple[tuple[float | None, ...], ...]:
+        """The forgetting map of a timeline after ``as_of`` concepts (None = all), see ``store_files.read_changes``."""
+        return read_changes(self._folder / timeline_id, self._index(timeline_id)["concepts"][:as_of])
+
+    def kept_pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
+        """By concept id, the training pictures that were kept with the user's consent; () where none were."""
+        folder = self._folder / timeline_id
+        names = self._index(timeline_id)["concepts"]
+        return {name: tuple(sorted((folder / name).glob("training-*/*"))) for name in names}
+
+    def weight_bytes(self, timeline_id: str, as_of: int | None = None) -> int:
+        """Bytes of all weight files that count in a timeline after ``as_of`` concepts (None = all)."""
+        folder, names = self._folder / timeline_id, self._index(timeline_id)["concepts"][:as_of]
+        return sum((folder / name / "weights.safetensors").stat().st_size for name in names)
+
+    def load(self, timeline_id: str, base_id: str, as_of: int | None = None, to_draw: bool = False) -> Timeline:
+        """A timeline with its tensors, for the base model with fingerprint ``base_id``.
+
+        Args:
+            as_of: its first so many concepts; None = all.
+            to_draw: without the weights that drawing does not look at: those before the last, where a concept's weights
+                hold all earlier ones.
+
+        Raises:
+            StoreError: no such timeline or point in it, another base model, or a damaged file.
+        """
+        index = self._index(timeline_id, base_id)
+        names = index["concepts"][:as_of]
+        if as_of is not None and as_of != len(names):
+            raise StoreError(f"There is no point {as_of} in {index['name']!r}: it has {len(names)} concepts.")
+        concepts = read_concepts(self._folder / timeline_id, names, index["method"], to_draw)
+        return Timeline(timeline_id, index["name"], base_id, index["method"], concepts)
+
+    def check(self, timeline_id: str, base_id: str) -> None:
+        """Raise StoreError when there is no such timeline or it belongs to another base model."""
+        self._index(timeline_id, base_id)
+
+    def curve(self, timeline_id: str, concept: str) -> tuple[TrainStep, ...]:
+        """The loss curve a concept was learned with."""
+        return read_curve(self._folder / check_id(timeline_id, "timeline"), concept)
+
+    def next_id(self, timeline_id: str, name: str) -> str:
+        """The id the next concept gets; it is unlike every folder there, set-aside ones included."""
+        index = self._index(timeline_id)
+        wanted = concept_id(len(index["concepts"]) + 1, name)
+        taken = {path.name.split(".")[0] for path in (self._folder / timeline_id).iterdir()}
+        return free_name(wanted, taken)
+
+    def drawn(self, timeline_id: str, concept: str) -> dict[str, Path]:
+        """The card pictures drawn right after a concept was learned, by concept id."""
+        folder = self._folder / check_id(timeline_id, "timeline") / check_id(concept, "concept") / "drawn"
+        return {path.stem: path for path in sorted(folder.glob("*.png"))}
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def create(self, name: str, base_id: str, base_name: str, method: str = "clora", comparison: str = "") -> str:
+        """An empty timeline; returns its id, made from the name. comparison: the one it is learned for."""
+        if not name.strip():
+            raise StoreError("The timeline has no name. Give it one, for example My people.")
+        with self._lock:
+            timeline_id = self._new_id(name)
+            now = _now()
+            place_timeline(
+                self._folder / timeline_id,
+                {
+                    "format": FORMAT,
+                    "id": timeline_id,
+                    "name": name.strip(),
+                    "base_id": base_id,
+                    "base_name": base_name,
+                    "method": method,
+                    "comparison": comparison,
+                    "created": now,
+                    "updated": now,
+                    "concepts": [],
+                    "undone": [],
+                    "set_aside": [],
+                },
+                copies=(),
+            )
+            return timeline_id
+
+    def append(
+        self,
+        before: Timeline,
+        learned: LearnedConcept,
+        drawn: Mapping[str, Path] | None = None,
+        verdict: Verdict | None = None,
+        keep: Iterable[Path] = (),
+    ) -> LearnedConcept:
+        """Store ``learned`` at the end of the timeline it was learned on, and commit.
+
+        Args:
+            before: the timeline it was learned on. It must still stand so on disk.
+            drawn: card pictures of every concept up to the new one, by concept id.
+            keep: the user's pictures, to be kept with the concept.
+
+        Returns: the concept with the id it got (``next_id``).
+
+        Raises:
+            StoreError: the timeline has changed meanwhile, or the disk refuses. Nothing changes then.
+        """
+        with self._lock:
+            index = self._index(before.id)
+            if index["concepts"] != [concept.id for concept in before.concepts]:
+                raise StoreError(
+                    f"The timeline {before.name!r} was changed while {learned.name} was being learned, so it "
+                    "cannot be added at its end. Learn it again."
+                )
+            stored = replace(learned, id=self.next_id(before.id, learned.name))
+            folder = self._folder / before.id
+            partial = folder / f"{stored.id}.{os.getpid()}.partial"
+            try:
+                pictures = {stored.id if name == learned.id else name: at for name, at in (drawn or {}).items()}
+                write_concept(partial, stored, before, pictures, verdict, keep)
+                partial.replace(folder / stored.id)
+                sync_folder(folder)
+                self._commit(
+                    before.id,
+                    index,
+                    concepts=[*index["concepts"], stored.id],
+                    undone=[],
+                    set_aside=index["set_aside"] + index["undone"],
+                    method=before.method,
+                    base_id=before.base_id,
+                )
+            except OSError as error:
+                raise StoreError(f"{learned.name} could not be stored: {error}. Free some space.") from error
+            finally:  # a disk may refuse to flush what was committed: the timeline says what stays
+                if stored.id not in self._index(before.id)["concepts"]:
+                    for left in (partial, folder / stored.id):
+                        shutil.rmtree(left, ignore_errors=True)
+            return stored
+
+    def undo(self, timeline_id: str) -> None:
+        """Move the last concept to the redo shelf. Raises StoreError when there is none, or the disk refuses."""
+        with self._lock:
+            index = self._index(timeline_id)
+            if not index["concepts"]:
+                raise StoreError(f"The timeline {index['name']!r} has no concept to undo.")
+            *rest, last = index["concepts"]
+            self._commit(timeline_id, index, concepts=rest, undone=[*index["undone"], last])
+
+    def redo(self, timeline_id: str) -> None:
+        """Take the concept that was undone last back. Raises StoreError when there is none, or the disk refuses."""
+        with self._lock:
+            index = self._index(timeline_id)
+            if not index["undone"]:
+                raise StoreError(f"The timeline {index['name']!r} has nothing to redo.")
+            *rest, last = index["undone"]
+            self._commit(timeline_id, index, concepts=[*index["concepts"], last], undone=rest)
+
+    def branch(self, timeline_id: str, k: int, name: str) -> str:
+        """Copy the first ``k`` concepts into a new timeline; returns its id."""
+        with self._lock:
+            index = self._index(timeline_id)
+            if not 0 <= k <= len(index["concepts"]):
+                raise StoreError(
+                    f"The timeline {index['name']!r} has {len(index['concepts'])} concepts; a branch "
+                    f"can start after 0 to {len(index['concepts'])} of them, not after {k}."
+                )
+            if not name.strip():
+                raise StoreError("The branch has no name. Give it one, for example Second try.")
+            new_id, now, ids = self._new_id(name), _now(), index["concepts"][:k]
+            copied = {
+                **index,
+                "id": new_id,
+                "name": name.strip(),
+                "created": now,
+                "updated": now,
+                "concepts": ids,
+                "undone": [],
+                "set_aside": [],
+            }
+            sources = [self._folder / timeline_id / concept for concept in ids]
+            place_timeline(self._folder / new_id, copied, sources)
+            return new_id
+
+    def adopt(self, shipped: Path) -> None:
+        """Copy a timeline folder that ships with the app, unless its id is taken."""
+        with self._lock:
+            if not (self._folder / shipped.name).exists():
+                index = read_json(shipped / "timeline.json")
+                sources = [path for path in shipped.iterdir() if path.is_dir()]
+                place_timeline(self._folder / shipped.name, index, sources)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _index(self, timeline_id: str, base_id: str = "") -> dict[str, Any]:
+        """What timeline.json says; a timeline that does not fit the base model is refused."""
+        path = self._folder / check_id(timeline_id, "timeline") / "timeline.json"
+        if not path.exists():
+            raise StoreError(f"There is no timeline {timeline_id!r}. There are: {', '.join(self.ids()) or 'none'}.")
+        index = read_index(path)
+        if not _fits(index, base_id):
+            raise StoreError(
+                f"The timeline {index['name']!r} belongs to the base model {index['base_name']!r} "
+                f"({index['base_id'][:12]}), not to the open one ({base_id[:12]}). Open that model, or "
+                "start a new timeline."
+            )
+        return index
+
+    def _commit(self, timeline_id: str, index: dict[str, Any], **changes: Any) -> None:
+        try:
+            write_json(self._folder / timeline_id / "timeline.json", {**index, **changes, "updated": _now()})
+        except OSError as error:
+            raise StoreError(f"{index['name']!r} could not be changed: {error}. Free some space.") from error
+
+    def _new_id(self, name: str) -> str:
+        return free_name(
+            slug(name)[:40].strip("-") or "timeline",
+            {path.name.split(".")[0] for path in self._folder.iterdir()},
+        )
+
+
+def _fits(index: dict[str, Any], base_id: str) -> bool:
+    return not base_id or not index["base_id"] or index["base_id"] == base_id
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

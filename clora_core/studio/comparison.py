@@ -1,0 +1,287 @@
+"""The same concepts, in the same order, with the same seeds, under two methods or more.
+
+A comparison is timelines, nothing more: *siblings* begin with the same concepts (``Comparisons.siblings``), and are
+compared as they were after the last one they all share. What each forgot is read from the pictures that were drawn of
+every concept after every learning.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from clora_core.answers import Card, Sample, Side, TimelineSummary, TimelineView, health, to_plain
+from clora_core.concepts import Concept
+from clora_core.data.pictures import accepted, minimum_side, open_pictures, pictures_digest
+from clora_core.disk import replacing
+from clora_core.drawing.contact_sheet import contact_sheet
+from clora_core.errors import SettingsError, StoreError
+from clora_core.jobs.board import JobBoard
+from clora_core.jobs.folder import Job
+from clora_core.jobs.requests import Part, comparison_jobs, queue_learning, refuse_while_learning
+from clora_core.models.description import BaseModel
+from clora_core.settings.methods import METHOD_TITLES
+from clora_core.store.store import ConceptStore
+
+Note = tuple[int, str]
+"""How many pictures, and their digest; "" where it was not noted which they were."""
+CHUNK = "comparison"  # the PNG text chunk that holds all timelines' settings, as JSON
+
+
+class Comparisons:
+    """Finds, measures, starts and stops comparisons; ``Studio.comparisons`` is one."""
+
+    def __init__(
+        self,
+        store: ConceptStore,
+        board: JobBoard,
+        base: Callable[[], BaseModel],
+        samples: Callable[[], list[Sample]],
+        home: Path,
+    ) -> None:
+        self._store, self._board, self._base, self._samples = store, board, base, samples
+        self._folder = home / "comparisons"
+
+    def siblings(self, timeline_id: str) -> list[TimelineSummary]:
+        """Other timelines that ``shared`` something with this one; those that share most come first, then those changed
+        last."""
+        own = self._store.view(timeline_id, self._base().id)
+        if not own.usable or len(own.cards) < 2:
+            return []
+        found = []
+        for summary in self._store.summaries(self._base().id):
+            if summary.usable and summary.id != timeline_id and summary.concepts > 1:
+                with suppress(StoreError):  # one that cannot be read is nobody's sibling
+                    if count := _shared(own, self._store.view(summary.id)):
+                        found.append((count, summary))
+        return [summary for _, summary in sorted(found, key=lambda pair: -pair[0])]
+
+    def shared(self, left: str, right: str) -> int:
+        """With how many of the same concepts two timelines begin: same tokens, prompts, seeds and pictures (as many,
+        where they were not noted), in the same order; 0 below two, and for a branch, whose concepts are the other
+        one's."""
+        return _shared(self._store.view(left), self._store.view(right))
+
+    def sides(self, timelines: Sequence[str]) -> list[Side]:
+        """Each timeline as it was after the last concept that all share with the first.
+
+        Raises SettingsError when one does not begin with the same concepts.
+        """
+        first, *others = timelines
+        shared = min(self.shared(first, other) for other in others)
+        if not shared:
+            raise SettingsError(
+                "These timelines do not begin with the same concepts any more, so there is nothing to compare. "
+                "Reload the page."
+            )
+        return [self.side(timeline_id, shared) for timeline_id in timelines]
+
+    def side(self, timeline_id: str, as_of: int | None = None) -> Side:
+        """One side, measured after its first ``as_of`` concepts (None = all). Raises StoreError when there is no such
+        timeline."""
+        view = self._store.view(timeline_id, self._base().id, as_of)
+        older = [card.changed for card in view.cards[:-1] if card.changed is not None]
+        states = [health(changed) for changed in older]
+        return Side(
+            view,
+            METHOD_TITLES.get(view.method, view.method),
+            self._store.changes(timeline_id, as_of),
+            statistics.fmean(older) if older else math.nan,
+            states.count("as good as new"),
+            states.count("fading"),
+            states.count("lost"),
+            sum(card.seconds for card in view.cards),
+            self._store.weight_bytes(timeline_id, as_of) / 1e6,
+        )
+
+    def pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
+        """By token, the pictures each concept can be learned from again: those kept by consent, or those of the
+        sample it was learned from; () for a concept that has neither."""
+        samples = {(s.name, s.token): s.pictures for s in self._samples()}
+        kept, found = self._store.kept_pictures(timeline_id), {}
+        for card in self._store.view(timeline_id).cards:
+            sample = samples.get((card.name, card.token), ())
+            if not _same_pictures(_noted(card), _note_of_files(sample)):
+                sample = ()  # somebody else of that name
+            found[card.token] = kept[card.id] or sample
+        return found
+
+    def one_of_each(self, pictures: Mapping[str, Sequence[Path]], kept: bool) -> dict[str, Path]:
+        """By token, one of the ``pictures`` of each concept to be shown, where there are any.
+
+        kept: those kept by consent, too, and not only those of samples.
+        """
+        public = {picture for sample in self._samples() for picture in sample.pictures}
+        firsts = {token: found[0] for token, found in pictures.items() if found}
+        return {token: path for token, path in firsts.items() if kept or path in public}
+
+    def start(
+        self, timeline_id: str, methods: Sequence[str], given: Mapping[str, Sequence[Path]] | None = None
+    ) -> list[str]:
+        """Queue the learning of the timeline's concepts under each method, in new timelines; returns their ids.
+
+        Every concept keeps its seed; the other settings are the preset of its method.
+        given: by token, pictures of concepts for which none are at hand.
+
+        Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures or others than it was
+        learned from.  PictureError: too few of them can be used.  BusyError: a concept is being learned.  Nothing is
+        begun then.
+        """
+        refuse_while_learning(self._board)
+        view = self._store.view(timeline_id, self._base().id)
+        if not methods or len(view.cards) < 2:
+            raise SettingsError("A comparison needs at least one method and a timeline of two concepts or more.")
+        pictures = {
+            token: tuple((given or {}).get(token) or found) for token, found in self.pictures(timeline_id).items()
+        }
+        missing = [token for token, found in pictures.items() if not found]
+        if missing:
+            raise SettingsError(
+                f"There are no pictures of {', '.join(missing)} to learn from. Add them, or keep pictures when you "
+                f"teach."
+            )
+        made, base, comparison = [], self._base(), f"{timeline_id}-{time.time_ns()}"
+        self._store.check(timeline_id, base.id)
+        configs = {method: base.train_with({"method": method}) for method in methods}
+        smallest = max(minimum_side(config.resolution) for config in configs.values())
+        # all or nothing: before anything is made
+        others = []
+        for card in view.cards:
+            images = accepted(open_pictures(pictures[card.token], smallest))
+            if not _same_pictures(_noted(card), _note(images)):
+                others.append(card.name)
+        if others:
+            raise SettingsError(
+                f"{', '.join(others)} {'was' if len(others) == 1 else 'were'} learned from other pictures than "
+                f"these. Give the "
+                "same ones, or there would be nothing to compare."
+            )
+        for method, config in configs.items():
+            name = f"{view.name} · {METHOD_TITLES[method]}"
+            new_id = self._store.create(name, base.id, base.name, method, comparison=comparison)
+            for place, card in enumerate(view.cards):
+                concept = Concept(card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}"))
+                seeded = config.updated({"seed": card.settings["seed"]})
+                queue_learning(self._board, new_id, concept, seeded, part=Part(comparison, place))
+            made.append(new_id)
+        return made
+
+    def stop(self) -> None:
+        """Stop the learning that runs for a comparison and drop what waits; what is learned stays."""
+        for job in self._asked():
+            if not job.finished:
+                self._board.stop(job.id, keep=False)
+
+    def progress(self) -> tuple[int, int]:
+        """(learned, all) of the concepts of the comparison that is running; (0, 0) when none is."""
+        asked = self._asked()
+        running = {job.request["comparison"] for job in asked if not job.finished}  # one at most
+        finished = [job.finished for job in asked if job.request["comparison"] in running]
+        return sum(finished), len(finished)
+
+    def _asked(self) -> list[Job]:
+        """Learn jobs of the comparison that is running; [] when none is."""
+        running = self._board.active("learn")
+        return comparison_jobs(self._board, running.request.get("comparison", "")) if running else []
+
+    def picture(self, timelines: Sequence[str], kept: bool = False) -> Path:
+        """The whole comparison as one PNG: a real picture of each concept, where one is at hand, what was drawn, how
+        much each has changed, and every side's figures; the settings of all are inside (text chunk "comparison", JSON).
+
+        kept: see ``one_of_each``.
+
+        Raises SettingsError when the timelines do not begin with the same concepts.
+        """
+        sides = self.sides(timelines)
+        cards, real = sides[0].timeline.cards, self.one_of_each(self.pictures(timelines[0]), kept)
+        shown = [("real", [("one of them", [real.get(card.token) for card in cards])])] if real else []
+        sheet = contact_sheet(
+            [card.name for card in cards],
+            [*shown, *((side.title, _columns(side.timeline.cards)) for side in sides)],
+            captions=dict(itertools.chain.from_iterable(map(_captions, sides))),
+            notes=[*([] for _ in shown), *(_notes(side) for side in sides)],
+        )
+        chunk = PngInfo()
+        chunk.add_text(CHUNK, json.dumps({"model": self._base().name, "sides": [_facts(side) for side in sides]}))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"comparison-{timelines[0]}-{time.strftime('%Y%m%d-%H%M%S')}.png"
+        with replacing(path) as partial:
+            sheet.save(partial, "PNG", pnginfo=chunk)
+        return path
+
+
+def _noted(card: Card) -> Note:
+    return card.picture_count, card.pictures_sha256
+
+
+def _note(images: Sequence[Image.Image]) -> Note:
+    return len(images), pictures_digest(images)
+
+
+@lru_cache(64)
+def _note_of_files(paths: tuple[Path, ...]) -> Note:
+    return _note([checked.image for checked in open_pictures(paths, 1) if checked.image])
+
+
+def _same_pictures(one: Note, other: Note) -> bool:
+    """The same ones; as many, where it was not noted which they were."""
+    return one[0] == other[0] and len({one[1], other[1]} - {""}) < 2
+
+
+def _shared(one: TimelineView, other: TimelineView) -> int:
+    pairs = list(itertools.takewhile(_taught_alike, zip(one.cards, other.cards, strict=False)))
+    copied = one.method == other.method and all(mine.created == copy.created for mine, copy in pairs)
+    return 0 if len(pairs) < 2 or copied or one.base_id != other.base_id else len(pairs)
+
+
+def _taught_alike(pair: tuple[Card, Card]) -> bool:
+    one, other = ((card.token, card.prompt, card.settings["seed"]) for card in pair)
+    return one == other and _same_pictures(*map(_noted, pair))
+
+
+def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:
+    return [
+        ("as learned", [card.learned_picture for card in cards]),
+        ("now, same seed", [card.now_picture for card in cards]),
+    ]
+
+
+def _captions(side: Side) -> Iterator[tuple[Path, str]]:
+    """The pictures of older concepts now, each with its state and how much it has changed."""
+    for card in side.timeline.cards[:-1]:
+        if card.now_picture and card.changed is not None:
+            yield card.now_picture, f"{health(card.changed)} {card.changed:.1%}"
+
+
+def _notes(side: Side) -> list[str]:
+    changed = "-" if math.isnan(side.mean_change) else f"{side.mean_change:.1%}"
+    states = ((side.kept, "as good as new"), (side.fading, "fading"), (side.lost, "lost"))
+    counted = [f"{number} {words}" for number, words in states if number]
+    return [f"older pictures changed by {changed}", ", ".join(counted)]
+
+
+def _facts(side: Side) -> dict[str, Any]:
+    from clora_core.drawing.png_settings import read_settings
+
+    cards = [
+        {
+            "token": card.token,
+            "settings": card.settings,
+            "changed": card.changed,
+            "drawn": read_settings(card.now_picture) if card.now_picture else {},
+        }
+        for card in side.timeline.cards
+    ]
+    facts: dict[str, Any] = to_plain({"timeline": side.timeline.id, "method": side.timeline.method, "concepts": cards})
+    return facts

@@ -1,0 +1,345 @@
+"""The door: everything the web page and the command line may ask for.
+
+``Studio`` ties four parts together and adds no model code of its own: the ``ConceptStore`` (timelines
+on disk), the ``JobBoard`` (one worker thread that owns the model, with its truth on disk), the work
+itself (``clora_core.jobs.learn``), and the checks of what users type and upload. Every method returns at
+once except ``draw_now`` and ``wait``. Errors are ``StudioError``s whose text is for the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clora_core.answers import JobView, Sample, TimelineSummary, TimelineView
+from clora_core.concepts import Concept, LearnedConcept, TrainStep, token_for_name
+from clora_core.concepts import check_token as check_token_form
+from clora_core.data.picture_sets import read_samples
+from clora_core.data.pictures import CheckedPicture, minimum_side, open_pictures
+from clora_core.disk import read_json
+from clora_core.errors import SettingsError, StoreError, StudioError
+from clora_core.jobs.board import JobBoard
+from clora_core.jobs.folder import Job, thin
+from clora_core.jobs.requests import interrupted_with, queue_learning, refuse_while_learning
+from clora_core.models import description
+from clora_core.models.loading import load_pipeline
+from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.learning import TrainConfig
+from clora_core.store.store import ConceptStore
+from clora_core.studio.comparison import Comparisons
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+FOLLOW_SECONDS = 0.3
+
+
+class Studio:
+    """One open home folder and one base model. Make it with ``Studio.open``, end it with ``close``."""
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        model: str | None = None,
+        device: str | None = None,
+        precision: str | None = None,
+        assets: Path = ASSETS,
+        examples: bool = True,
+    ) -> Studio:
+        """Open a home folder (made when missing). Loads no model: call ``warm_up`` or start a job.
+
+        Args:
+            home: where timelines, jobs and pictures live.
+            model: folder or Hub id of a Stable Diffusion model; None = the embedded one.
+            device: "cpu", "cuda", ...; None = the best one there is.
+            precision: "fp32", "bf16" or "fp16" for drawing; None = by device.
+            assets: the shipped files (embedded model, sample pictures, example timelines).
+            examples: a home folder without timelines gets the shipped ones.
+
+        Raises:
+            ModelError: there is no such model folder. A Hub id is only looked up when it is loaded.
+        """
+        studio = cls(home, description.read_base(model or assets / "base"), device, precision, assets)
+        if examples:
+            studio._adopt_examples()
+        return studio
+
+    def __init__(
+        self, home: Path, base: description.BaseModel, device: str | None, precision: str | None, assets: Path
+    ) -> None:
+        """Use ``Studio.open``."""
+        self._home, self._base, self._assets = home, base, assets
+        self._device, self._precision = device, precision
+        self._store = ConceptStore(home)
+        self._board = JobBoard(home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw})
+        self.comparisons = Comparisons(self._store, self._board, lambda: self.base, self.samples, home)
+
+    # -- the model -------------------------------------------------------------------------------
+
+    @property
+    def base(self) -> description.BaseModel:
+        """Name, path, resolution, and the preset (``train``, ``sampling``) of the open base model."""
+        return self._board.model.base if self.ready else self._base
+
+    @property
+    def device(self) -> str | None:
+        """The device asked for; None = the best there is."""
+        return self._device
+
+    @property
+    def ready(self) -> bool:
+        """The model stands in memory: the next job starts at once."""
+        return self._board.model is not None
+
+    @property
+    def model_problem(self) -> str:
+        """Why the model could not be loaded, as a sentence; empty while there is no problem."""
+        return self._board.model_problem
+
+    def warm_up(self) -> None:
+        """Start loading the model in the worker, if it is not loaded yet. Returns at once."""
+        if not self.ready:
+            self._board.warm_up()
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of ``prompt`` the embedded model was never taught (tokens are no words); [] for other models."""
+        return description.unknown_words(self.base.path, prompt)
+
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def samples(self) -> list[Sample]:
+        """The picture sets that ship with the app; [] when there are none."""
+        return read_samples(self._assets / "base" / "people")
+
+    def check_pictures(self, paths: Sequence[Path | str]) -> list[CheckedPicture]:
+        """Open every file and say what is wrong with it (``problem``) or mended (``note``). Never raises."""
+        return open_pictures(paths, minimum_side(self.base.train.resolution))
+
+    def propose_token(self, name: str) -> str:
+        """The token offered for a name: "Ilva Maron" gives "<ilva-maron>". Raises ConceptError."""
+        return token_for_name(name)
+
+    def check_token(self, token: str, timeline_id: str) -> None:
+        """Raise ConceptError when the token is malformed or taken in this timeline (case is ignored)."""
+        cards = self.timeline(timeline_id).cards
+        check_token_form(token, (card.token for card in cards))
+
+    # -- timelines -------------------------------------------------------------------------------
+
+    def timelines(self) -> list[TimelineSummary]:
+        """All timelines in the home folder, last changed first."""
+        return self._store.summaries(self.base.id)
+
+    def default_timeline(self) -> str:
+        """Id of the timeline changed last that fits the base model; a new empty one when there is none."""
+        # while the base model's id is not known, none that belongs to any
+        summaries = self._store.summaries(self.base.id or "not known yet")
+        usable = [summary for summary in summaries if summary.usable]
+        usable.sort(key=lambda summary: bool(summary.comparison))  # what only a comparison made comes last
+        return usable[0].id if usable else self.new_timeline("My concepts")
+
+    def timeline(self, timeline_id: str) -> TimelineView:
+        """Cards in order and the redo shelf. Raises StoreError when there is no such timeline."""
+        return self._store.view(timeline_id, self.base.id)
+
+    def curve(self, timeline_id: str, concept_id: str) -> tuple[TrainStep, ...]:
+        """The loss curve that a stored concept was learned with, thinned like that of a job."""
+        return tuple(thin(list(self._store.curve(timeline_id, concept_id))))
+
+    def new_timeline(self, name: str) -> str:
+        """Make an empty timeline and return its id."""
+        return self._store.create(name, self.base.id, self.base.name, self.base.train.method)
+
+    def undo(self, timeline_id: str) -> TimelineView:
+        """Put the last concept on the redo shelf. Raises StoreError (there is none), BusyError (learning)."""
+        refuse_while_learning(self._board, timeline_id)
+        self._store.undo(timeline_id)
+        return self.timeline(timeline_id)
+
+    def redo(self, timeline_id: str) -> TimelineView:
+        """Take the concept undone last back. Raises StoreError (nothing to redo), BusyError (learning)."""
+        refuse_while_learning(self._board, timeline_id)
+        self._store.redo(timeline_id)
+        return self.timeline(timeline_id)
+
+    def branch(self, timeline_id: str, k: int, name: str) -> str:
+        """Copy the first ``k`` concepts into a new timeline and return its id."""
+        return self._store.branch(timeline_id, k, name)
+
+    def changes(self, timeline_id: str) -> tuple[tuple[float | None, ...], ...]:
+        """The forgetting map: row i holds, for the concepts 1 to i, how much each one's picture after concept i
+        differs from the one drawn when it was learned (``pictures.difference``)."""
+        return self._store.changes(timeline_id)
+
+    def learned(self, timeline_id: str) -> tuple[LearnedConcept, ...]:
+        """The concepts of a timeline with their tensors, for the benchmarks."""
+        return self._store.load(timeline_id, self.base.id).concepts
+
+    def take(self, timeline_id: str, learned: LearnedConcept) -> None:
+        """Store a concept that was learned elsewhere, on this base model, at the end of a timeline, for the benchmarks.
+
+        Raises ConceptError (its token is taken), StoreError (another base model, no room).
+        """
+        self.check_token(learned.token, timeline_id)
+        before = self._store.load(timeline_id, self.base.id)
+        self._store.append(replace(before, method=learned.config.method), learned)
+
+    # -- work ------------------------------------------------------------------------------------
+
+    def learn(self, timeline_id: str, concept: Concept, config: TrainConfig, keep_pictures: bool = False) -> str:
+        """Queue the learning of ``concept`` at the end of a timeline and return the job's id.
+
+        The pictures are copied into the job folder now and deleted when the job ends, unless
+        ``keep_pictures``: then they are stored with the concept.
+
+        Raises:
+            PictureError, ConceptError, SettingsError: what is asked for cannot work.
+            StoreError: no such timeline, or it belongs to another base model.
+            BusyError: another concept is being learned.
+        """
+        refuse_while_learning(self._board)
+        self._store.check(timeline_id, self.base.id)
+        view = self.timeline(timeline_id)
+        if view.cards and view.method != config.method:
+            raise SettingsError(
+                f"The timeline {view.name!r} is learned with the method {view.method}, not {config.method}. "
+                "Start a new timeline for another method."
+            )
+        self.check_token(concept.token, timeline_id)
+        if self.ready:  # else the worker says what does not fit the model
+            from clora_core.learning.trainer import checked_settings
+
+            last = TrainConfig.from_dict(view.cards[-1].settings) if view.cards else None
+            checked_settings(self._board.model.pipe, config, last)
+        return queue_learning(self._board, timeline_id, concept, config, keep_pictures)
+
+    def resume(self, job_id: str) -> str:
+        """Go on with an interrupted learn job from its last checkpoint; returns the same id."""
+        job = self._board.find(job_id)
+        if job.kind != "learn" or job.record["state"] != "interrupted":
+            raise StoreError(f"Job {job_id} is {job.record['state']}: only an interrupted learning can be resumed.")
+        refuse_while_learning(self._board)
+        jobs = interrupted_with(self._board, job)
+        for each in jobs:
+            request = each.request
+            self._store.check(request["timeline_id"], self.base.id)
+            self.check_token(request["concept"]["token"], request["timeline_id"])
+            each.check_past([card.id for card in self.timeline(request["timeline_id"]).cards])
+        for each in jobs:
+            self._board.submit(each)
+        return job_id
+
+    def draw(self, timeline_id: str, prompt: str, settings: SamplingConfig, as_of: int | None = None) -> str:
+        """Queue pictures of ``prompt`` and return the job's id.
+
+        Args:
+            as_of: draw with the first ``as_of`` concepts only (0 = base model); None = all.
+
+        While a concept is being learned the job waits; ``JobView.phase`` says so.
+        """
+        if not prompt.strip():
+            raise SettingsError("The prompt is empty. Write what the picture should show.")
+        self._store.check(timeline_id, self.base.id)
+        view = self.timeline(timeline_id)
+        if as_of is not None and not 0 <= as_of <= len(view.cards):
+            raise SettingsError(f"The timeline {view.name!r} has {len(view.cards)} concepts; there is no {as_of}.")
+        job = self._board.create(
+            "draw",
+            {
+                "timeline_id": timeline_id,
+                "prompt": prompt.strip(),
+                "settings": settings.to_json(),
+                "as_of": as_of,
+            },
+        )
+        self._board.submit(job)
+        return job.id
+
+    def draw_now(
+        self,
+        timeline_id: str,
+        prompt: str,
+        settings: SamplingConfig,
+        as_of: int | None = None,
+        on_progress: Callable[[JobView], None] | None = None,
+    ) -> list[Path]:
+        """``draw`` and wait. Raises StudioError with the job's message when it did not end well."""
+        view = self.follow(self.draw(timeline_id, prompt, settings, as_of), on_progress)
+        if view.state != "done":
+            raise StudioError(view.message)
+        return view.pictures
+
+    def job(self, job_id: str | None = None) -> JobView | None:
+        """One job; None = the running or else the latest learn job. None is returned when there is none."""
+        job = self._board.find(job_id) if job_id is not None else self._board.latest("learn")
+        return self._board.view(job) if job else None
+
+    def landed(self) -> str:
+        """Id of the newest learn job whose concept was stored; "" when there is none."""
+        return next((job.id for job in self._board.jobs("learn") if job.record["concept_id"]), "")
+
+    def stop(self, job_id: str, keep: bool = False) -> None:
+        """Stop within one step. ``keep``: a learn job stores what it has learned; a draw job is cancelled.
+
+        An interrupted learn job is given up for good (its pictures and checkpoint are deleted). Raises StoreError
+        when a learn job that does not run is to be kept; nothing is deleted then.
+        """
+        job = self._board.find(job_id)
+        for each in interrupted_with(self._board, job) if job.record["state"] == "interrupted" else [job]:
+            self._board.stop(each.id, keep)
+
+    def wait(self, job_id: str, timeout: float | None = None) -> JobView:
+        """Block until the job has ended (or ``timeout`` seconds passed) and return its view."""
+        return self._board.view(self._board.wait(job_id, timeout))
+
+    def follow(self, job_id: str, on_progress: Callable[[JobView], None] | None = None) -> JobView:
+        """``wait`` that calls ``on_progress`` about three times a second meanwhile."""
+        view = self.wait(job_id, 0.0)
+        while not view.finished:
+            if on_progress:
+                on_progress(view)
+            view = self.wait(job_id, FOLLOW_SECONDS)
+        return view
+
+    # -- pictures --------------------------------------------------------------------------------
+
+    def history(self, limit: int = 60) -> list[Path]:
+        """Pictures drawn in this home folder (PNG), newest first."""
+        return sorted((self._home / "pictures").glob("*.png"), reverse=True)[:limit]
+
+    def picture_settings(self, path: Path) -> dict[str, Any]:
+        """The settings written into a PNG (prompt, seed, as_of, timeline, ...); {} when it carries none."""
+        from clora_core.drawing.png_settings import read_settings
+
+        return read_settings(path)
+
+    def close(self) -> None:
+        """Stop the worker. A learn job that was running can be resumed later."""
+        self._board.close()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _adopt_examples(self) -> None:
+        if not self._store.ids():
+            for shipped in sorted((self._assets / "timelines").glob("*/timeline.json")):
+                if read_json(shipped)["base_id"] == self._base.id:
+                    self._store.adopt(shipped.parent)
+
+    def _load(self) -> Any:
+        from clora_core.jobs.check import Loaded
+
+        pipe = load_pipeline(self._base.path, self._device, self._precision)
+        # a model from the Hub has its fingerprint only now that its files are here
+        base = self._base if self._base.id else description.read_base(self._base.path)
+        return Loaded(pipe, base)
+
+    def _do_learn(self, model: Any, job: Job) -> dict[str, Any]:
+        from clora_core.jobs.learn import learn
+
+        return learn(model, job, self._store, lambda: self._board.serve_waiting("draw"))
+
+    def _do_draw(self, model: Any, job: Job) -> dict[str, Any]:
+        from clora_core.jobs.draw import draw
+
+        return draw(model, job, self._store, self._home / "pictures")

@@ -1,0 +1,227 @@
+"""What comes in: mended or refused by file name, one picture never stopping the others."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageDraw
+
+from clora_core.answers import health
+from clora_core.data.pictures import MAX_KEPT_SIDE, MAX_PICTURES, accepted, minimum_side, open_pictures
+from clora_core.errors import PictureError
+from clora_core.measures.difference import difference
+from clora_core.studio.studio import ASSETS
+
+
+def noise(size: tuple[int, int] = (64, 48), seed: int = 0, mode: str = "RGB") -> Image.Image:
+    """A random picture that JPEG keeps well enough: 16 px blocks."""
+    rng = np.random.default_rng(seed)
+    bands = Image.fromarray(rng.integers(0, 256, (size[1] // 16, size[0] // 16, 3), dtype=np.uint8))
+    return bands.resize(size, Image.Resampling.NEAREST).convert(mode)
+
+
+def opened(path: Path, min_side: int = 32):
+    (checked,) = open_pictures([path], min_side)
+    assert (checked.image is None) != (checked.problem is None)
+    return checked
+
+
+def same(image: Image.Image | None, expected: Image.Image, tolerance: float) -> bool:
+    assert image is not None and image.mode == "RGB" and image.size == expected.size
+    return float(np.abs(np.asarray(image, float) - np.asarray(expected.convert("RGB"), float)).mean()) <= tolerance
+
+
+@pytest.mark.parametrize(
+    ("suffix", "tolerance"), [("png", 0), ("jpg", 4), ("webp", 8), ("avif", 8)]
+)  # lossy formats blur the edges of the blocks
+def test_the_four_formats_open(tmp_path: Path, suffix: str, tolerance: float) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise().save(path, quality=95) if suffix != "png" else noise().save(path)
+    checked = opened(path)
+    assert same(checked.image, noise(), tolerance) and checked.note is None
+
+
+def test_exif_rotation_is_applied_and_dropped(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    noise().save(tmp_path / "a.png", exif=exif)
+    checked = opened(tmp_path / "a.png")
+    assert same(checked.image, noise().transpose(Image.Transpose.ROTATE_270), 0)
+    assert "upright" in checked.note and not checked.image.getexif()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_goes_on_white(tmp_path: Path, mode: str) -> None:
+    clear = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
+    clear.paste((0, 0, 0, 255), (0, 0, 20, 40))
+    clear.convert(mode).save(tmp_path / "a.png")
+    checked = opened(tmp_path / "a.png")
+    assert checked.image.getpixel((5, 5)) == (0, 0, 0) and checked.image.getpixel((35, 5)) == (255, 255, 255)
+    assert "white" in checked.note
+
+
+def test_cmyk_is_converted(tmp_path: Path) -> None:
+    noise(mode="CMYK").save(tmp_path / "a.jpg", quality=95)
+    checked = opened(tmp_path / "a.jpg")
+    assert same(checked.image, noise(), 6) and "CMYK" in checked.note
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 64 * 48).astype(np.uint16).reshape(48, 64)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    checked = opened(tmp_path / "a.png")
+    assert same(checked.image, Image.fromarray((ramp / 257).round().astype(np.uint8)), 0)
+    assert "16-bit" in checked.note
+
+
+def test_a_colour_profile_is_followed(tmp_path: Path) -> None:
+    """A profile that calls red green and green red: the picture comes out with the two swapped."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+    red, green, blue = noise().split()
+    noise().save(tmp_path / "srgb.png", icc_profile=profile)
+    noise().save(tmp_path / "swapped.png", icc_profile=swapped)
+    assert same(opened(tmp_path / "srgb.png").image, noise(), 1)
+    assert same(opened(tmp_path / "swapped.png").image, Image.merge("RGB", (green, red, blue)), 3)
+
+
+@pytest.mark.parametrize("kind", ["LAB", "nonsense"])
+def test_an_unsound_colour_profile_is_ignored(tmp_path: Path, kind: str) -> None:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    noise().save(tmp_path / "a.png", icc_profile=lab if kind == "LAB" else b"nonsense")
+    assert same(opened(tmp_path / "a.png").image, noise(), 0)
+
+
+def bomb(path: Path, width: int, height: int) -> None:
+    """A tiny PNG whose header claims a huge picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+def test_each_bad_file_is_refused_by_name_and_the_others_stay(tmp_path: Path) -> None:
+    noise().save(tmp_path / "good.png")
+    noise(seed=1).save(tmp_path / "fine.jpg")
+    noise((24, 64)).save(tmp_path / "small.png")
+    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "phone.HEIC").write_bytes(b"whatever")
+    (tmp_path / "renamed.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    noise((256, 256), 2).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:-400])
+    noise().save(tmp_path / "moving.webp", save_all=True, append_images=[noise(seed=3)])
+    noise().save(tmp_path / "moving.png", save_all=True, append_images=[noise(seed=3)])
+    noise().save(tmp_path / "old.gif")
+    bomb(tmp_path / "bomb.png", 12_000, 12_000)
+    bomb(tmp_path / "huge.png", 60_000, 60_000)
+    noise().save(tmp_path / "twin.webp", lossless=True)
+    expected = {
+        "good.png": None, "fine.jpg": None,
+        "small.png": "24 x 64 pixels.*at least 32", "text.png": "JPEG, PNG",
+        "empty.jpg": "empty", "phone.HEIC": "HEIC.*JPEG or PNG", "renamed.jpg": "HEIC.*JPEG or PNG",
+        "cut.png": "damaged", "moving.webp": "animation", "moving.png": "animation", "old.gif": "GIF.*PNG",
+        "bomb.png": "12000 x 12000.*many pixels", "huge.png": "many pixels", "missing.png": "cannot be read",
+        "twin.webp": "same picture as good.png",
+    }  # fmt: skip
+    checked = open_pictures([tmp_path / name for name in expected], 32)
+    for picture, (name, problem) in zip(checked, expected.items(), strict=True):
+        assert picture.path.name == name
+        if problem is None:
+            assert picture.problem is None and picture.image is not None
+        else:
+            assert picture.image is None
+            assert picture.problem.startswith(f"{name} ")
+            assert re.search(problem, picture.problem), picture.problem
+
+
+def test_large_pictures_are_shrunk_to_bound_memory(tmp_path: Path) -> None:
+    noise((2400, 1200)).save(tmp_path / "a.png")
+    assert opened(tmp_path / "a.png").image.size == (MAX_KEPT_SIDE, MAX_KEPT_SIDE // 2)
+
+
+def test_three_are_needed_and_of_more_than_thirty_the_rest_is_not_even_opened(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(MAX_PICTURES + 2)]
+    for number, path in enumerate(paths):
+        noise(seed=number).save(path)
+    with pytest.raises(PictureError, match="3 to 30 pictures, got 1. Add at least 2 more"):
+        accepted(open_pictures(paths[:1], 32))
+    noise((8, 8)).save(paths[4])  # leaves room for one of the rest
+    paths[-1].write_text("not opened, so nothing is said of what is in it")
+    checked = open_pictures(paths, 32)
+    assert len(accepted(checked)) == MAX_PICTURES and checked[-2].image
+    assert checked[-1].problem == "31.png is one more than 30. Take out another to use it."
+
+
+def test_too_few_usable_pictures_say_which_were_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        noise(seed=number).save(path)
+    assert len(accepted(open_pictures(paths, minimum_side(64)))) == 3
+    paths[1].write_bytes(b"")
+    with pytest.raises(PictureError, match=r"got 2.*1.png is empty"):
+        accepted(open_pictures(paths, 32))
+
+
+def portrait(path: Path, background: str, hair: int = 20) -> Path:
+    """A face with black lines before a plain background."""
+    picture = Image.new("RGB", (128, 128), background)
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((34, 34 - hair, 94, 120), fill="saddlebrown", outline="black", width=3)
+    draw.ellipse((40, 40, 88, 116), fill="peachpuff", outline="black", width=3)
+    for x in (52, 70):
+        draw.ellipse((x, 62, x + 8, 68), fill="black")
+    picture.save(path)
+    return path
+
+
+def test_a_difference_is_one_of_shapes_and_not_of_backgrounds(tmp_path: Path) -> None:
+    one, again = portrait(tmp_path / "one.png", "palegreen"), portrait(tmp_path / "again.png", "lightblue")
+    assert difference(one, one) == 0.0
+    assert health(difference(one, again)) == "as good as new"
+    other = portrait(tmp_path / "other.png", "palegreen", hair=-30)
+    assert difference(one, other) > 4 * difference(one, again)
+    people = [ASSETS / "base" / "people" / name / "01.png" for name in ("ada", "bruno")]
+    assert health(difference(*people)) == "lost"
+    Image.new("RGB", (128, 128), "palegreen").save(tmp_path / "gone.png")
+    assert difference(one, tmp_path / "gone.png") > 0.95  # the plain background is no reason to say less
+    plain = tmp_path / "gone.png"
+    assert difference(plain, plain) == 0.0
+    with pytest.raises(ValueError, match="different sizes"):
+        Image.open(one).resize((200, 200)).save(tmp_path / "larger.png")
+        difference(one, tmp_path / "larger.png")
+
+
+@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
+def test_a_damaged_picture_has_no_difference(tmp_path: Path, damage: str) -> None:
+    whole, broken = tmp_path / "whole.png", tmp_path / "broken.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(whole)
+    data = whole.read_bytes()
+    second = data.rindex(b"IDAT")
+    damaged = data[:second] if damage == "cut off" else data[:second] + b"\0\0\0\0" + data[second + 4 :]
+    broken.write_bytes(damaged)
+    with pytest.raises(OSError):
+        difference(whole, broken)
+
+
+def test_a_difference_is_the_mean_over_windows_of_what_the_paper_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    x, y = (rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for _ in range(2))
+    for name, values in (("x", x), ("y", y)):
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    found = []
+    for row in range(58):
+        for column in range(58):
+            for channel in range(3):
+                a, b = (v[row : row + 7, column : column + 7, channel].ravel() / 255 for v in (x, y))
+                (var_a, cov), (_, var_b) = np.cov(a, b, bias=True)
+                found.append((2 * cov + 0.0009) / (var_a + var_b + 0.0009))
+    assert difference(tmp_path / "x.png", tmp_path / "y.png") == pytest.approx(1 - np.mean(found), abs=1e-9)

@@ -1,0 +1,225 @@
+"""Every named endpoint, called the way a programme would: gradio_client against the served page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from tiny.served import make_people, open_studio, served
+
+from clora_core.concepts import Concept
+from clora_core.errors import StoreError
+from clora_core.studio.studio import Studio
+from demo.api import Api
+from demo.page import build_demo
+
+ENDPOINTS = {
+    "/timelines",
+    "/timeline",
+    "/new_timeline",
+    "/branch",
+    "/undo",
+    "/redo",
+    "/learn",
+    "/job",
+    "/stop",
+    "/draw",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("api")
+    make_people(folder / "assets")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def studio(folder: Path, tiny_folder: Path) -> Studio:
+    return open_studio(folder / "home", tiny_folder, folder / "assets")
+
+
+@pytest.fixture(scope="module")
+def url(studio: Studio, folder: Path) -> Iterator[str]:
+    with served(studio, folder / "home", folder / "assets") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False)
+
+
+def pictures_of(studio: Studio, place: int) -> list[Any]:
+    return [handle_file(str(path)) for path in studio.samples()[place].pictures]
+
+
+@pytest.fixture(scope="module")
+def learned(client: Client, studio: Studio) -> str:
+    """A timeline with one concept in it, <ann>."""
+    timeline_id: str = client.predict(name="Api", api_name="/new_timeline")
+    started = client.predict(
+        pictures=pictures_of(studio, 0),
+        name="Ann",
+        token="",
+        timeline_id=timeline_id,
+        settings={"steps": 3},
+        keep_pictures=False,
+        api_name="/learn",
+    )
+    assert studio.wait(started, 120).state == "done"
+    return timeline_id
+
+
+def handler(studio: Studio, elem_id: str) -> tuple[Callable[..., Any], list[Any]]:
+    """What the page calls on a click of this button, and what its inputs hold at first."""
+    demo = build_demo(studio)
+    (button,) = (at for at, block in demo.blocks.items() if block.elem_id == elem_id)
+    (found,) = (f for f in demo.fns.values() if f.fn and (button, "click") in f.targets)
+    return found.fn, [block.value for block in found.inputs]
+
+
+def test_exactly_these_endpoints_are_public(client: Client) -> None:
+    assert set(client.view_api(return_format="dict", print_info=False)["named_endpoints"]) == ENDPOINTS
+
+
+def test_new_timeline_and_timelines(client: Client) -> None:
+    made = client.predict(name="Fresh", api_name="/new_timeline")
+    assert made in [entry["id"] for entry in client.predict(api_name="/timelines")]
+
+
+def test_learn_puts_a_card_into_the_timeline(client: Client, learned: str) -> None:
+    cards = client.predict(timeline_id=learned, api_name="/timeline")["cards"]
+    assert [(c["name"], c["token"], c["steps"], c["picture_count"]) for c in cards] == [("Ann", "<ann>", 3, 4)]
+
+
+def test_job_tells_how_it_went(client: Client, learned: str) -> None:
+    job = client.predict(job_id="", api_name="/job")
+    assert job["kind"] == "learn" and job["state"] == "done" and job["step"] == 3 and job["message"]
+
+
+def test_draw_returns_pictures_with_their_settings_inside(client: Client, learned: str) -> None:
+    files = client.predict(
+        prompt="a photo of <ann>",
+        timeline_id=learned,
+        as_of=1,
+        settings={"seed": 5, "pictures": 2},
+        api_name="/draw",
+    )
+    paths = [file["path"] if isinstance(file, dict) else file for file in files]
+    assert len(paths) == 2
+    with Image.open(paths[0]) as picture:
+        assert picture.size == (32, 32)
+        assert picture.info["parameters"].startswith("a photo of <ann>\n") and "Seed: 5" in picture.info["parameters"]
+
+
+def test_undo_and_redo(client: Client, learned: str) -> None:
+    undone = client.predict(timeline_id=learned, api_name="/undo")
+    assert not undone["cards"] and [c["token"] for c in undone["undone"]] == ["<ann>"]
+    assert [c["token"] for c in client.predict(timeline_id=learned, api_name="/redo")["cards"]] == ["<ann>"]
+
+
+def test_branch(client: Client, learned: str) -> None:
+    made = client.predict(timeline_id=learned, k=1, name="Twig", api_name="/branch")
+    assert [c["token"] for c in client.predict(timeline_id=made, api_name="/timeline")["cards"]] == ["<ann>"]
+
+
+def test_stop_discards_or_keeps(client: Client, studio: Studio, learned: str) -> None:
+    started = client.predict(
+        pictures=pictures_of(studio, 1),
+        name="Ben",
+        token="<ben>",
+        timeline_id=learned,
+        settings={"steps": 100_000},
+        keep_pictures=False,
+        api_name="/learn",
+    )
+    stopped = client.predict(job_id=started, keep=False, api_name="/stop")
+    assert stopped["state"] == "stopped" and not stopped["concept_id"]
+    assert len(client.predict(timeline_id=learned, api_name="/timeline")["cards"]) == 1
+
+
+def test_the_buttons_stop_the_job_that_is_shown_and_not_the_one_that_runs_by_now(studio: Studio, learned: str) -> None:
+    discard, _ = handler(studio, "stop-discard")
+    shown, sample = studio.job(), studio.samples()[1]
+    assert shown and shown.finished
+    config = studio.base.train.updated({"steps": 100_000, "preview_every_seconds": 0.0})
+    running = studio.learn(learned, Concept("Ben", "<ben>", sample.pictures), config)
+    discard((shown.id, "running"))
+    while (view := studio.wait(running, 0.02)).step < 3:
+        assert not view.finished, view.message
+    discard((running, "running"))
+    assert studio.wait(running, 60).state == "stopped"
+    with pytest.raises(gr.Error, match="Reload the page"):
+        discard(())
+
+
+def test_draw_can_be_pressed_again_after_a_drawing_that_was_lost(studio: Studio, folder: Path, learned: str) -> None:
+    start, values = handler(studio, "draw")
+    shown = start(learned, "a photo", *values[2:])
+    _, draw, cancel, job_id, *_ = next(shown)
+    assert not draw["visible"] and cancel["visible"]
+    studio.wait(job_id, 60)
+    shutil.rmtree(folder / "home/jobs" / job_id)
+    _, draw, cancel, job_id, *_ = next(shown)
+    assert draw["visible"] and not cancel["visible"] and job_id == ""
+    with pytest.raises(gr.Error, match="There is no job"):
+        next(shown)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "values", "words"),
+    [
+        ("/timeline", {"timeline_id": "nowhere"}, "nowhere"),
+        ("/draw", {"prompt": "  ", "timeline_id": "", "as_of": None, "settings": None}, "prompt is empty"),
+        ("/draw", {"prompt": "x", "timeline_id": "", "as_of": None, "settings": {"stepz": 1}}, "stepz"),
+        ("/learn", {"pictures": [], "name": "X", "token": "<x>"}, "3 to 30"),
+        ("/learn", {"pictures": [], "name": "X", "token": "x"}, "cannot be a token"),
+    ],
+)
+def test_users_errors_come_back_as_sentences(client: Client, endpoint: str, values: dict[str, Any], words: str) -> None:
+    with pytest.raises(AppError, match=words):
+        client.predict(**values, api_name=endpoint)
+
+
+def test_learn_reads_no_file_that_was_not_uploaded(url: str, tmp_path: Path) -> None:
+    for number in range(3):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    pictures = [{"path": str(tmp_path / f"{number}.png")} for number in range(3)]
+    call = f"{url}gradio_api/call/learn"
+    event = httpx.post(call, json={"data": [pictures, "Spy", "<spy>", "", {}, False]}).json()["event_id"]
+    answer = httpx.get(f"{call}/{event}", timeout=30).text
+    assert "event: error" in answer and "not uploaded through this page" in answer
+
+
+def test_pictures_are_served_and_other_files_are_not(url: str, studio: Studio, client: Client, learned: str) -> None:
+    card = client.predict(timeline_id=learned, api_name="/timeline")["cards"][0]
+    assert httpx.get(f"{url}gradio_api/file={card['learned_picture']}").status_code == 200
+    assert httpx.get(f"{url}gradio_api/file={Path(__file__).resolve()}").status_code == 403
+    assert httpx.get(f"{url}gradio_api/file=app.py").status_code == 403
+
+
+def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studio, folder: Path, learned: str) -> None:
+    shared = Api(studio, may_remove=False)
+    for refuse in (shared.undo, shared.redo):
+        with pytest.raises(StoreError, match="without a password"):
+            refuse(learned)
+    with pytest.raises(StoreError, match="without a password"):
+        shared.stop("0001-learn", keep=False)
+    closed = Studio.open(folder / "other", studio.base.path, "cpu", assets=folder / "assets")
+    waiting = closed.learn(
+        closed.default_timeline(), Concept("Ben", "<ben>", studio.samples()[1].pictures), studio.base.train
+    )
+    closed.close()
+    with pytest.raises(StoreError, match="is not running"):
+        Api(closed, may_remove=False).stop(waiting, keep=True)
+    assert list((folder / "other/uploads" / waiting).iterdir())
+    assert len(studio.timeline(learned).cards) == 1

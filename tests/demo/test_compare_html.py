@@ -1,0 +1,100 @@
+"""What Compare says and marks, from the sides alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from clora_core.answers import Card, Side, TimelineSummary, TimelineView
+from demo.html import compare as compare_html
+from demo.tabs.compare import _selected
+
+
+def side(title: str, changed: float, kept: int = 0, fading: int = 0, lost: int = 0) -> Side:
+    cards = [
+        Card(i, f"{i:03d}", name, f"<{name.lower()}>", "", 1.0, 1, 1, 3, None, None, changed, {})
+        for i, name in enumerate(("Ann", "Bob"), 1)
+    ]
+    view = TimelineView(title.lower(), title, "clora", tuple(cards), ())
+    return Side(view, title, ((0.0,), (changed, 0.0)), changed, kept, fading, lost, 60.0, 2.0)
+
+
+GOOD, POOR = side("C-LoRA", 0.05, kept=1), side("Sequential", 0.6, lost=1)
+MIDDLE = side("Stacked", 0.3, fading=1)
+
+
+def test_the_headline_names_who_forgot() -> None:
+    two = compare_html.headline([GOOD, POOR])
+    assert "<b>Sequential forgot more:</b> 1 of 1 older concept fading or lost" in two
+    assert "changed by 60%. Under C-LoRA: 0 of 1 older concept fading or lost, 5%." in two
+    assert compare_html.headline([POOR, GOOD]) == two
+    three = compare_html.headline([GOOD, POOR, MIDDLE], ["Cy"])
+    assert "Sequential forgot most:" in three and "Least under C-LoRA:" in three and "Cy came later" in three
+    assert "Stacked" not in three
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ((0.0, 0.001), "Neither forgot:</b> under both"),
+        ((0.0, 0.0, 0.001), "None forgot:</b> under all"),
+        ((0.3, 0.3), "changed the older pictures alike"),
+        ((0.3, math.nan), "Pictures are missing under B"),
+    ],
+)
+def test_the_headline_claims_no_difference_that_is_not_there(changed: tuple[float, ...], words: str) -> None:
+    sides = [side(name, value) for name, value in zip("ABC", changed, strict=False)]
+    assert words in compare_html.headline(sides)
+
+
+def test_the_better_figure_is_marked_and_a_tie_is_not() -> None:
+    text = compare_html.measures([POOR, GOOD, MIDDLE], GOOD, "Ann")
+    assert "Ann now: Sequential on the left, C-LoRA on the right" in text
+    rows = {
+        re.sub(" ?<.*", "", row): re.findall(r"<td( class=cl-best)?>([^<]*)", row)
+        for row in text.split('<th scope="row">')[1:]
+    }
+    assert rows["older concepts as good as new"] == [("", "0"), (" class=cl-best", "1"), ("", "0")]
+    assert rows["of them lost"] == [("", "1"), (" class=cl-best", "0"), (" class=cl-best", "0")]
+    assert rows["older pictures changed by, on average"][1] == (" class=cl-best", "5.0%")
+    assert {mark for mark, _ in rows["weights on disk, with every step back"]} == {""}
+    assert rows["steps a concept"] == [("", "1")] * 3
+    same = compare_html.measures([GOOD, replace(GOOD, title="Other")], GOOD, "Ann")
+    assert "cl-best" not in same
+    unknown = compare_html.measures([GOOD, side("Other", math.nan)], GOOD, "Ann")
+    assert "&ndash;" in unknown
+
+
+def test_the_grid_has_a_group_for_every_side_and_a_button_where_there_is_a_choice() -> None:
+    two, three = (compare_html.versus(sides, "<bob>", POOR, {}) for sides in ([GOOD, POOR], [GOOD, POOR, MIDDLE]))
+    assert two.count("colgroup") == 2 and three.count("colgroup") == 3
+    assert two.count("<td class=cl-first>") == 4 and three.count("<td class=cl-first>") == 6
+    assert 'data-act="right"' not in two and three.count('data-act="right"') == 2
+    assert re.search(r'<mark><button[^>]*data-value="sequential"', three)
+    assert re.search(r'aria-selected=true><th scope="row"><button[^>]*data-value="&lt;bob&gt;"', three)
+
+
+def test_a_real_picture_stands_below_the_name_where_there_is_one(tmp_path: Path) -> None:
+    Image.new("RGB", (640, 480), "red").save(tmp_path / "ann.png")
+    (tmp_path / "bob.png").write_bytes(b"no picture any more")
+    real = {f"<{name}>": tmp_path / f"{name}.png" for name in ("ann", "bob", "eve")}
+    grid = compare_html.versus([GOOD, POOR], "<bob>", POOR, real)
+    assert re.findall(r'<img src="data:image/webp;base64,[^"]+" alt="([^"]+)"', grid) == ["Ann, a real picture"]
+
+
+def test_what_was_learned_together_is_compared_and_what_comes_since_is_added() -> None:
+    def sibling(name: str, method: str, comparison: str = "") -> TimelineSummary:
+        return TimelineSummary(name, name, method, 2, "", "", comparison)
+
+    old, ewc, seq = sibling("a", "merged"), sibling("b", "ewc", "x"), sibling("c", "sequential", "x")
+    assert _selected([ewc, old, seq], [], {}) == ["c", "b"]
+    assert _selected([old, ewc, seq], [], {}) == ["a"]
+    assert _selected([ewc, old, seq], ["a"], {"known": ["a", "b", "c"]}) == ["a"]
+    assert _selected([ewc, old, seq], ["a"], {"known": ["a", "c"]}) == ["a", "b"]
+    assert _selected([ewc, old, seq], ["gone"], {"known": ["a", "b", "c"]}) == ["c", "b"]
+    assert _selected([], ["a"], {}) == []

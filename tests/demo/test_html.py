@@ -1,0 +1,347 @@
+"""The page's pure parts: words, escaping, what is said about pictures, prompts and jobs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+import app
+from clora_core.answers import Card, JobView, Preview, Sample, TimelineView
+from clora_core.concepts import TrainStep
+from clora_core.data.pictures import CheckedPicture
+from clora_core.drawing.png_settings import read_settings, save_picture
+from clora_core.errors import PictureError, SettingsError, StoreError
+from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.learning import TrainConfig
+from demo import fields
+from demo.errors import told
+from demo.html import add as add_html
+from demo.html import curves, parts
+from demo.html import job as job_html
+from demo.html import playground as playground_html
+from demo.html import timeline as timeline_html
+from demo.sharing import open_to_others, refuse_unless
+from demo.tabs import timeline as timeline_tab
+from demo.tabs.add import watch
+from demo.tabs.playground import Gallery, with_token
+from demo.uploads import uploaded
+
+EVIL = '<img src=x onerror="alert(1)">&${1}{{2}}'
+
+
+def card(index: int, name: str = "Rex") -> Card:
+    token = f"<{name.lower()}>"
+    return Card(
+        index,
+        f"{index:03d}-x",
+        name,
+        token,
+        "2025-01-02T03:04:05+00:00",
+        75.0,
+        100,
+        16,
+        8,
+        None,
+        None,
+        None,
+        {},
+    )
+
+
+def timeline(*names: str, undone: tuple[Card, ...] = ()) -> TimelineView:
+    return TimelineView("t", "First", "clora", tuple(card(i, name) for i, name in enumerate(names, 1)), undone)
+
+
+def job(**changes: object) -> JobView:
+    plain = JobView(
+        "0001-learn", "learn", "running", 3, 10, 1.5, 2.0, 3.5, "learning", "", "t", name="Rex", token="<rex>"
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (9.4, "9 s"), (59.7, "1 min"), (75, "1 min 15 s"), (4000, "1 h 6 min")]
+)
+def test_duration(seconds: float, words: str) -> None:
+    assert parts.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("created", "words"),
+    [
+        ("2025-06-10T11:59:30+00:00", "just now"),
+        ("2025-06-10T11:30:00+00:00", "30 min ago"),
+        ("2025-06-10T02:00:00+00:00", "10 h ago"),
+        ("2025-06-09T02:00:00+00:00", "yesterday"),
+        ("2025-06-01T02:00:00+00:00", "1 Jun 2025"),
+        ("once", "once"),
+    ],
+)
+def test_ago(created: str, words: str) -> None:
+    assert parts.ago(created, datetime(2025, 6, 10, 12, tzinfo=UTC)) == words
+
+
+def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
+    evil = replace(card(1), name=EVIL, token=EVIL)
+    view = TimelineView("t", EVIL, "clora", (evil,), (evil,))
+    broken = CheckedPicture(tmp_path / EVIL.replace("/", ""), None, EVIL)
+    pages = [
+        timeline_html.cards(view, {}),
+        add_html.coming(view),
+        timeline_html.undo_question(EVIL, 1),
+        timeline_html.branch_title(view, 1),
+        add_html.samples([Sample(EVIL, EVIL, ())]),
+        add_html.checked_pictures([broken]),
+        parts.model_state(EVIL, True, ""),
+        playground_html.chips(view, 1),
+        playground_html.point(view, 1),
+        playground_html.prompt_notes(EVIL, view, 1, [EVIL]),
+        playground_html.stage([tmp_path / "a.png"], {"prompt": EVIL, "negative_prompt": EVIL, "model": EVIL}, 256),
+        playground_html.history([(tmp_path / "a.png", {"prompt": EVIL})]),
+        playground_html.ideas([EVIL]),
+        playground_html.waiting_stage(view, EVIL),
+        job_html.job_head(job(name=EVIL, token=EVIL, message=EVIL, phase=EVIL)),
+        job_html.job_pictures(job(previews=[Preview(1, EVIL, EVIL, tmp_path / "a.png", True)])),
+    ]
+    for page in pages:
+        assert "onerror=&quot;" in page or EVIL.split(">")[0] not in page
+        assert "<img src=x" not in page
+
+
+def test_checked_pictures_say_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+    fine = CheckedPicture(tmp_path / "a.jpg", Image.new("RGB", (40, 40)), None, "rotated upright (EXIF)")
+    bad = CheckedPicture(tmp_path / "b.heic", None, "HEIC cannot be read; export it as JPEG")
+    page = add_html.checked_pictures([fine, bad])
+    assert "1 usable picture: add at least 2 more. 1 left out." in page
+    assert "rotated upright (EXIF)" in page and "export it as JPEG" in page
+    assert "3 pictures ready." in add_html.checked_pictures([fine] * 3)
+    assert add_html.checked_pictures([]) == ""
+
+
+def test_prompt_notes() -> None:
+    view = timeline("Ann", "Bob")
+    assert playground_html.prompt_notes("a photo of <ann>", view, 2, []) == ""
+    assert "move “As of” to 2" in playground_html.prompt_notes("a photo of <BOB>", view, 1, [])
+    assert "&lt;eve&gt; is not a token" in playground_html.prompt_notes("<eve>", view, 2, [])
+    assert "never taught “zeppelin”: it" in playground_html.prompt_notes("a zeppelin", view, 2, ["zeppelin"])
+
+
+def test_a_token_takes_the_place_of_the_only_one_in_a_prompt() -> None:
+    assert with_token("a photo of <ann> in red, <ann> smiling", "<bob>") == "a photo of <bob> in red, <bob> smiling"
+    for prompt in ("", "a dog", "<ann> next to <eve>"):
+        assert with_token(prompt, "<bob>") == "a photo of <bob>"
+
+
+def test_a_picture_that_was_half_there_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"half")
+    gallery = Gallery(SimpleNamespace(picture_settings=read_settings, history=lambda limit: [path]))  # type: ignore[arg-type]
+    assert gallery.find("a.png") == (path, {})
+    save_picture(Image.new("RGB", (8, 8)), path, {"prompt": "a house", "steps": 3})
+    assert gallery.find("a.png")[1]["prompt"] == "a house"
+
+
+def test_later_concepts_are_dimmed_in_the_chips() -> None:
+    page = playground_html.chips(timeline("Ann", "Bob"), 1)
+    assert page.count("cl-later") == 1 and page.index("&lt;ann&gt;") < page.index("cl-later")
+
+
+def test_empty_states_say_what_to_do() -> None:
+    assert "Add concept" in timeline_html.cards(timeline(), {})
+    assert "teach someone" in playground_html.chips(timeline(), 0)
+    assert "Press Enter" in playground_html.waiting_stage(timeline("Ann"), "a photo of <ann>")
+    assert playground_html.history([]) == ""
+
+
+def test_there_is_no_branch_from_a_card_that_was_undone_elsewhere() -> None:
+    shown = SimpleNamespace(timeline=lambda timeline_id: timeline("Ann"), timelines=list)
+    with gr.Blocks() as page:
+        tab = timeline_tab.build(shown, gr.Dropdown(render=False), True)  # type: ignore[arg-type]
+    (branching,) = (f.fn for f in page.fns.values() if (tab.cards._id, "click") in f.targets)
+    click = {"act": "branch", "value": "1"}
+    assert "Branch from Ann" in branching("t", gr.EventData(None, click))[1]
+    with pytest.raises(gr.Error, match="1 concept by now. Reload the page"):
+        branching("t", gr.EventData(None, {**click, "value": "2"}))
+
+
+def test_undone_concepts_wait_on_the_shelf() -> None:
+    page = timeline_html.cards(timeline("Ann", undone=(card(2, "Bob"),)), {})
+    assert page.index("Ann") < page.index("Undone") < page.index("Bob")
+
+
+def test_job_head_tells_progress_then_the_verdict() -> None:
+    page = job_html.job_head(job())
+    assert 'aria-valuenow="30"' in page and "4 s" in page and "2.0" in page
+    page = job_html.job_head(job(state="done", message="All older concepts kept.", step=10))
+    assert "All older concepts kept." in page and "progressbar" not in page
+    assert "Stopped early, kept" in job_html.job_head(job(state="stopped", concept_id="001-rex"))
+
+
+def test_job_pictures_show_the_new_and_an_older_one_before_and_now(tmp_path: Path) -> None:
+    previews = [
+        Preview(0, "<ann>", "Ann", tmp_path / "0.png", False),
+        Preview(5, "<rex>", "Rex", tmp_path / "1.png", True),
+        Preview(5, "<ann>", "Ann", tmp_path / "2.png", False),
+    ]
+    page = job_html.job_pictures(job(previews=previews))
+    assert page.index("Rex") < page.index("Ann") and "before" in page and "step 5" in page
+
+
+def test_a_card_shows_how_its_concept_was_learned() -> None:
+    page = timeline_html.cards(timeline("Ann", "Bob"), {card(2, "Bob").id: "<svg>learned</svg>"})
+    assert page.index("Bob") < page.index("<svg>learned</svg>") and page.count("<svg>") == 1
+
+
+def test_curves_have_an_axis_and_survive_odd_values() -> None:
+    steps = [TrainStep(i, 10, 0.5 / i, 0.0, 1.0, i * 0.1) for i in range(1, 8)]
+    page = job_html.learning_curves(steps, 10)
+    assert page.count("<polyline") == 2 and "no penalty" in page
+    assert "nan" not in curves.curve("Loss", "", [1, 2, 3], [0.5, float("nan"), 0.4], 10, "new")
+    assert "on their way" in curves.curve("Loss", "", [], [], 10, "new")
+    assert curves.ticks(0.0, 0.37) == pytest.approx([0.0, 0.2]) and curves.ticks(0, 0) == [0]
+    assert curves.running_mean([1, 3, 5, 7], 2) == [1, 2, 4, 6]
+
+
+def test_picture_urls_change_with_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a b#1.png"
+    path.write_bytes(b"1")
+    url = parts.picture_url(path)
+    assert url.startswith("gradio_api/file=/") and "%20" in url and "%23" in url and "?v=" in url
+    assert parts.picture_url(tmp_path / "gone.png").endswith("?v=0")
+
+
+def test_settings_inputs_come_from_the_dataclass_and_go_back() -> None:
+    preset = TrainConfig(steps=77, flip=True)
+    inputs = fields.setting_inputs(preset, skip=("seed",))
+    assert "seed" not in inputs and inputs["steps"].value == 77 and inputs["flip"].value is True
+    assert inputs["rank"].info and isinstance(inputs["precision"], gr.Dropdown)
+    values = [component.value for component in inputs.values()]
+    assert fields.from_inputs(preset, list(inputs), values) == preset
+    assert fields.from_inputs(preset, ["steps"], [None]).steps == 77  # emptied: the preset
+    assert fields.from_inputs(SamplingConfig(), ["guidance_scale"], [4]).guidance_scale == 4.0
+    with pytest.raises(SettingsError, match="rank"):
+        fields.from_inputs(preset, ["rank"], [0])
+
+
+def test_our_errors_become_notices_and_bugs_stay_bugs() -> None:
+    def wrong() -> None:
+        raise PictureError("Too few.")
+
+    def generator() -> object:
+        yield 1
+        raise PictureError("Too few.")
+
+    def bug() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(gr.Error, match=r"Too few.") as caught:
+        told(wrong)()
+    assert caught.value.title == "Pictures" and caught.value.print_exception is False
+    with pytest.raises(gr.Error, match=r"Too few."):
+        list(told(generator)())
+    with pytest.raises(KeyError):
+        told(bug)()
+
+
+def test_the_app_says_in_one_line_that_there_is_no_such_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        app.main(["--home", str(tmp_path / "home"), "--model", str(tmp_path / "nowhere")])
+    assert left.value.code == 2 and "nowhere" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as left:
+        app.main(["--home", str(tmp_path / "file/home")])
+    assert left.value.code == 2 and capsys.readouterr().err.startswith("error: ")
+    for wrong in ("name", "name:", ":password", ""):
+        with pytest.raises(SystemExit) as left:
+            app.main(["--auth", wrong])
+        assert left.value.code == 2 and "give NAME:PASSWORD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("share", "host", "space", "reached"),
+    [
+        (False, "", False, False),
+        (False, "127.0.0.1", False, False),
+        (False, "0.0.0.0", False, True),
+        (True, "", False, True),
+        (False, "", True, True),
+    ],
+)
+def test_who_can_reach_the_page(share: bool, host: str, space: bool, reached: bool) -> None:
+    assert open_to_others(share, host, space) is reached
+
+
+def test_what_others_can_reach_takes_nothing_back() -> None:
+    refuse_unless(True)
+    with pytest.raises(StoreError, match="--auth NAME:PASSWORD"):
+        refuse_unless(False)
+
+
+def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
+    from gradio.utils import get_upload_folder
+
+    inside = Path(get_upload_folder()).resolve() / "abc" / "a.png"
+    assert uploaded([str(inside), str(tmp_path / "secret.png"), f"{inside.parent}/../../../etc/hostname"]) == [
+        str(inside)
+    ]
+
+
+class OneJob:
+    """Just enough of a studio for ``watch``."""
+
+    def __init__(self, view: JobView | None) -> None:
+        self.view = view
+
+    def job(self) -> JobView | None:
+        return self.view
+
+
+def test_watch_updates_only_what_moved() -> None:
+    skip = gr.skip()
+    studio = OneJob(job())
+    first = watch(studio, (), "")  # type: ignore[arg-type]
+    assert first[0][0] == "0001-learn" and first[2]["visible"] is True
+    assert all(value == skip for value in watch(studio, first[0], ""))  # type: ignore[arg-type]
+    studio.view = job(step=4)
+    second = watch(studio, first[0], "")  # type: ignore[arg-type]
+    assert second[1] == skip and "4 <small>" in second[7] and second[8] == skip and second[9] != skip
+
+
+def test_a_finished_job_is_shown_where_it_was_watched_only() -> None:
+    studio = OneJob(job(state="done", concept_id="001-rex"))
+    assert watch(studio, (), "")[0] == ("form",)  # type: ignore[arg-type]
+    shown = watch(studio, (), "0001-learn")  # type: ignore[arg-type]
+    assert shown[10] == "0001-learn" and shown[6]["visible"] is True
+    studio.view = job(state="interrupted", resumable=True)
+    assert watch(studio, (), "")[4]["visible"] is True  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [(0.0, "as good as new"), (0.0999, "as good as new"), (0.1, "fading"), (0.5, "lost")],
+)
+def test_a_card_says_how_its_concept_is_and_the_figure_behind_it(changed: float, said: str) -> None:
+    view = replace(timeline("Rex"), cards=(replace(card(1), changed=changed), replace(card(2), changed=0.0)))
+    assert f"<span>{said}</span> <span>{changed:.1%}</span>" in timeline_html.cards(view, {})
+    assert timeline_html.cards(view, {}).count("cl-health") == 1  # the newest cannot have faded yet
+    assert "cl-health" not in timeline_html.cards(timeline("Rex"), {})
+
+
+def test_the_forgetting_map_has_a_row_a_concept_and_a_column_a_time() -> None:
+    html = timeline_html.forgetting_map(timeline("Rex", EVIL, "Mug"), ((0.0,), (0.05, 0.0), (0.8, 0.013, 0.0)))
+    rows = html.split("<tbody>")[1].split("</tr>")[:3]
+    assert ["new" in row for row in rows] == [True] * 3
+    assert [row.count("%</i>") for row in rows] == [2, 1, 0]
+    assert 'title="Rex after Mug: 80.0%"' in rows[0]  # what a cell too narrow for its figure still says
+    assert [row.count('class="cl-none"') for row in rows] == [0, 1, 2]
+    assert "5.0%" in rows[0] and "1.3%" in rows[1] and 'class="cl-dark"' in rows[0]
+    assert "<img" not in html
+    assert timeline_html.forgetting_map(timeline("Rex"), ((0.0,),)) == ""

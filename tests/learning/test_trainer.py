@@ -1,0 +1,340 @@
+"""The loop: what it trains and what it leaves alone, stopping and going on."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from tiny.digests import base_digest, digest
+
+from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainConfig
+from clora_core.drawing.generate import generate
+from clora_core.errors import ConceptError, PictureError, SettingsError, TrainingError
+from clora_core.learning.noise import draw_noise
+from clora_core.learning.optimizer import learning_rate_scale
+from clora_core.learning.trainer import TrainState, train_concept
+from clora_core.models.installation import Installation
+from clora_core.models.loading import load_pipeline
+from clora_core.models.low_rank import cross_attention_matrices
+from clora_core.models.precision import resolved_precision
+
+
+@pytest.fixture
+def rex(pictures) -> Concept:
+    return Concept("Rex", "<rex>", pictures)
+
+
+@pytest.fixture
+def mug(pictures) -> Concept:
+    return Concept("My Mug", "<my-mug>", pictures[1:])
+
+
+def concept_digest(concept: LearnedConcept) -> str:
+    return digest(*concept.tensors().values())
+
+
+# ------------------------------------------------------------------------------------- what is learned
+
+
+def test_a_concept_is_learned_step_by_step(pipe, mug, config, learn, empty) -> None:
+    timeline = empty.then(learn("Rex", empty))
+    training = train_concept(pipe, mug, timeline, config, clock=lambda: 0.0)
+    steps = list(training)
+    assert [(step.step, step.total) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert all(math.isfinite(step.loss) and step.loss > 0 and step.grad_norm > 0 for step in steps)
+    assert [step.seconds for step in steps] == sorted({step.seconds for step in steps})
+    concept = training.finish()
+    assert (concept.id, concept.token, concept.created) == (
+        "002-my-mug",
+        "<my-mug>",
+        "1970-01-01T00:00:00+00:00",
+    )
+    assert concept.curve == tuple(steps) and concept.seconds == steps[-1].seconds
+    assert (concept.picture_count, concept.config, concept.memory) == (3, config, {})
+    assert concept.versions["torch"] == torch.__version__
+    shapes = {name: tuple(linear.weight.shape) for name, linear in cross_attention_matrices(pipe.unet).items()}
+    assert {name: (a.shape[0], b.shape[1]) for name, (a, b) in concept.factors.items()} == shapes
+    assert all(a.shape[1] == b.shape[0] == 2 and a.abs().max() > 0 for a, b in concept.factors.values())
+
+
+def test_learning_lowers_the_loss(pipe, rex, config, empty) -> None:
+    """The same noise, timesteps and batches with and without learning: the later losses must be lower."""
+    long = config.updated({"steps": 40, "batch_size": 4})
+    frozen = long.updated({"learning_rate": 0.0, "token_learning_rate": 0.0})
+    curves = []
+    for settings in (long, frozen):
+        with train_concept(pipe, rex, empty, settings) as training:
+            curves.append([step.loss for step in training])
+    learned, untouched = (sum(curve[-20:]) for curve in curves)
+    assert curves[0][0] == curves[1][0]
+    assert learned < 0.97 * untouched
+
+
+def test_a_step_sees_one_timestep_of_every_part_of_the_range() -> None:
+    scheduler, x0 = DDPMScheduler(num_train_timesteps=1000), torch.zeros(5, 1, 2, 2)
+    drawn = [draw_noise(x0, scheduler, seed=7, step=step)[1] for step in range(1, 201)]
+    assert all(sorted((t // 200).tolist()) == [0, 1, 2, 3, 4] for t in drawn)
+    first = torch.stack(drawn)[:, 0].float()  # one place of the batch alone is uniform
+    assert len({int(t) // 200 for t in first}) == 5
+    assert abs(first.mean() - 500) < 3 * 289 / math.sqrt(len(first))
+    assert torch.equal(draw_noise(x0, scheduler, 7, 3)[1], drawn[2])
+
+
+def test_nothing_else_is_touched(pipe, rex, mug, config, empty) -> None:
+    """Fact 3: every byte of the base and of the earlier concepts stays, during and after learning."""
+    base = base_digest(pipe)
+    with train_concept(pipe, rex, empty, config) as training:
+        list(training)
+        first = training.finish()
+    assert base_digest(pipe) == base
+    timeline, past = empty.then(first), concept_digest(first)
+    Installation.of(pipe).install(pipe, timeline.concepts, reserve="<my-mug>")
+    with_past = base_digest(pipe)
+    training = train_concept(pipe, mug, timeline, config)
+    for _ in training:
+        assert base_digest(pipe) == with_past
+    training.finish()
+    assert concept_digest(first) == past
+    assert base_digest(pipe) == base
+    assert all(parameter.grad is None for parameter in pipe.unet.parameters())
+
+
+def test_every_token_starts_at_an_embedding_of_its_own(pipe, rex, mug, config, empty) -> None:
+    still = config.updated({"steps": 1, "learning_rate": 0.0, "token_learning_rate": 0.0})
+    starts = []
+    for concept in (rex, mug, rex):
+        with train_concept(pipe, concept, empty, still) as training:
+            list(training)
+            starts.append(training.finish().token_embedding)
+    assert torch.equal(starts[0], starts[2])
+    assert torch.corrcoef(torch.stack(starts[:2]))[0, 1].abs() < 0.9
+
+
+def test_the_seed_decides(learn, empty) -> None:
+    assert concept_digest(learn("Rex", empty)) == concept_digest(learn("Rex", empty))
+    assert concept_digest(learn("Rex", empty)) != concept_digest(learn("Rex", empty, seed=1))
+
+
+# ------------------------------------------------------------------------- stopping, going on, drawing
+
+
+def test_stopping_early_keeps_what_was_learned(pipe, rex, config, learn, empty, settings) -> None:
+    base = base_digest(pipe)
+    with train_concept(pipe, rex, empty, config.updated({"steps": 50})) as training:
+        for step in training:
+            if step.step == 4:
+                break
+        kept = training.finish()
+    assert concept_digest(kept) == concept_digest(learn("Rex", empty))  # four steps are four steps
+    assert len(kept.curve) == 4 and base_digest(pipe) == base
+    assert list(training) == []
+    assert len(generate(pipe, empty.then(kept), "a photo of <rex>", settings)) == 1
+
+
+def test_closing_leaves_the_model_clean(pipe, rex, config, empty) -> None:
+    base, tokenizer = base_digest(pipe), pipe.tokenizer
+    training = train_concept(pipe, rex, empty, config)
+    next(training)
+    training.close()
+    training.close()
+    assert base_digest(pipe) == base and pipe.tokenizer is tokenizer
+    with pytest.raises(StopIteration):
+        next(training)
+
+
+def test_an_error_of_the_caller_leaves_the_model_clean(pipe, rex, config, empty) -> None:
+    base, tokenizer = base_digest(pipe), pipe.tokenizer
+    with pytest.raises(ZeroDivisionError), train_concept(pipe, rex, empty, config) as training:
+        for _ in training:
+            raise ZeroDivisionError
+    assert base_digest(pipe) == base and pipe.tokenizer is tokenizer
+
+
+def test_nothing_learned_is_nothing_to_keep(pipe, rex, config, empty) -> None:
+    with pytest.raises(TrainingError, match="one step"):
+        train_concept(pipe, rex, empty, config).finish()
+
+
+def test_drawing_between_steps_changes_nothing(pipe, pictures, config, learn, empty, settings) -> None:
+    """Previews of the new concept and of an older one, from other points of the timeline, at each step."""
+    timeline = empty.then(learn("Rex", empty))
+    alone = learn("My Mug", timeline)
+    with train_concept(pipe, Concept("My Mug", "<my-mug>", pictures), timeline, config) as training:
+        previews = []
+        for _ in training:
+            so_far = timeline.then(training.snapshot())
+            previews.append(generate(pipe, so_far, "a photo of <my-mug>", settings)[0].tobytes())
+            generate(pipe, so_far.as_of(1), "a photo of <rex>", settings)
+            generate(pipe, so_far.as_of(0), "a photo", settings)
+        watched = training.finish()
+    assert concept_digest(watched) == concept_digest(alone)
+    assert len(set(previews)) == len(previews)
+    final = generate(pipe, timeline.then(alone), "a photo of <my-mug>", settings)[0].tobytes()
+    assert final == previews[-1]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_going_on_from_a_checkpoint_gives_the_same_bits(pipe, rex, config, learn, empty, schedule: str) -> None:
+    timeline = empty.then(learn("Mug", empty))
+    config = config.updated({"steps": 6, "learning_rate_schedule": schedule})
+    straight = learn("Rex", timeline, **config.to_json())
+    with train_concept(pipe, rex, timeline, config) as training:
+        for step in training:
+            if step.step == 2:
+                break
+        state = training.state()
+    stored = TrainState.from_json(json.loads(json.dumps(state.to_json())), state.tensors)
+    with train_concept(pipe, rex, timeline, config, resume=stored) as training:
+        rest = list(training)
+        resumed = training.finish()
+    assert [step.step for step in rest] == [3, 4, 5, 6]
+    assert concept_digest(resumed) == concept_digest(straight)
+    without_time = [[replace(step, seconds=0) for step in one.curve] for one in (resumed, straight)]
+    assert without_time[0] == without_time[1]
+    assert rest[0].seconds > state.curve[-1].seconds
+
+
+def test_a_checkpoint_from_before_the_first_update_of_all_is_gone_on_from(pipe, rex, config, empty) -> None:
+    """As fp16's scaler leaves it when it has skipped every step so far: no moments."""
+    with train_concept(pipe, rex, empty, config) as training:
+        next(training)
+        state = training.state()
+    parameters = {name: value for name, value in state.tensors.items() if name.startswith("parameter.")}
+    with train_concept(pipe, rex, empty, config, resume=replace(state, tensors=parameters)) as training:
+        assert [step.step for step in training] == [2, 3, 4]
+
+
+def test_a_checkpoint_holds_the_state_of_its_step(pipe, rex, config, empty) -> None:
+    with train_concept(pipe, rex, empty, config) as training:
+        next(training)
+        state = training.state()
+        held = digest(*state.tensors.values())
+        next(training)
+        assert digest(*state.tensors.values()) == held != digest(*training.state().tensors.values())
+
+
+def test_a_checkpoint_of_other_settings_is_refused(pipe, rex, config, empty) -> None:
+    base = base_digest(pipe)
+    with train_concept(pipe, rex, empty, config) as training:
+        next(training)
+        state = training.state()
+    with pytest.raises(TrainingError, match="other settings"):
+        train_concept(pipe, rex, empty, config.updated({"rank": 3}), resume=state)
+    assert base_digest(pipe) == base
+    with pytest.raises(TrainingError, match="incomplete"):
+        TrainState.from_json({"step": 1}, {})
+
+
+# ----------------------------------------------------------------------------------------- arithmetic
+
+
+def test_a_number_that_is_not_finite_stops_learning_before_it_does_harm(pipe, mug, config, learn, empty) -> None:
+    timeline = empty.then(learn("Rex", empty))
+    base = base_digest(pipe)
+    training = train_concept(pipe, mug, timeline, config.updated({"penalty_weight": 1e38}))
+    next(training)  # at the first step the new delta is zero, and so is the penalty
+    before = concept_digest(training.snapshot())
+    with pytest.raises(TrainingError, match=r"<my-mug> stopped at step 2.*inf.*penalty weight \(now 1e\+38\)"):
+        for _ in training:
+            pass
+    assert concept_digest(training.snapshot()) == before
+    assert base_digest(pipe) == base
+
+
+def test_clipping_clips_all_gradients_together(pipe, rex, config, empty) -> None:
+    """AdamW's first moment after one step is 0.1 times the gradient it was given."""
+
+    def gradient(clip: float) -> tuple[float, float]:
+        with train_concept(pipe, rex, empty, config.updated({"gradient_clip": clip})) as training:
+            reported = next(training).grad_norm
+            moments = [value for name, value in training.state().tensors.items() if name.startswith("exp_avg.")]
+        return reported, 10 * math.sqrt(sum(float(value.square().sum()) for value in moments))
+
+    free, given = gradient(0.0)
+    assert given == pytest.approx(free, rel=1e-4)
+    reported, given = gradient(free / 8)
+    assert reported == pytest.approx(free, rel=1e-6)
+    assert given == pytest.approx(free / 8, rel=1e-3)
+
+
+def test_weight_decay_spares_the_token(learn, empty) -> None:
+    """With learning rates that only decay can act through: the gradient is clipped to nothing."""
+    still = {"gradient_clip": 1e-30, "steps": 1, "learning_rate": 0.1, "token_learning_rate": 0.1}
+    kept, decayed = (
+        learn("Rex", empty, weight_decay=0.0, **still),
+        learn("Rex", empty, weight_decay=1.0, **still),
+    )
+    assert torch.equal(kept.token_embedding, decayed.token_embedding)
+    for name, (_, b) in kept.factors.items():
+        assert torch.allclose(decayed.factors[name][1], 0.9 * b, atol=1e-6)
+
+
+@pytest.mark.parametrize(("precision", "weights"), [("fp32", "fp32"), ("bf16", "fp32"), ("bf16", "bf16")])
+def test_every_precision_learns_on_the_cpu(tiny_folder, rex, config, learn, empty, precision, weights) -> None:
+    exact = learn("Rex", empty)
+    pipe = load_pipeline(tiny_folder, "cpu", weights)
+    with train_concept(pipe, rex, empty, config.updated({"precision": precision})) as training:
+        losses = [step.loss for step in training]
+        concept = training.finish()
+    assert losses == pytest.approx([step.loss for step in exact.curve], rel=0.1)
+    assert concept.token_embedding.dtype == torch.float32
+    assert (concept_digest(concept) == concept_digest(exact)) == (precision == "fp32")
+
+
+def test_the_schedules() -> None:
+    constant, cosine = TrainConfig(steps=4), TrainConfig(steps=4, learning_rate_schedule="cosine")
+    assert [learning_rate_scale(constant, step) for step in (1, 4)] == [1.0, 1.0]
+    expected = [1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2]
+    assert [learning_rate_scale(cosine, step) for step in (1, 2, 3, 4)] == pytest.approx(expected)
+
+
+# ------------------------------------------------------------------------------------ refused at once
+
+
+def test_what_cannot_be_learned_is_refused_before_anything_is_done(pipe, rex, config, learn, empty) -> None:
+    first = empty.then(learn("Rex", empty))
+    base = base_digest(pipe)
+    other = replace(first, method="other")
+    for error, message, call in (
+        (ConceptError, "<rex> is already taken", (rex, first, config)),
+        (PictureError, "got 2", (replace(rex, pictures=rex.pictures[:2]), empty, config)),
+        (SettingsError, "resolution 36.*multiple of 8", (rex, empty, config.updated({"resolution": 36}))),
+        (SettingsError, "fp16 needs a GPU", (rex, empty, config.updated({"precision": "fp16"}))),
+        (SettingsError, "with other, not clora", (replace(rex, token="<dog>"), other, config)),
+    ):
+        with pytest.raises(error, match=message):
+            train_concept(pipe, *call)
+        assert base_digest(pipe) == base
+
+
+def test_a_timeline_of_another_base_model_is_refused(pipe, rex, mug, config, learn, empty) -> None:
+    concept = learn("Mug", empty)
+    foreign = replace(concept, token_embedding=torch.zeros(99))
+    tokenizer = pipe.tokenizer
+    with pytest.raises(ConceptError, match="99 numbers"):
+        train_concept(pipe, rex, Timeline("t", "T", "other", concepts=(foreign,)), config)
+    assert pipe.tokenizer is tokenizer
+
+
+def test_auto_precision_is_resolved_before_it_is_recorded(tiny_folder, rex, config, empty) -> None:
+    pipe = load_pipeline(tiny_folder, "cpu")
+    with train_concept(pipe, rex, empty, config.updated({"precision": "auto"})) as training:
+        next(training)
+        recorded = training.snapshot().config.precision
+    amx = torch.cpu.get_capabilities().get("amx_bf16", False)
+    assert recorded == ("bf16" if amx else "fp32")
+
+
+def test_the_precision_follows_the_models_own() -> None:
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert resolved_precision("fp16", cuda, torch.float32) == "fp16"
+    assert resolved_precision("auto", cuda, torch.float16) == "fp16"  # with accelerate's scaler
+    assert resolved_precision("auto", cpu, torch.bfloat16) == "bf16"
+    with pytest.raises(SettingsError, match="fp16 needs a GPU"):
+        resolved_precision("fp16", cpu, torch.float32)
+    with pytest.raises(SettingsError, match="loaded in bf16, so it cannot learn in fp32"):
+        resolved_precision("fp32", cuda, torch.bfloat16)

@@ -1,0 +1,85 @@
+"""C-LoRA's penalty at work inside the loop: zero where it must be, else Eq. 3, at a constant cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from clora_core.concepts import Concept
+from clora_core.learning.trainer import train_concept
+from clora_core.models.installation import sum_of_deltas
+from clora_core.models.low_rank import cross_attention_matrices
+
+
+@pytest.fixture
+def rex(pictures) -> Concept:
+    return Concept("Rex", "<rex>", pictures)
+
+
+@pytest.fixture
+def mug(pictures) -> Concept:
+    return Concept("My Mug", "<my-mug>", pictures)
+
+
+def test_the_first_concept_has_no_penalty_and_the_second_starts_at_none(learn, empty) -> None:
+    first = learn("Rex", empty)
+    second = learn("Mug", empty.then(first))
+    assert [step.penalty for step in first.curve] == [0.0] * 4
+    assert second.curve[0].penalty == 0.0
+    assert all(step.penalty > 0 for step in second.curve[1:])
+
+
+def test_the_penalty_is_lambda_times_eq_3(pipe, mug, config, learn, empty) -> None:
+    timeline = empty.then(learn("Rex", empty))
+    past = sum_of_deltas(timeline.concepts, cross_attention_matrices(pipe.unet))
+    training = train_concept(pipe, mug, timeline, config.updated({"penalty_weight": 100.0}))
+    next(training)
+    factors = training.snapshot().factors
+    dense = sum(((past[f"{name}.weight"] * (a @ b)) ** 2).sum() for name, (a, b) in factors.items())
+    assert next(training).penalty == pytest.approx(100.0 * float(dense), rel=1e-5)
+    training.close()
+
+
+def test_the_penalty_keeps_the_new_concept_off_the_old_ones_weights(pipe, learn, empty) -> None:
+    timeline = empty.then(learn("Rex", empty, steps=8))
+    past = sum_of_deltas(timeline.concepts, cross_attention_matrices(pipe.unet))
+
+    def overlap(weight: float) -> float:
+        new = learn("Mug", timeline, steps=30, penalty_weight=weight)
+        return sum(float(((past[f"{name}.weight"] * (a @ b)) ** 2).sum()) for name, (a, b) in new.factors.items())
+
+    assert overlap(1e8) < 0.05 * overlap(0.0)
+
+
+class _Operations(TorchDispatchMode):
+    """Counts operations and the bytes they give back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.count += 1
+        self.bytes += result.nbytes if isinstance(result, torch.Tensor) else 0
+        return result
+
+
+def test_a_step_costs_the_same_for_the_second_and_the_twelfth_concept(pipe, rex, config, learn, empty) -> None:
+    """Fact 4, counted: as many operations, giving as many bytes, with 1 concept before as with 11."""
+    one = learn("Mug", empty, steps=1)
+    costs = []
+    for count in (1, 11):
+        past = tuple(replace(one, token=f"<mug-{number}>") for number in range(count))
+        training = train_concept(pipe, rex, replace(empty, concepts=past), config)
+        next(training)
+        next(training)
+        with _Operations() as operations:
+            next(training)
+        costs.append((operations.count, operations.bytes // 10_000))  # the table grows by a row a token
+        training.close()
+    assert costs[0] == costs[1]
+    assert costs[0][0] > 500

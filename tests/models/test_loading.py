@@ -1,0 +1,151 @@
+"""Finding, describing and loading base models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler
+from tiny.model import RESOLUTION
+
+from clora_core.concepts import SamplingConfig, TrainConfig
+from clora_core.errors import ModelError, SettingsError
+from clora_core.models.description import fingerprint, read_base, unknown_words
+from clora_core.models.loading import load_pipeline, sampler_name
+
+
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model that a test may change."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+def test_a_model_without_a_preset_has_the_defaults_at_its_own_size(folder: Path) -> None:
+    base = read_base(folder)
+    assert (base.name, base.path, base.resolution) == ("model", str(folder), RESOLUTION)
+    assert base.train == TrainConfig(resolution=RESOLUTION)
+    assert base.sampling == SamplingConfig(width=RESOLUTION, height=RESOLUTION)
+
+
+def test_a_preset_is_laid_over_the_defaults(folder: Path) -> None:
+    preset = {"name": "Faces", "train": {"rank": 4, "resolution": 64}, "sampling": {"guidance_scale": 4}}
+    (folder / "clora.json").write_text(json.dumps(preset))
+    base = read_base(folder)
+    assert base.name == "Faces" and base.resolution == 64
+    assert base.train == TrainConfig(rank=4, resolution=64)
+    assert base.sampling == SamplingConfig(guidance_scale=4.0, width=RESOLUTION, height=RESOLUTION)
+
+
+def test_a_wrong_preset_is_refused(folder: Path) -> None:
+    (folder / "clora.json").write_text('{"train": {"lr": 1}}')
+    with pytest.raises(SettingsError, match="lr"):
+        read_base(folder)
+    (folder / "clora.json").write_text("{")
+    with pytest.raises(ModelError, match=r"clora\.json"):
+        read_base(folder)
+
+
+def test_the_fingerprint_is_of_the_weights(folder: Path, tiny_folder: Path) -> None:
+    assert fingerprint(folder) == fingerprint(tiny_folder)
+    (folder / "clora.json").write_text("{}")
+    assert fingerprint(folder) == fingerprint(tiny_folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert fingerprint(folder) != fingerprint(tiny_folder)
+
+
+def test_a_hub_model_that_is_not_here_yet_is_described_by_its_name() -> None:
+    base = read_base("somebody/some-model-that-is-not-here")
+    assert base.id == "" and base.name == base.path == "somebody/some-model-that-is-not-here"
+    assert base.train == TrainConfig() and base.resolution == 512
+
+
+def test_a_hub_model_that_came_only_in_part_is_not_here_yet(
+    folder: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = str(folder / "model_index.json")
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda model, name: found)
+    assert read_base("some/model").id == fingerprint(tiny_folder)
+    for part in (
+        "text_encoder/model.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+    ):
+        (folder / part).rename(folder / "aside")
+        assert read_base("some/model").id == ""
+        (folder / "aside").rename(folder / part)
+    (folder / "unet/config.json").unlink()
+    assert read_base("some/model").id == ""
+
+
+@pytest.mark.parametrize("model", ["no/such/folder", "model.safetensors", "./nowhere", "a/b.safetensors"])
+def test_a_missing_model_is_refused_with_the_remedy(model: str) -> None:
+    for read in (read_base, load_pipeline):
+        with pytest.raises(ModelError, match="diffusers layout or a Hub id"):
+            read(model)
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model_index\.json"):
+        load_pipeline(tmp_path)
+
+
+def test_damaged_weights_are_a_model_error(folder: Path) -> None:
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"broken")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        load_pipeline(folder, "cpu")
+
+
+def test_the_pipeline_is_plain_frozen_and_in_the_asked_precision(tiny_folder: Path) -> None:
+    pipe = load_pipeline(tiny_folder, "cpu", "bf16")
+    parts = (pipe.unet, pipe.vae, pipe.text_encoder)
+    assert type(pipe).__name__ == "StableDiffusionPipeline" and pipe.safety_checker is None
+    assert pipe.vae_scale_factor == 4
+    assert {part.dtype for part in parts} == {torch.bfloat16}
+    assert not any(parameter.requires_grad for part in parts for parameter in part.parameters())
+
+
+def test_wrong_precision_and_device_are_named(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="int4"):
+        load_pipeline(tiny_folder, "cpu", "int4")
+    with pytest.raises(ModelError, match=r"nonsense.*cpu"):
+        load_pipeline(tiny_folder, "nonsense", "fp32")
+
+
+def test_samplers_have_the_names_people_know(pipe) -> None:
+    original = pipe.scheduler
+    assert sampler_name(pipe) == "DPM++ 2M"
+    for scheduler, name in (
+        (DDIMScheduler(), "DDIM"),
+        (EulerAncestralDiscreteScheduler(), "Euler a"),
+        (
+            DPMSolverMultistepScheduler(use_karras_sigmas=True, algorithm_type="sde-dpmsolver++"),
+            "DPM++ 2M SDE Karras",
+        ),
+    ):
+        pipe.scheduler = scheduler
+        assert sampler_name(pipe) == name
+    pipe.scheduler = original
+
+
+def test_unknown_words_are_named_once_and_in_order(folder: Path) -> None:
+    prompt = "A Photo of <rex>, zebra-striped far-away; don't Zebra photo 2024"
+    assert unknown_words(folder, prompt) == []  # no list: everything is known
+    (folder / "known_words.txt").write_text("a\nphoto\nof\nfar\naway\nstriped\n")
+    assert unknown_words(folder, prompt) == ["zebra-striped", "don't", "zebra"]
+
+
+def test_describing_a_model_does_not_import_torch(tiny_folder: Path) -> None:
+    code = (
+        "import sys; from clora_core.models.description import read_base; "
+        f"read_base({str(tiny_folder)!r}); sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

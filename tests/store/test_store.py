@@ -1,0 +1,372 @@
+"""Timelines on disk: what goes in comes out bit for bit, and no crash or mistake loses anything."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clora_core.answers import Verdict
+from clora_core.concepts import LearnedConcept, TrainStep
+from clora_core.data.picture_sets import read_samples
+from clora_core.disk import write_text
+from clora_core.errors import StoreError
+from clora_core.measures.difference import difference
+from clora_core.settings.learning import TrainConfig
+from clora_core.store import files as store_files
+from clora_core.store import store as store_module
+from clora_core.store.store import ConceptStore
+
+BASE = "0123456789abcdef"
+
+
+def learned(name: str, position: int = 1) -> LearnedConcept:
+    generator = torch.Generator().manual_seed(position)
+    factors = {
+        f"mid_block.attn2.{part}": (
+            torch.randn(8, 2, generator=generator),
+            torch.randn(2, 6, generator=generator),
+        )
+        for part in ("to_k", "to_v")
+    }
+    return LearnedConcept(
+        name=name,
+        token=f"<{name.lower()}>",
+        template="a photo of {}",
+        factors=factors,
+        deltas={"conv_in.bias": torch.arange(3.0)},
+        token_embedding=torch.randn(6, generator=generator),
+        memory={"mean": torch.ones(2, dtype=torch.float16)},
+        curve=(TrainStep(1, 2, 0.5, 0.0, 1.0, 0.1), TrainStep(2, 2, 0.1 + 0.2, 1e-9, 2.0, 0.2)),
+        config=TrainConfig(rank=2, steps=2),
+        picture_count=3,
+        created="2026-01-02T03:04:05+00:00",
+        seconds=0.2,
+        versions={"torch": "2.13.0"},
+        id="001-any",
+    )
+
+
+def add(store: ConceptStore, timeline_id: str, name: str, drawn: dict[str, Path] | None = None) -> LearnedConcept:
+    before = store.load(timeline_id, BASE)
+    return store.append(before, learned(name, len(before.concepts) + 1), drawn)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ConceptStore:
+    return ConceptStore(tmp_path)
+
+
+@pytest.fixture
+def timeline_id(store: ConceptStore) -> str:
+    return store.create("My people", BASE, "Portraits")
+
+
+def state(store: ConceptStore, timeline_id: str) -> list[str]:
+    return [concept.id for concept in store.load(timeline_id, BASE).concepts]
+
+
+def test_a_concept_comes_back_bit_for_bit(store: ConceptStore, timeline_id: str) -> None:
+    put = add(store, timeline_id, "Rex")
+    (got,) = store.load(timeline_id, BASE).concepts
+    assert put.id == got.id == "001-rex"
+    assert got.to_json() == put.to_json()
+    assert set(got.tensors()) == set(put.tensors())
+    for name, tensor in put.tensors().items():
+        assert got.tensors()[name].dtype == tensor.dtype
+        assert torch.equal(got.tensors()[name], tensor)
+    assert store.curve(timeline_id, "001-rex") == put.curve
+
+
+def test_only_safetensors_and_json_and_pictures_are_written(
+    store: ConceptStore, timeline_id: str, tmp_path: Path
+) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "card.png")
+    add(store, timeline_id, "Rex", {"001-any": tmp_path / "card.png"})
+    files = {path.suffix for path in (tmp_path / "timelines").rglob("*") if path.is_file()}
+    assert files == {".safetensors", ".json", ".png"}
+    card = store.view(timeline_id).cards[0]
+    assert card.learned_picture == card.now_picture == tmp_path / "timelines/my-people/001-rex/drawn/001-rex.png"
+
+
+def test_the_forgetting_map_compares_each_time_with_the_day_it_was_learned(
+    store: ConceptStore, timeline_id: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for number, noise in enumerate((0.0, 0.3, 0.9)):
+        other = rng.integers(0, 256, first.shape)
+        Image.fromarray(((1 - noise) * first + noise * other).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    same, near, far = (tmp_path / f"{number}.png" for number in range(3))
+    near_by, far_by = difference(same, near), difference(same, far)
+    assert 0 < near_by < far_by
+    add(store, timeline_id, "Rex", {"001-any": same})
+    add(store, timeline_id, "Mug", {"001-rex": near, "001-any": same})
+    add(store, timeline_id, "Ilva", {"001-rex": far, "001-any": same})  # Mug was not drawn
+    assert store.changes(timeline_id) == ((0.0,), (near_by, 0.0), (far_by, None, 0.0))
+    assert [card.changed for card in store.view(timeline_id).cards] == [far_by, None, 0.0]
+    store.undo(timeline_id)
+    assert store.view(timeline_id).cards[0].changed == near_by
+    assert store.changes(store.create("Empty", BASE, "Portraits")) == ()
+
+
+def test_training_pictures_are_kept_only_when_asked(store: ConceptStore, timeline_id: str, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "01.png")
+    add(store, timeline_id, "Rex")
+    store.append(store.load(timeline_id, BASE), learned("Mug"), keep=[tmp_path / "01.png"])
+    kept = [path.relative_to(tmp_path / "timelines/my-people") for path in tmp_path.rglob("training-*/*")]
+    assert [(path.parts[0], path.name) for path in kept] == [("002-mug", "01.png")]
+    assert len(kept[0].parts[1]) == len("training-") + 16  # nobody who sees the page can guess its address
+
+
+def test_undo_and_redo_move_along_the_shelf(store: ConceptStore, timeline_id: str) -> None:
+    for name in ("Rex", "Mug", "Ann"):
+        add(store, timeline_id, name)
+    store.undo(timeline_id)
+    store.undo(timeline_id)
+    assert state(store, timeline_id) == ["001-rex"]
+    view = store.view(timeline_id)
+    assert [card.id for card in view.undone] == ["002-mug", "003-ann"]
+    assert [card.index for card in view.undone] == [2, 3]
+    store.redo(timeline_id)
+    assert state(store, timeline_id) == ["001-rex", "002-mug"]
+    store.redo(timeline_id)
+    with pytest.raises(StoreError, match="nothing to redo"):
+        store.redo(timeline_id)
+    for _ in range(3):
+        store.undo(timeline_id)
+    with pytest.raises(StoreError, match="no concept to undo"):
+        store.undo(timeline_id)
+
+
+def test_learning_on_top_of_an_undo_keeps_every_file(store: ConceptStore, timeline_id: str, tmp_path: Path) -> None:
+    for name in ("Rex", "Mug"):
+        add(store, timeline_id, name)
+    store.undo(timeline_id)
+    weights = tmp_path / "timelines/my-people/002-mug/weights.safetensors"
+    before = weights.read_bytes()
+    assert add(store, timeline_id, "Mug").id == "002-mug-2"
+    assert state(store, timeline_id) == ["001-rex", "002-mug-2"]
+    assert store.view(timeline_id).undone == ()
+    assert weights.read_bytes() == before
+    assert json.loads((tmp_path / "timelines/my-people/timeline.json").read_text())["set_aside"] == ["002-mug"]
+
+
+def test_a_branch_is_a_copy_that_goes_its_own_way(store: ConceptStore, timeline_id: str) -> None:
+    for name in ("Rex", "Mug"):
+        add(store, timeline_id, name)
+    branch = store.branch(timeline_id, 1, "My people")
+    assert branch == "my-people-2"
+    add(store, branch, "Ann")
+    assert state(store, branch) == ["001-rex", "002-ann"]
+    assert state(store, timeline_id) == ["001-rex", "002-mug"]
+    with pytest.raises(StoreError, match="0 to 2"):
+        store.branch(timeline_id, 3, "Too far")
+
+
+def test_now_pictures_follow_the_timeline(store: ConceptStore, timeline_id: str, tmp_path: Path) -> None:
+    for number in (1, 2):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    add(store, timeline_id, "Rex", {"001-any": tmp_path / "1.png"})
+    add(store, timeline_id, "Mug", {"001-rex": tmp_path / "2.png", "001-any": tmp_path / "1.png"})
+    card = store.view(timeline_id).cards[0]
+    assert card.learned_picture and card.now_picture
+    assert Image.open(card.learned_picture).getpixel((0, 0)) == (1, 0, 0)
+    assert Image.open(card.now_picture).getpixel((0, 0)) == (2, 0, 0)
+    store.undo(timeline_id)
+    assert store.view(timeline_id).cards[0].now_picture == card.learned_picture
+
+
+@pytest.mark.parametrize("moment", ["write_concept", "sync_folder", "write_json"])
+def test_a_crash_while_storing_leaves_the_old_timeline(
+    store: ConceptStore, timeline_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    add(store, timeline_id, "Rex")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, moment, crash)
+        with pytest.raises(KeyboardInterrupt):
+            add(store, timeline_id, "Mug")
+    reopened = ConceptStore(tmp_path)
+    assert state(reopened, timeline_id) == ["001-rex"]
+    assert not list((tmp_path / "timelines").rglob("*.partial"))
+    add(reopened, timeline_id, "Mug")
+    assert [card.name for card in reopened.view(timeline_id).cards] == ["Rex", "Mug"]
+
+
+def test_a_full_disk_is_said_and_changes_nothing(
+    store: ConceptStore, timeline_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_files, "sync_tree", full)
+    with pytest.raises(StoreError, match="No space left"):
+        add(store, timeline_id, "Rex")
+    assert state(store, timeline_id) == []
+    assert [path.name for path in (tmp_path / "timelines/my-people").iterdir()] == ["timeline.json"]
+
+
+@pytest.mark.parametrize("change", ["append", "undo", "redo"])
+def test_a_disk_that_is_full_at_the_commit_changes_nothing_either(
+    store: ConceptStore, timeline_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    for name in ("Rex", "Mug"):
+        add(store, timeline_id, name)
+    store.undo(timeline_id)
+    folder = tmp_path / "timelines/my-people"
+    before = {path.name for path in folder.iterdir()}, (folder / "timeline.json").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def change_it() -> object:
+        return add(store, timeline_id, "Ann") if change == "append" else getattr(store, change)(timeline_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("clora_core.store.store.write_json", full)  # when everything else is written
+        with pytest.raises(StoreError, match="No space left"):
+            change_it()
+    assert before == ({path.name for path in folder.iterdir()}, (folder / "timeline.json").read_bytes())
+    change_it()
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_text(tmp_path / "a.json", "old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError):
+            write_text(tmp_path / "a.json", "new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_sample_without_a_token_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada/concept.json").write_text('{"name": "Ada"}')
+    with pytest.raises(StoreError, match=r"ada/concept\.json lacks token"):
+        read_samples(tmp_path)
+
+
+def test_leftovers_are_cleared_but_not_those_of_a_living_programme(store: ConceptStore, tmp_path: Path) -> None:
+    folder = tmp_path / "timelines"
+    (folder / f"old.{os.getpid()}.partial").mkdir()
+    (folder / "living.1.partial").mkdir()
+    ConceptStore(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["living.1.partial"]
+
+
+def test_another_base_model_is_named_in_the_error(store: ConceptStore, timeline_id: str) -> None:
+    add(store, timeline_id, "Rex")
+    with pytest.raises(StoreError, match=r"'Portraits' \(0123456789ab\)"):
+        store.load(timeline_id, "ffff")
+    assert [summary.usable for summary in store.summaries("ffff")] == [False]
+    assert [summary.usable for summary in store.summaries(BASE)] == [True]
+
+
+def test_a_timeline_made_before_the_model_was_known_is_bound_by_its_first_concept(
+    store: ConceptStore,
+) -> None:
+    timeline_id = store.create("Early", "", "some/model")
+    add(store, timeline_id, "Rex")
+    with pytest.raises(StoreError, match="belongs to"):
+        store.check(timeline_id, "ffff")
+
+
+def test_a_damaged_weights_file_is_named(store: ConceptStore, timeline_id: str, tmp_path: Path) -> None:
+    add(store, timeline_id, "Rex")
+    path = tmp_path / "timelines/my-people/001-rex/weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(StoreError, match=r"001-rex.*checksum"):
+        store.load(timeline_id, BASE)
+
+
+def test_a_concept_learned_on_a_past_that_changed_is_refused(store: ConceptStore, timeline_id: str) -> None:
+    add(store, timeline_id, "Rex")
+    before = store.load(timeline_id, BASE)
+    store.undo(timeline_id)
+    with pytest.raises(StoreError, match="was changed while Mug was being learned"):
+        store.append(before, learned("Mug", 2))
+    assert state(store, timeline_id) == []
+
+
+@pytest.mark.parametrize("bad", ["../x", "", ".", "a/b", "A", "x" * 99])
+def test_ids_cannot_leave_the_folder(store: ConceptStore, bad: str) -> None:
+    with pytest.raises(StoreError):
+        store.view(bad)
+
+
+def test_unknown_timelines_and_formats_are_said(store: ConceptStore, timeline_id: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="There are: my-people"):
+        store.view("other")
+    path = tmp_path / "timelines/my-people/timeline.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    with pytest.raises(StoreError, match="format 99"):
+        store.view(timeline_id)
+
+
+def test_a_timeline_with_a_damaged_file_is_listed_as_such(
+    store: ConceptStore, timeline_id: str, tmp_path: Path
+) -> None:
+    add(store, timeline_id, "Rex")
+    index, facts = (tmp_path / "timelines/my-people" / name for name in ("timeline.json", "001-rex/concept.json"))
+    for path, key in ((index, "concepts"), (facts, "token"), (facts, "")):
+        whole = path.read_text()
+        values = json.loads(whole)
+        values.pop(key, None)
+        path.write_text(json.dumps(values) if key else "{")
+        assert [(entry.id, entry.problem) for entry in store.summaries(BASE)] == [(timeline_id, "cannot be read")]
+        with pytest.raises(StoreError, match=f"{path.name}.*Restore it from a backup"):
+            store.view(timeline_id)
+        path.write_text(whole)
+    assert [entry.usable for entry in store.summaries(BASE)] == [True]
+
+
+def test_names_need_not_be_ascii(store: ConceptStore) -> None:
+    first, second = store.create("日本", BASE, "Portraits"), store.create("Ünï Çode", BASE, "Portraits")
+    assert (first, second) == ("timeline", "uni-code")
+    stored = store.append(store.load(first, BASE), replace(learned("Rex"), name="犬", token="<inu>"))
+    assert stored.id == "001-concept"
+    assert store.view(first).cards[0].name == "犬"
+
+
+@pytest.mark.parametrize(("method", "lean"), [("sequential", True), ("clora", False)])
+def test_drawing_reads_no_weights_it_does_not_need(store: ConceptStore, method: str, lean: bool) -> None:
+    timeline_id = store.create("Many", BASE, "Portraits", method)
+    for name in ("Rex", "Mug", "Cup"):
+        add(store, timeline_id, name)
+    whole, drawn = store.load(timeline_id, BASE, 2), store.load(timeline_id, BASE, 2, to_draw=True)
+    assert whole.tokens == drawn.tokens == ("<rex>", "<mug>")
+    assert [not concept.factors for concept in drawn.concepts] == [lean, False]
+    for concept, full in zip(drawn.concepts, whole.concepts, strict=True):
+        assert torch.equal(concept.token_embedding, full.token_embedding)
+    with pytest.raises(StoreError, match="no point 4 in 'Many': it has 3 concepts"):
+        store.load(timeline_id, BASE, 4)
+
+
+def test_a_verdict_names_what_fades_and_what_is_lost() -> None:
+    fine = Verdict(0.5, (("<a>", 0.02), ("<b>", 0.09)))
+    assert fine.words().endswith("Older concepts as good as new: 2 of 2.")
+    worse = Verdict(0.5, (("<a>", 0.02), ("<b>", 0.2), ("<c>", 0.6), ("<d>", 0.3)))
+    assert "as good as new: 1 of 4. Fading: <d> (30.0%), <b> (20.0%). Lost: <c> (60.0%)." in worse.words()
+    many = Verdict(0.5, tuple((f"<{name}>", 0.2) for name in "abcde"))
+    assert "<c> (20.0%) and 2 more." in many.words()
+
+
+def test_cards_carry_the_verdict(store: ConceptStore, timeline_id: str) -> None:
+    verdict = Verdict(0.25, (("<old>", 0.125),))
+    store.append(store.load(timeline_id, BASE), learned("Rex"), verdict=verdict)
+    assert store.view(timeline_id).cards[0].verdict == verdict

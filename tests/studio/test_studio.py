@@ -1,0 +1,569 @@
+"""The door on a real (tiny) model in its worker thread: teach, draw, stop, resume, undo."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from clora_core.answers import JobView
+from clora_core.concepts import Concept
+from clora_core.disk import HOME, home_folder
+from clora_core.errors import (
+    BusyError,
+    ConceptError,
+    ModelError,
+    PictureError,
+    SettingsError,
+    StoreError,
+    StudioError,
+)
+from clora_core.jobs import learn as work
+from clora_core.measures.difference import difference
+from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.learning import TrainConfig
+from clora_core.studio.studio import Studio
+
+SECONDS = 60.0
+LONG = {"steps": 5000, "preview_every_seconds": 0.0}
+
+
+@pytest.fixture
+def open_studio(tiny_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Studio]]:
+    made = []
+
+    def open_studio(home: str = "home", **options: object) -> Studio:
+        made.append(Studio.open(tmp_path / home, str(tiny_folder), "cpu", assets=tmp_path / "assets", **options))
+        return made[-1]
+
+    yield open_studio
+    for studio in made:
+        studio.close()
+
+
+@pytest.fixture
+def studio(open_studio: Callable[..., Studio]) -> Studio:
+    return open_studio()
+
+
+@pytest.fixture
+def rex(pictures: tuple[Path, ...]) -> Concept:
+    return Concept("Rex", "<rex>", pictures)
+
+
+@pytest.fixture
+def mug(pictures: tuple[Path, ...]) -> Concept:
+    return Concept("Mug", "<mug>", pictures[1:])
+
+
+def teach(studio: Studio, concept: Concept, config: TrainConfig, keep_pictures: bool = False) -> JobView:
+    view = studio.wait(studio.learn(studio.default_timeline(), concept, config, keep_pictures), SECONDS)
+    assert view.state == "done", view.message
+    return view
+
+
+def until(studio: Studio, job_id: str, reached: Callable[[JobView], bool]) -> JobView:
+    while not reached(view := studio.wait(job_id, 0.02)):
+        assert not view.finished, view.message
+    return view
+
+
+def pixels(paths: list[Path]) -> list[bytes]:
+    return [Image.open(path).tobytes() for path in paths]
+
+
+def test_teach_two_draw_both_go_back_and_forth(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig, settings: SamplingConfig
+) -> None:
+    timeline_id = studio.default_timeline()
+    first = teach(studio, rex, config)
+    after_first = pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings))
+    second = teach(studio, mug, config)
+
+    assert (first.step, first.total, len(first.curve)) == (4, 4, 4)
+    assert first.verdict and first.verdict.differs_from_base > 0 and first.verdict.older_changed == ()
+    assert second.verdict and [token for token, _ in second.verdict.older_changed] == ["<rex>"]
+    assert second.message.startswith("Mug is learned: write <mug> in a prompt.")
+    cards = studio.timeline(timeline_id).cards
+    assert [(card.index, card.id, card.token, card.steps) for card in cards] == [
+        (1, "001-rex", "<rex>", 4),
+        (2, "002-mug", "<mug>", 4),
+    ]
+    assert all(card.learned_picture and card.now_picture for card in cards)
+    assert cards[0].learned_picture != cards[0].now_picture
+    assert studio.curve(timeline_id, "002-mug") == tuple(second.curve)
+
+    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings)) != after_first
+    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings, as_of=1)) == after_first
+    view = studio.undo(timeline_id)
+    assert [card.token for card in view.undone] == ["<mug>"]
+    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings)) == after_first
+    assert len(studio.redo(timeline_id).cards) == 2
+    branch = studio.branch(timeline_id, 1, "Another way")
+    assert pixels(studio.draw_now(branch, "a photo of <rex>", settings)) == after_first
+    assert {summary.id for summary in studio.timelines()} == {timeline_id, branch}
+    found = studio.picture_settings(studio.history()[0])
+    assert (found["prompt"], found["timeline"], found["as_of"]) == ("a photo of <rex>", branch, 1)
+
+
+def test_the_same_lesson_is_the_same_bits(
+    open_studio: Callable[..., Studio], rex: Concept, config: TrainConfig, tmp_path: Path
+) -> None:
+    for home in ("one", "two"):
+        studio = open_studio(home)
+        teach(studio, rex, config.updated({"preview_every_seconds": 0.01 if home == "one" else 0.0}))
+    weights = [
+        load_file(tmp_path / home / "timelines/my-concepts/001-rex/weights.safetensors") for home in ("one", "two")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_previews_show_the_new_concept_and_an_older_one(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    teach(studio, rex, config)
+    job_id = studio.learn(
+        studio.default_timeline(), mug, config.updated({"steps": 5000, "preview_every_seconds": 0.05})
+    )
+    view = until(studio, job_id, lambda view: len(view.previews) >= 3)
+    assert [(p.step == 0, p.token, p.is_new) for p in view.previews[:3]] == [
+        (True, "<rex>", False),
+        (False, "<mug>", True),
+        (False, "<rex>", False),
+    ]
+    assert all(Image.open(preview.path).size == (32, 32) for preview in view.previews)
+    assert view.previews[1].step == view.previews[2].step
+    assert (view.state, view.name) == ("running", "Mug")
+    assert view.seconds_left is not None and view.steps_per_second
+
+
+def test_stop_and_keep_and_stop_and_discard(studio: Studio, rex: Concept, mug: Concept, config: TrainConfig) -> None:
+    timeline_id = studio.default_timeline()
+    job_id = studio.learn(timeline_id, rex, config.updated(LONG))
+    until(studio, job_id, lambda view: view.step >= 2)
+    studio.stop(job_id, keep=True)
+    kept = studio.wait(job_id, SECONDS)
+    assert kept.state == "stopped" and "and kept" in kept.message and kept.verdict
+    (card,) = studio.timeline(timeline_id).cards
+    assert card.steps == kept.step < 5000
+
+    job_id = studio.learn(timeline_id, mug, config.updated(LONG))
+    stopped_at = until(studio, job_id, lambda view: view.step >= 2).step
+    studio.stop(job_id, keep=False)
+    gone = studio.wait(job_id, SECONDS)
+    assert gone.state == "stopped" and gone.message == "Stopped. Nothing was kept."
+    assert gone.step - stopped_at < 100
+    assert len(studio.timeline(timeline_id).cards) == 1
+    assert not gone.resumable
+
+
+def test_the_verdict_says_of_older_concepts_what_the_timeline_says(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    for concept in (rex, mug):
+        teach(studio, concept, config)
+    verdict = teach(studio, replace(rex, name="Cup", token="<cup>"), config).verdict
+    cards = studio.timeline(studio.default_timeline()).cards
+    assert verdict and verdict.older_changed == tuple((card.token, card.changed) for card in cards[:-1])
+
+
+def test_a_damaged_card_picture_is_drawn_again_to_be_compared_with(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    teach(studio, rex, config)
+    as_learned = studio.timeline(studio.default_timeline()).cards[0].learned_picture
+    assert as_learned
+    whole = as_learned.read_bytes()
+    as_learned.write_bytes(whole[: len(whole) // 2])
+    verdict = teach(studio, mug, config).verdict
+    as_learned.write_bytes(whole)
+    now = studio.timeline(studio.default_timeline()).cards[0].now_picture
+    assert now and verdict and verdict.older_changed == (("<rex>", difference(as_learned, now)),)
+
+
+def no_room(*args: object, **options: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_what_is_stopped_and_kept_outlives_a_full_disk(
+    studio: Studio, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = studio.learn(studio.default_timeline(), rex, config.updated(LONG))
+    until(studio, job_id, lambda view: view.step >= 2)
+    monkeypatch.setattr("clora_core.store.store.write_concept", no_room)
+    studio.stop(job_id, keep=True)
+    left = studio.wait(job_id, SECONDS)
+    assert left.resumable and "Free some space" in left.message
+    monkeypatch.undo()
+    studio.resume(job_id)
+    until(studio, job_id, lambda view: view.step > left.step)
+    studio.stop(job_id, keep=True)
+    assert studio.wait(job_id, SECONDS).step > left.step
+    assert len(studio.timeline(studio.default_timeline()).cards) == 1
+
+
+def test_learning_goes_on_where_no_checkpoint_can_be_written(
+    studio: Studio, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(tensors: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr("clora_core.jobs.checkpoints.save_file", torn)
+    monkeypatch.setattr("clora_core.jobs.learn.CHECKPOINT_SECONDS", 0.0)
+    view = teach(studio, rex, config)
+    assert "No space left" in (studio._board.find(view.id).folder / "log.txt").read_text()
+
+
+def test_uploads_may_vanish_while_learning_and_are_not_kept(
+    studio: Studio, pictures: tuple[Path, ...], config: TrainConfig, tmp_path: Path
+) -> None:
+    upload = tmp_path / "upload"
+    upload.mkdir()
+    paths = tuple(Path(shutil.copy(path, upload)) for path in pictures)
+    job_id = studio.learn(studio.default_timeline(), Concept("Rex", "<rex>", paths), config)
+    shutil.rmtree(upload)
+    assert studio.wait(job_id, SECONDS).state == "done"
+    home = tmp_path / "home"
+    assert not list(home.rglob("pictures/0*.png")) and not list(home.rglob("training*"))
+    teach(studio, Concept("Mug", "<mug>", pictures), config, keep_pictures=True)
+    assert len(list(home.glob("timelines/my-concepts/002-mug/training-*/*.png"))) == 4
+
+
+def test_drawing_while_learning_is_served_between_steps(
+    studio: Studio, rex: Concept, config: TrainConfig, settings: SamplingConfig
+) -> None:
+    timeline_id = studio.default_timeline()
+    learning = studio.learn(timeline_id, rex, config.updated(LONG))
+    until(studio, learning, lambda view: view.step >= 1)
+    drawn = studio.wait(studio.draw(timeline_id, "a photo", replace(settings, pictures=2)), SECONDS)
+    assert drawn.state == "done" and len(drawn.pictures) == 2
+    running = studio.job()
+    assert running and running.id == learning and running.state == "running"
+    drawing = studio.draw(timeline_id, "a photo", replace(settings, steps=1000))
+    until(studio, drawing, lambda view: view.step >= 1)
+    studio.stop(drawing)
+    assert studio.wait(drawing, SECONDS).state == "stopped"
+    assert studio.draw_now(timeline_id, "a photo", settings) == studio.history()[:1]
+
+
+def test_what_cannot_be_learned_is_refused_at_once(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    timeline_id = studio.default_timeline()
+    with pytest.raises(PictureError, match="needs 3 to 30 pictures, got 2"):
+        studio.learn(timeline_id, replace(rex, pictures=rex.pictures[:2]), config)
+    with pytest.raises(StoreError, match="There is no timeline"):
+        studio.learn("nowhere", rex, config)
+    job_id = studio.learn(timeline_id, rex, config)
+    with pytest.raises(BusyError, match="Rex is being learned"):
+        studio.learn(timeline_id, mug, config)
+    with pytest.raises(BusyError, match="Rex is being learned"):
+        studio.undo(timeline_id)
+    assert studio.wait(job_id, SECONDS).state == "done"
+    with pytest.raises(ConceptError, match="already taken"):
+        studio.learn(timeline_id, replace(mug, token="<rex>"), config)
+    with pytest.raises(SettingsError, match="method"):
+        studio.learn(timeline_id, mug, replace(config, method="other"))
+
+
+def test_a_resolution_that_does_not_fit_fails_with_the_reason(
+    studio: Studio, rex: Concept, config: TrainConfig
+) -> None:
+    view = studio.wait(studio.learn(studio.default_timeline(), rex, replace(config, resolution=33)), SECONDS)
+    assert view.state == "failed" and "multiple of" in view.message
+    assert studio.timeline(studio.default_timeline()).cards == ()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"resolution": 36}, "multiple of 8"),
+        ({"precision": "fp16"}, "needs a GPU"),
+        ({"rank": 3}, "rank to 2"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_settings_that_do_not_fit_the_model_or_the_past_are_refused_before_pictures_are_taken(
+    studio: Studio, rex: Concept, mug: Concept, config: TrainConfig, wrong: dict[str, Any], words: str
+) -> None:
+    sequential = config.updated({"method": "sequential"})
+    first = teach(studio, rex, sequential)
+    with pytest.raises(SettingsError, match=words):
+        studio.learn(studio.default_timeline(), mug, sequential.updated(wrong))
+    latest = studio.job()
+    assert latest and latest.id == first.id
+
+
+def test_what_cannot_be_drawn_is_said(studio: Studio, settings: SamplingConfig) -> None:
+    timeline_id = studio.default_timeline()
+    with pytest.raises(SettingsError, match="prompt is empty"):
+        studio.draw(timeline_id, "  ", settings)
+    with pytest.raises(SettingsError, match="there is no 1"):
+        studio.draw(timeline_id, "a photo", settings, as_of=1)
+    with pytest.raises(StudioError, match="<rex>"):
+        studio.draw_now(timeline_id, "a photo of <rex>", settings)
+
+
+def test_an_interrupted_lesson_is_resumed_bit_for_bit(
+    open_studio: Callable[..., Studio], rex: Concept, config: TrainConfig, tmp_path: Path
+) -> None:
+    config = config.updated({"steps": 40, "preview_every_seconds": 0.0})
+    teach(open_studio("straight"), rex, config)
+    studio = open_studio("home")
+    job_id = studio.learn(studio.default_timeline(), rex, config)
+    until(studio, job_id, lambda view: view.step >= 3)
+    studio.close()
+    again = open_studio("home")
+    view = again.job()
+    assert view and (view.id, view.state, view.resumable) == (job_id, "interrupted", True)
+    assert 3 <= view.step < 40
+    assert again.resume(job_id) == job_id
+    done = again.wait(job_id, SECONDS)
+    assert done.state == "done", done.message
+    assert [step.step for step in done.curve] == list(range(1, 41))
+    ours, straight = (
+        load_file(tmp_path / home / "timelines/my-concepts/001-rex/weights.safetensors")
+        for home in ("home", "straight")
+    )
+    assert all(torch.equal(ours[name], straight[name]) for name in straight)
+    with pytest.raises(StoreError, match="only an interrupted"):
+        again.resume(job_id)
+
+
+def test_a_lesson_is_not_resumed_on_another_past(
+    open_studio: Callable[..., Studio], rex: Concept, mug: Concept, config: TrainConfig
+) -> None:
+    studio = open_studio()
+    teach(studio, rex, config)
+    job_id = studio.learn(studio.default_timeline(), mug, config.updated(LONG))
+    until(studio, job_id, lambda view: view.step >= 3)
+    studio.close()
+    again = open_studio()
+    again.undo(again.default_timeline())
+    with pytest.raises(StoreError, match=r"Mug was begun after 001-rex, .* Undo or Redo"):
+        again.resume(job_id)
+    again.redo(again.default_timeline())
+    assert again.resume(job_id) == job_id
+    until(again, job_id, lambda view: view.step >= 4)
+    again.stop(job_id)
+
+
+def test_stop_and_keep_while_pictures_are_drawn_to_learn_from_ends_at_once(
+    studio: Studio, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clora_core.learning.trainer.DRAWN_AT_ONCE", 1)
+    prior = config.updated({"prior_pictures": 1000, "preview_every_seconds": 0.0})
+    job_id = studio.learn(studio.default_timeline(), rex, prior)
+    until(studio, job_id, lambda view: view.phase.startswith("drawing pictures"))
+    studio.stop(job_id, keep=True)
+    view = studio.wait(job_id, SECONDS)
+    assert (view.state, view.step) == ("stopped", 0) and not studio.timeline(view.timeline_id).cards
+
+
+@pytest.mark.parametrize("drawn_before", [0, 1], ids=["the older one", "the new one"])
+def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
+    open_studio: Callable[..., Studio],
+    rex: Concept,
+    mug: Concept,
+    config: TrainConfig,
+    drawn_before: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clora_core.jobs.learn.PREVIEW_SHARE", 1e9)  # after every step
+    studio = open_studio()
+    teach(studio, rex, config)
+    drawing, closing, drawn, draw = threading.Event(), threading.Event(), [], work.draw_concept
+
+    def slow(*values: Any) -> Any:
+        drawn.append(values)
+        if len(drawn) == drawn_before + 1:
+            drawing.set()
+            assert closing.wait(SECONDS)
+        return draw(*values)
+
+    monkeypatch.setattr(work, "draw_concept", slow)
+    job_id = studio.learn(studio.default_timeline(), mug, config.updated({"steps": 6, "preview_every_seconds": 0.001}))
+    assert drawing.wait(SECONDS)
+    ending = threading.Thread(target=studio.close)
+    ending.start()
+    while not studio._board.find(job_id).stop_wish:
+        time.sleep(0.01)
+    closing.set()
+    ending.join(SECONDS)
+    again = open_studio()
+    view = again.job()
+    assert view and (view.id, view.state, view.resumable) == (job_id, "interrupted", True)
+    again.resume(job_id)
+    assert again.wait(job_id, SECONDS).state == "done"
+
+
+def test_pictures_that_could_not_be_copied_leave_nothing_behind(
+    studio: Studio, rex: Concept, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clora_core.jobs.folder.shutil.copyfile", no_room)
+    with pytest.raises(StoreError, match="Free some space"):
+        studio.learn(studio.default_timeline(), rex, config)
+    assert not list((tmp_path / "home" / "uploads").iterdir())
+    monkeypatch.undo()
+    teach(studio, rex, config)
+
+
+def test_a_timeline_that_cannot_be_read_does_not_hide_the_others(
+    open_studio: Callable[..., Studio], tmp_path: Path
+) -> None:
+    studio = open_studio()
+    good = studio.new_timeline("Good")
+    broken = studio.new_timeline("Broken")
+    (tmp_path / "home" / "timelines" / broken / "timeline.json").write_text('{"format": ')
+    again = open_studio()
+    assert again.default_timeline() == good
+    assert [(line.id, line.problem) for line in again.timelines()] == [(good, ""), (broken, "cannot be read")]
+    (tmp_path / "home" / "timelines" / good / "timeline.json").write_text('{"format": 1}')
+    assert again.default_timeline() not in (good, broken)
+    with pytest.raises(StoreError, match="Restore it from a backup"):
+        again.timeline(broken)
+
+
+def test_the_home_folder_is_the_one_asked_for_or_the_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLORA_HOME", str(tmp_path / "there"))
+    assert home_folder(None) == tmp_path / "there"
+    assert home_folder(tmp_path / "here") == tmp_path / "here"
+    monkeypatch.delenv("CLORA_HOME")
+    assert home_folder(None) == HOME.expanduser()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from clora_core.concepts import Concept
+from clora_core.settings.learning import TrainConfig
+from clora_core.studio.studio import Studio
+home, model, *pictures = sys.argv[1:]
+studio = Studio.open(Path(home), model, "cpu", assets=Path(home))
+config = TrainConfig(rank=2, steps=100_000, resolution=32, preview_every_seconds=0.0)
+job = studio.learn(studio.default_timeline(), Concept("Rex", "<rex>", tuple(map(Path, pictures))), config)
+while studio.wait(job, 0.05).step < 3:
+    pass
+print(job, flush=True)
+studio.wait(job)
+"""
+
+
+def test_after_kill_9_the_job_is_interrupted_and_the_timeline_whole(
+    open_studio: Callable[..., Studio], tiny_folder: Path, rex: Concept, tmp_path: Path
+) -> None:
+    arguments = [str(tmp_path / "home"), str(tiny_folder), *map(str, rex.pictures)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "TRANSFORMERS_VERBOSITY": "error"},
+    )
+    assert process.stdout
+    job_id = process.stdout.readline().strip()
+    studio = open_studio("home")
+    watched = studio.job()
+    assert watched and watched.id == job_id and watched.state == "running"  # seen from another programme
+    process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+    process.wait(SECONDS)
+    process.stdout.close()
+    view = studio.job(job_id)
+    assert view and view.state == "interrupted" and "Resume it or discard it" in view.message
+    assert studio.timeline(studio.default_timeline()).cards == ()
+    assert list((tmp_path / "home/uploads" / job_id).iterdir())
+    studio.stop(job_id)
+    assert not (tmp_path / "home/uploads" / job_id).exists()
+
+
+def test_first_start_brings_samples_and_the_example_timeline(
+    open_studio: Callable[..., Studio],
+    rex: Concept,
+    config: TrainConfig,
+    settings: SamplingConfig,
+    tmp_path: Path,
+) -> None:
+    maker = open_studio("maker")
+    teach(maker, rex, config)
+    sample = tmp_path / "assets/base/people/01-ilva"
+    sample.mkdir(parents=True)
+    (sample / "concept.json").write_text(json.dumps({"name": "Ilva", "token": "<ilva>"}))
+    for path in rex.pictures:
+        shutil.copy(path, sample)
+    shutil.copytree(tmp_path / "maker/timelines/my-concepts", tmp_path / "assets/timelines/my-concepts")
+    other = tmp_path / "assets/timelines/of-another-model"
+    shutil.copytree(tmp_path / "maker/timelines/my-concepts", other)
+    index = json.loads((other / "timeline.json").read_text())
+    (other / "timeline.json").write_text(json.dumps({**index, "id": other.name, "base_id": "ffff"}))
+
+    studio = open_studio("home")
+    assert [(found.name, found.token, len(found.pictures)) for found in studio.samples()] == [("Ilva", "<ilva>", 4)]
+    assert [summary.id for summary in studio.timelines()] == ["my-concepts"]
+    assert len(studio.draw_now(studio.default_timeline(), "a photo of <rex>", settings)) == 1
+    studio.undo("my-concepts")
+    assert (tmp_path / "assets/timelines/my-concepts/timeline.json").read_text() != (
+        tmp_path / "home/timelines/my-concepts/timeline.json"
+    ).read_text()
+    studio.close()
+    assert len(open_studio("home").timelines()) == 1
+    assert open_studio("without", examples=False).timelines() == []
+
+
+def test_a_home_of_another_model_is_listed_but_not_used(
+    open_studio: Callable[..., Studio], tiny_folder: Path, rex: Concept, config: TrainConfig, tmp_path: Path
+) -> None:
+    first = open_studio("home")
+    teach(first, rex, config)
+    first.close()
+    copied = tmp_path / "model"
+    shutil.copytree(tiny_folder, copied)
+    unet = json.loads((copied / "unet/config.json").read_text())
+    (copied / "unet/config.json").write_text(json.dumps({**unet, "dropout": 0.125}))
+    other = Studio.open(tmp_path / "home", str(copied), "cpu", assets=tmp_path)
+    assert [summary.usable for summary in other.timelines()] == [False]
+    assert not other.timeline("my-concepts").usable
+    with pytest.raises(StoreError, match="belongs to the base model"):
+        other.learn("my-concepts", replace(rex, token="<max>"), config)
+    assert other.default_timeline() == "my-concepts-2"
+    other.close()
+
+
+def test_opening_is_quick_and_needs_no_torch(tiny_folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from clora_core.studio.studio import Studio\n"
+        f"studio = Studio.open(Path({str(tmp_path / 'home')!r}), {str(tiny_folder)!r})\n"
+        "assert studio.timeline(studio.default_timeline()).cards == () and studio.job() is None\n"
+        "assert not studio.ready and studio.unknown_words('a zebra') == []\n"
+        "assert 'torch' not in sys.modules and 'diffusers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[2])
+    with pytest.raises(ModelError, match="no model folder"):
+        Studio.open(tmp_path, str(tmp_path / "nothing here"))
+
+
+def test_warm_up_makes_it_ready(studio: Studio, settings: SamplingConfig) -> None:
+    studio.warm_up()
+    studio.draw_now(studio.default_timeline(), "a photo", settings)
+    assert studio.ready and studio.model_problem == "" and studio.base.resolution == 32
+    assert studio.propose_token("Ilva Maron") == "<ilva-maron>"
+    with pytest.raises(ConceptError):
+        studio.check_token("Rex", studio.default_timeline())
+    assert studio.check_pictures([Path("missing.png")])[0].problem
