@@ -283,6 +283,8 @@ def save_pipeline(
         requires_safety_checker=False,
     )
     pipe.to("cpu", torch.float16).save_pretrained(folder)
+    pipe.text_encoder.config.dtype = "float32"  # what a plain from_pretrained loads it in, as it does U-Net and VAE
+    pipe.text_encoder.config.save_pretrained(folder / "text_encoder")
     shutil.copy(folder.parent / WORDS_FILE, folder / WORDS_FILE)
 
 

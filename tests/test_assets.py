@@ -33,8 +33,10 @@ def test_the_embedded_model_is_small_and_safe() -> None:
     assert {path.suffix for path in files} <= {".json", ".txt", ".md", ".safetensors", ".png", ".webp"}
 
 
-def test_the_embedded_model_loads_as_any_stable_diffusion_pipeline() -> None:
+def test_the_embedded_model_loads_and_draws_as_any_stable_diffusion_pipeline() -> None:
     pipe = StableDiffusionPipeline.from_pretrained(str(BASE))
+    picture = pipe("a photo of a man", num_inference_steps=2).images[0]
+    assert picture.size == (128, 128) and np.asarray(picture).std() > 10
     assert pipe.tokenizer("a photo of a man").input_ids[-1] == pipe.tokenizer.eos_token_id
     assert unknown_words(BASE, "a photo of a man riding a zebra") == ["riding", "zebra"]
 
