@@ -8,7 +8,16 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 
-PICTURE_TYPES = [".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif", ".tif", ".tiff"]
+from clora_core.data.pictures import HEIC_SUFFIXES, SUFFIXES
+
+PICTURE_TYPES = [
+    *SUFFIXES,
+    *HEIC_SUFFIXES,
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+]  # the last to be refused by name
 
 
 def uploaded(files: Sequence[Any]) -> list[str]:

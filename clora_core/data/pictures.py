@@ -1,29 +1,57 @@
 """Pictures in: opened, checked, put upright and into RGB, each refused or mended by file name.
 
-JPEG, PNG, WebP and AVIF. A refused file never stops the others.
+JPEG, PNG, WebP and AVIF: no other decoder ever sees a file. A refused file never stops the others. What is only written
+beside the pixels (text, odd EXIF entries, oversized profiles) is left out and refuses nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from clora_core.errors import PictureError
 
 MIN_PICTURES, MAX_PICTURES = 3, 30
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF")  # MPO: JPEG with a second view in it, as phones write
-MAX_PIXELS = 120_000_000  # a 108-megapixel phone passes; read from the header, before anything is decoded
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF")  # JPEG also opens MPO, with a second view in it, as phones write
+MAX_PIXELS = 120_000_000  # of a JPEG, which is shrunk while it is decoded: a 108-megapixel phone passes
+MAX_PIXELS_WHOLE = 50_000_000  # of the other formats, which stand in memory whole; both are read from the header
+MAX_EXIF_BYTES = 1_000_000  # Pillow's parser takes time that grows with the square (CVE-2026-96643)
+MAX_UNPACKED_BYTES = 1 << 20  # of a text or a colour profile inside a PNG; Pillow refuses a picture with more
+LONGEST = 4  # times the shorter side: of a longer strip its middle is used
 MAX_FILE_BYTES = 200_000_000
 MAX_KEPT_SIDE = 2048  # pixels; larger pictures are shrunk to it once opened, to bound memory
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
 HEIC_SUFFIXES = (".heic", ".heif")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif")  # of the formats that open
+OTHERS = {
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"8BPS": "Photoshop",
+    b"%PDF": "PDF",
+    b"<svg": "SVG",
+}
+MAX_CHUNKS = 100_000  # of a PNG: its largest file, written in pieces of 8 KB, has a quarter of that
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+TURNS = {  # EXIF's orientation -> what puts the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -104,23 +132,23 @@ def _open(path: Path, min_side: int) -> CheckedPicture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is the limit
-            with Image.open(path) as image:
+            with Image.open(_without_oversized(path) if head.startswith(PNG_HEAD) else path, formats=FORMATS) as image:
                 return _check(path, image, min_side)
     except Image.DecompressionBombError:
-        return _refused(path, _too_many_pixels())
+        return _refused(path, _too_many_pixels(MAX_PIXELS))
     except UnidentifiedImageError:
-        return _refused(path, "is not a picture this app reads. Use JPEG, PNG, WebP or AVIF.")
+        other = next((f"is a {kind} file" for start, kind in OTHERS.items() if head.startswith(start)), "")
+        return _refused(path, f"{other or 'is not a picture this app reads'}. Use JPEG, PNG, WebP or AVIF.")
     except Exception as error:  # on damaged bytes decoders raise nearly anything; the other files go on
         return _refused(path, f"is damaged and cannot be opened ({error}). Save or download it again.")
 
 
 def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
     """What the header tells first, so that nothing over-large is ever decoded."""
-    if image.format not in FORMATS:
-        return _refused(path, f"is a {image.format} file. Save it as JPEG, PNG, WebP or AVIF.")
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        return _refused(path, f"is {width} x {height} pixels. {_too_many_pixels().capitalize()}")
+    limit = MAX_PIXELS if image.format in ("JPEG", "MPO") else MAX_PIXELS_WHOLE
+    if width * height > limit:
+        return _refused(path, f"is {width} x {height} pixels. {_too_many_pixels(limit).capitalize()}")
     if min(width, height) < min_side:
         return _refused(
             path, f"is too small: {width} x {height} pixels. Its shorter side must have at least {min_side}."
@@ -128,33 +156,89 @@ def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         return _refused(path, "is an animation. Save one frame of it as a picture.")
     notes: list[str] = []
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    turn = TURNS.get(_orientation(image))
+    image.draft(image.mode, (width // _spare(image), height // _spare(image)))  # a JPEG is decoded smaller
     image.load()
-    rgb = _to_rgb(image, notes)
-    if turned:
-        rgb = ImageOps.exif_transpose(_with_exif(rgb, image))
+    rgb = _to_rgb(_reduced(image), notes)
+    if turn is not None:
+        rgb = rgb.transpose(turn)
         notes.append("turned upright (EXIF)")
+    if max(rgb.size) > LONGEST * min(rgb.size):
+        notes.append(f"longer than {LONGEST} to 1: only its middle is used")
+        rgb = _middle(rgb)
     if max(rgb.size) > MAX_KEPT_SIDE:
         rgb.thumbnail((MAX_KEPT_SIDE, MAX_KEPT_SIDE), Image.Resampling.LANCZOS)
     plain = Image.frombytes("RGB", rgb.size, rgb.tobytes())  # no metadata: EXIF may hold where it was taken
     return CheckedPicture(path, plain, note=", ".join(notes) or None)
 
 
-def _too_many_pixels() -> str:
-    return f"has too many pixels. Save a smaller copy: up to {MAX_PIXELS // 10**6} megapixels can be opened."
+def _too_many_pixels(limit: int) -> str:
+    return f"has too many pixels. Save a smaller copy: up to {limit // 10**6} megapixels can be opened."
 
 
-def _with_exif(rgb: Image.Image, source: Image.Image) -> Image.Image:
-    rgb.info["exif"] = source.getexif().tobytes()
-    return rgb
+def _without_oversized(path: Path) -> io.BytesIO:
+    """A PNG less its texts, and less a colour profile or EXIF that is too large: none of them is the picture."""
+    data = memoryview(path.read_bytes())
+    kept, place = [data[: len(PNG_HEAD)]], len(PNG_HEAD)
+    while place + 12 <= len(data):
+        if len(kept) > MAX_CHUNKS:
+            raise ValueError("it is in too many pieces")
+        (length,), kind = struct.unpack_from(">I", data, place), bytes(data[place + 4 : place + 8])
+        body = data[place + 8 : place + 8 + length]
+        large = (kind == b"iCCP" and _unpacks_too_large(body)) or (kind == b"eXIf" and length > MAX_EXIF_BYTES)
+        if kind not in (b"tEXt", b"zTXt", b"iTXt") and not large:
+            kept.append(data[place : place + 12 + length])
+        place += 12 + length
+    kept.append(data[place:])  # of a file that was cut off: the decoder says so
+    return io.BytesIO(b"".join(kept))
+
+
+def _unpacks_too_large(body: memoryview) -> bool:
+    """Whether the zlib stream after a name, a zero and a method byte holds more than MAX_UNPACKED_BYTES."""
+    stream = zlib.decompressobj()
+    try:
+        stream.decompress(bytes(body).partition(b"\0")[2][1:], MAX_UNPACKED_BYTES)
+    except zlib.error:
+        return True
+    return bool(stream.unconsumed_tail)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 where the EXIF is missing, oversized or unsound: it is not worth the picture."""
+    if len(image.info.get("exif", b"")) > MAX_EXIF_BYTES:
+        return 1
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # as with pixels: on damaged bytes the parser raises nearly anything
+        return 1
+
+
+def _spare(image: Image.Image) -> int:
+    """How many times larger a picture is than twice what will be kept of it: shrunk by that, it still is averaged."""
+    return max(1, min(max(image.size) // (2 * MAX_KEPT_SIDE), min(image.size) // (2 * MAX_KEPT_SIDE // LONGEST)))
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """A very large picture at a whole fraction of its size, so that conversions copy the small one."""
+    if _spare(image) == 1 or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
+        return image
+    reduced = image.reduce(_spare(image))
+    reduced.info = image.info
+    return reduced
+
+
+def _middle(rgb: Image.Image) -> Image.Image:
+    """The middle of a strip, LONGEST times as long as its shorter side."""
+    width, height = (min(side, LONGEST * min(rgb.size)) for side in rgb.size)
+    left, top = (rgb.width - width) // 2, (rgb.height - height) // 2
+    return rgb.crop((left, top, left + width, top + height))
 
 
 def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     """8-bit sRGB on white; what was done is added to `notes`."""
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip it
         notes.append("16-bit converted")
-        levels = np.asarray(image, dtype=np.float64).clip(0, 65535)
-        image = Image.fromarray((levels / 257.0).round().astype(np.uint8))
+        image = _eight_bit(image)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         if rgba.getchannel("A").getextrema()[0] < 255:  # type: ignore[operator]
@@ -164,6 +248,16 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     if image.mode == "CMYK":
         notes.append("CMYK converted")
     return _to_srgb(image)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey (mode I;16 or I) as 8-bit grey, round(level / 257), a band of rows at a time to bound memory."""
+    grey = Image.new("L", image.size)
+    for top in range(0, image.height, 256):
+        band = image.crop((0, top, image.width, min(top + 256, image.height)))
+        levels = np.asarray(band).astype(np.int64).clip(0, 65535)
+        grey.paste(Image.fromarray(((levels + 128) // 257).astype(np.uint8)), (0, top))
+    return grey
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageDraw
+from PIL import Image, ImageCms, ImageDraw, ImageOps
 
 from clora_core.answers import health
 from clora_core.data.pictures import MAX_KEPT_SIDE, MAX_PICTURES, accepted, minimum_side, open_pictures
 from clora_core.errors import PictureError
 from clora_core.measures.difference import difference
 from clora_core.studio.studio import ASSETS
+from demo.uploads import PICTURE_TYPES
 
 
 def noise(size: tuple[int, int] = (64, 48), seed: int = 0, mode: str = "RGB") -> Image.Image:
@@ -100,9 +102,6 @@ def test_an_unsound_colour_profile_is_ignored(tmp_path: Path, kind: str) -> None
 def bomb(path: Path, width: int, height: int) -> None:
     """A tiny PNG whose header claims a huge picture."""
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
@@ -169,6 +168,82 @@ def test_too_few_usable_pictures_say_which_were_refused(tmp_path: Path) -> None:
     paths[1].write_bytes(b"")
     with pytest.raises(PictureError, match=r"got 2.*1.png is empty"):
         accepted(open_pictures(paths, 32))
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def exif_of(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """An EXIF block of (tag, type, count, value) entries, little-endian."""
+    at, body, rest = 8 + 2 + 12 * len(entries) + 4, b"", b""
+    for tag, kind, count, raw in sorted(entries):
+        if len(raw) > 4:
+            raw, rest = struct.pack("<I", at + len(rest)), rest + raw + b"\0" * (len(raw) % 2)
+        body += struct.pack("<HHI", tag, kind, count) + raw.ljust(4, b"\0")
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + body + b"\0\0\0\0" + rest
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        (0x011A, 10, 1, struct.pack("<ii", -72, 1)),  # a negative resolution
+        (0x0100, 2, 6, b"640px\0"),  # a width as text
+        (0x0128, 4, 1, struct.pack("<I", 70000)),  # a unit out of range
+    ],
+    ids=["resolution", "width", "unit"],
+)
+def test_odd_exif_entries_do_not_keep_a_picture_from_being_turned(tmp_path: Path, odd: tuple) -> None:
+    turn = (0x0112, 3, 1, struct.pack("<H", 6))
+    noise().save(tmp_path / "a.jpg", quality=95, exif=exif_of(turn, odd))
+    assert same(opened(tmp_path / "a.jpg").image, noise().transpose(Image.Transpose.ROTATE_270), 4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_put_upright(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise().save(tmp_path / "a.png", exif=exif)
+    assert same(opened(tmp_path / "a.png").image, ImageOps.exif_transpose(Image.open(tmp_path / "a.png")), 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"zTXt", b"workflow\0\0" + zlib.compress(b"w" * 2_000_000)),
+        (b"iTXt", b"workflow\0\1\0\0\0" + zlib.compress(b"w" * 2_000_000)),
+        (b"iCCP", b"large\0\0" + zlib.compress(b"w" * 2_000_000)),
+        (b"eXIf", b"Exif\0\0" * 350_000),  # Pillow 12 takes seconds, growing with the square
+    ],
+    ids=["text", "international text", "profile", "exif"],
+)
+def test_a_png_opens_without_what_is_oversized_beside_its_pixels(tmp_path: Path, kind: bytes, body: bytes) -> None:
+    noise().save(tmp_path / "a.png")
+    raw = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(raw[:33] + chunk(kind, body) + raw[33:])
+    assert same(opened(tmp_path / "a.png").image, noise(), 0)
+
+
+def test_of_a_strip_the_middle_is_used_and_said(tmp_path: Path) -> None:
+    noise((960, 128)).save(tmp_path / "a.png")
+    checked = opened(tmp_path / "a.png")
+    assert same(checked.image, noise((960, 128)).crop((224, 0, 736, 128)), 0) and "only its middle" in checked.note
+
+
+def test_a_huge_jpeg_is_decoded_smaller_and_a_huge_png_of_16_bit_takes_little_memory(tmp_path: Path) -> None:
+    small = noise((640, 480))
+    small.resize((12_000, 9_000), Image.Resampling.NEAREST).save(tmp_path / "a.jpg", quality=80)
+    checked = opened(tmp_path / "a.jpg")
+    assert same(checked.image, small.resize((2048, 1536), Image.Resampling.NEAREST), 3)
+    Image.fromarray(np.zeros((6_000, 6_000), dtype=np.uint16)).save(tmp_path / "b.png")
+    tracemalloc.start()
+    assert opened(tmp_path / "b.png").image.size == (MAX_KEPT_SIDE, MAX_KEPT_SIDE)
+    assert tracemalloc.get_traced_memory()[1] < 100e6  # what numpy holds: bands, not three copies in float64
+    tracemalloc.stop()
+
+
+def test_windows_names_for_jpeg_are_offered() -> None:
+    assert {".jfif", ".jpe", ".jpg"} <= set(PICTURE_TYPES)
 
 
 def portrait(path: Path, background: str, hair: int = 20) -> Path:
