@@ -1,18 +1,22 @@
-"""Write docs/*.png: every tab, desktop and phone width, light and dark, with the real app.
+"""Write the pictures of the page in docs/pictures, with the real app.
 
-    python scripts/screenshots.py                      the embedded model, into docs/
-    python scripts/screenshots.py --assets DIR --out DIR
+    python scripts/screenshots.py                      the embedded model: the four pictures that README shows
+    python scripts/screenshots.py --all --out DIR      every tab, desktop and phone width, light and dark, to look at
+    python scripts/screenshots.py --assets DIR         another model and other timelines
 
-Starts from the shipped example timeline in a home folder of its own, draws a few pictures, teaches one
+Starts from the shipped example timeline in a home folder of its own, draws a few pictures, with --all teaches one
 sample person, and takes the pictures on the way. Needs Playwright and Chromium.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
@@ -24,8 +28,10 @@ from tiny.served import served  # noqa: E402
 from clora_core.studio.studio import ASSETS, Studio  # noqa: E402
 
 LEARN_MS = 900_000
+MAX_BYTES = 150_000  # a picture in docs, see tests/test_docs.py
+SHOWN = [("", DESKTOP, 1.0, "light")]  # what README shows: playground.webp, add.webp, ...
 LOOKS = [
-    (f"{width}-{theme}", size, scale, theme)
+    (f"-{width}-{theme}", size, scale, theme)
     for width, size, scale in (("desktop", DESKTOP, 1.0), ("phone", PHONE, 1.5))
     for theme in ("light", "dark")
 ]
@@ -41,14 +47,17 @@ def visit(browser: Browser, url: str, size: dict[str, int], scale: float, theme:
     return page
 
 
-def shoot(page: Page, out: Path, name: str) -> None:
-    """The whole page as ``out``/``name``.png, once every picture on it is there."""
+def shoot(page: Page, path: Path) -> None:
+    """The whole page as a WebP file of less than ``MAX_BYTES``, once every picture on it is there."""
     page.evaluate("for (const i of document.images) i.loading = 'eager'")
     page.wait_for_function("[...document.images].every(i => i.complete)")
     page.mouse.move(0, 0)
     page.evaluate("document.activeElement?.blur()")
-    path = out / f"{name}.png"
-    page.screenshot(path=path, full_page=True, animations="disabled")
+    picture = Image.open(io.BytesIO(page.screenshot(full_page=True, animations="disabled"))).convert("RGB")
+    for quality in range(80, 0, -5):
+        picture.save(path, quality=quality, method=6)
+        if path.stat().st_size < MAX_BYTES:
+            break
     print(path)
 
 
@@ -77,47 +86,55 @@ def fill_form(page: Page) -> str:
     return name
 
 
-def take(studio: Studio, url: str, out: Path) -> None:
-    """All pictures, in the order of a first visit."""
+def take(studio: Studio, url: str, out: Path, everything: bool) -> None:
+    """The tabs in the order of a first visit. everything: in every look, and while something is learned, too."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         first = visit(browser, url, DESKTOP, 1.0, "light")
-        shoot(first, out, "first-start")
+        if everything:
+            shoot(first, out / "first-start.webp")
         draw_some(first)
-        pages = {name: visit(browser, url, size, scale, theme) for name, size, scale, theme in LOOKS}
-        for name, page in pages.items():
+        looks = LOOKS if everything else SHOWN
+        pages = {look: visit(browser, url, size, scale, theme) for look, size, scale, theme in looks}
+        for look, page in pages.items():
             page.locator(".cl-wall button").first.click()  # its prompt and settings, too
             expect(page.locator("#lock-seed input")).to_be_checked()
-            shoot(page, out, f"playground-{name}")
+            shoot(page, out / f"playground{look}.webp")
             fill_form(page)
-            shoot(page, out, f"add-{name}")
+            shoot(page, out / f"add{look}.webp")
             open_tab(page, "Timeline")
             expect(page.locator("#cards")).to_be_visible()
-            shoot(page, out, f"timeline-{name}")
+            shoot(page, out / f"timeline{look}.webp")
             open_tab(page, "Compare")
             expect(page.locator("#versus tbody tr").first).to_be_visible()
-            shoot(page, out, f"compare-{name}")
-        fill_form(first)
-        first.locator("#start").click()
-        expect(first.locator(".cl-growth .cl-strip img").first).to_be_visible(timeout=LEARN_MS)
-        for name, page in pages.items():
-            open_tab(page, "Add concept")
-            expect(page.locator("#curves svg").first).to_be_visible()
-            shoot(page, out, f"learning-{name}")
-        for page in pages.values():
-            page.context.close()  # four more pages would take their share of the processor
-        expect(first.locator("#try-it")).to_be_visible(timeout=LEARN_MS)
-        shoot(first, out, "learned-desktop-light")
-        first.set_viewport_size(PHONE)  # type: ignore[arg-type]
-        shoot(first, out, "learned-phone-light")
+            shoot(page, out / f"compare{look}.webp")
+        if everything:
+            take_learning(first, pages, out)
         browser.close()
+
+
+def take_learning(first: Page, pages: dict[str, Page], out: Path) -> None:
+    """A lesson begun by the first visitor, as all see it, and what the first one sees at its end."""
+    fill_form(first)
+    first.locator("#start").click()
+    expect(first.locator(".cl-growth .cl-strip img").first).to_be_visible(timeout=LEARN_MS)
+    for look, page in pages.items():
+        open_tab(page, "Add concept")
+        expect(page.locator("#curves svg").first).to_be_visible()
+        shoot(page, out / f"learning{look}.webp")
+        page.context.close()  # more pages would take their share of the processor
+    expect(first.locator("#try-it")).to_be_visible(timeout=LEARN_MS)
+    shoot(first, out / "learned-desktop-light.webp")
+    first.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    shoot(first, out / "learned-phone-light.webp")
 
 
 def main() -> None:
     """Serve the app on a new home folder and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--assets", type=Path, default=ASSETS, help="base/ and timelines/ to show")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--all", action="store_true", help="every tab, width and theme, each under its own name")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -125,7 +142,7 @@ def main() -> None:
         studio = Studio.open(home, assets=options.assets)
         with served(studio, home, options.assets) as url:
             studio.warm_up()
-            take(studio, url, options.out)
+            take(studio, url, options.out, options.all)
 
 
 if __name__ == "__main__":

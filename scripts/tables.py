@@ -14,6 +14,7 @@ interval of three or more.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import statistics
 import sys
@@ -31,6 +32,7 @@ from clora_core.bench.forgetting.plan import TITLES  # noqa: E402
 from clora_core.bench.tables import table  # noqa: E402
 from clora_core.disk import read_lines  # noqa: E402
 from clora_core.measures.intervals import interval_text, mean_interval  # noqa: E402
+from clora_core.settings.methods import METHOD_TITLES  # noqa: E402
 
 RESULTS = ROOT / "docs" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -109,7 +111,6 @@ LEARNED = Column("recognised when learned, of 10 ↑", "nearest_learned", span(1
 END = Column("recognised at the end, of 10 ↑", "nearest", span(10))
 PROMPTS = Column("prompts followed ↑", "text_alignment", figures(factor=100, unit=" %"))
 STORED = Column("stored, % of the U-Net ↓", "stored_percent", lambda values: f"{values[0]:.3g}")
-SECONDS = Column("seconds a concept ↓", "seconds_a_concept", figures())
 ALL = (F_MMD, A_MMD_LEARNED, A_MMD, KID, LEARNED, END, PROMPTS, STORED)
 
 MEASURED = (  # README: what somebody needs who reads nothing else
@@ -186,34 +187,53 @@ def replay() -> str:
 
 
 def rates() -> str:
-    """The sweep by decades: three tuning people, every method."""
-
-    def number(value: float | None) -> str:
-        return "" if value is None else f"{value:g}"
-
-    lines = sorted(results("sweep"), key=lambda line: (line["train"]["method"], *_swept(line)))
+    """The sweep by decades on three tuning people: likeness when learned and at the end, and who is recognised, around
+    the rate at which each method was then run."""
     rows = []
-    for line in (line for line in lines if line["people"] == 3):
-        settings = line["settings"]
-        name = TITLES[settings["method"]]
-        guidance = ", guidance 4" if settings.get("replay_guidance") == 4.0 else ""
-        rate = settings.get("learning_rate", settings.get("token_learning_rate"))
-        rows.append(
-            [
-                name + guidance,
-                number(rate),
-                number(settings.get("penalty_weight")),
-                f"{line['cosine_learned']:.3f}",
-                f"{line['cosine_end']:.3f}",
-                f"{line['recognised']} of {line['people']}",
-            ]
-        )
-    return table(["method", "rate", "lambda", "likeness when learned", "at the end", "recognised"], rows)
+    for arm in dict.fromkeys(line["arm"] for line in results("forgetting-fresh") if line["arm"] in METHOD_TITLES):
+        train = Row(arm, "forgetting-fresh", arm).lines()[0]["train"]
+        rate = "token_learning_rate" if arm == "textual_inversion" else "learning_rate"
+        cells = [_swept(arm, train, rate, factor) for factor in (0.1, 1.0, 10.0)]
+        rows.append([TITLES[arm], f"{train[rate]:g}", *cells])
+    return table(["method", "rate", "a tenth", "this rate", "ten times"], rows)
 
 
-def _swept(line: Mapping[str, Any]) -> tuple[float, float, float]:
-    train = line["train"]
-    return train["learning_rate"], train["token_learning_rate"], train.get("penalty_weight", 0.0)
+def _swept(arm: str, train: Mapping[str, Any], rate: str, factor: float) -> str:
+    """The sweep's run of a method at ``factor`` times the rate it runs at; "" where there is none."""
+    for line in results("sweep"):
+        tried = line["train"]
+        if (
+            (tried["method"], line["people"]) == (arm, 3)
+            and math.isclose(tried[rate], factor * train[rate])
+            and (arm not in ("clora", "ewc") or tried["penalty_weight"] == train["penalty_weight"])
+            and "replay_guidance" not in line["settings"]
+        ):
+            return f"{line['cosine_learned']:.3f}, {line['cosine_end']:.3f}, {line['recognised']} of 3"
+    return ""
+
+
+def token() -> str:
+    """Textual Inversion on all ten tuning people at two rates."""
+    rows = [
+        [
+            f"{line['train']['token_learning_rate']:g}",
+            f"{line['cosine_end']:.3f}",
+            f"{line['recognised']} of 10",
+            f"{line['pictures_nearest']:.0%}",
+        ]
+        for line in results("sweep")
+        if (line["train"]["method"], line["people"]) == ("textual_inversion", 10)
+    ]
+    return table(["rate", "likeness", "people recognised", "pictures recognised"], rows)
+
+
+def merged() -> str:
+    """Merged LoRAs on the sample people at two rates."""
+    rows = [
+        Row(f"{rate:g}", file, "merged", {"learning_rate": rate})
+        for file, rate in (("forgetting-merged", 2e-3), ("forgetting", 2e-4))
+    ]
+    return runs((F_MMD, A_MMD, KID, END, PROMPTS), rows, "rate")
 
 
 GUIDED = Row("Generative replay, guidance 4", "forgetting-fresh-guided", "generative_replay")
@@ -232,7 +252,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     ),
     "tenth": tenth,
     "rates": rates,
+    "token": token,
     "replay": replay,
+    "merged": merged,
 }
 
 

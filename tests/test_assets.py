@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,12 @@ import pytest
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
-from clora_core.cli.arguments import make_parser
 from clora_core.concepts import Timeline
-from clora_core.data.picture_sets import pictures_in
 from clora_core.drawing.generate import generate
 from clora_core.measures.features import EfficientNetLite0, unit_features
 from clora_core.measures.metrics import cosine
 from clora_core.models.description import read_base, unknown_words
 from clora_core.models.loading import load_pipeline
-from clora_core.studio.studio import Studio
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "assets" / "base"
@@ -89,14 +85,3 @@ def test_the_example_timeline_belongs_to_the_embedded_model() -> None:
         assert record["base_id"] == base.id
         size = sum(path.stat().st_size for path in example.rglob("*") if path.is_file())
         assert size < 900_000 * len(record["concepts"])
-
-
-def test_the_readmes_first_lesson_can_be_learned_on_the_example(tmp_path: Path) -> None:
-    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if "clora_core learn" in line)
-    asked = make_parser().parse_args(shlex.split(line)[3:])
-    studio = Studio.open(tmp_path)
-    try:
-        studio.check_token(asked.token, studio.default_timeline())
-        assert all(picture.problem is None for picture in studio.check_pictures(pictures_in(ROOT / asked.pictures)))
-    finally:
-        studio.close()
