@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,20 +30,10 @@ if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
 
 LOGO = Path(__file__).resolve().parent.parent / "assets" / "logo.svg"
-PROMISE = "Teach a picture model new people and things, one after the other, without losing the first."
 UPLOADS_SECONDS = (3600, 86_400)  # look every hour, delete uploads older than a day
 POLL_SECONDS = 1.0
 BROWSER_KEY, BROWSER_SALT = "clora-studio", "not secret: keeps the entry readable after a restart"
 NOTHING_KEPT: dict[str, Any] = {"prompt": "", "seed": 0, "locked": False, "timeline": "", "watched": ""}
-
-
-def header(studio: Studio) -> str:
-    """Logo, name, promise."""
-    logo = base64.b64encode(LOGO.read_bytes()).decode()
-    return (
-        '<header class="cl-header"><img alt="" width="44" height="44" '
-        f'src="data:image/svg+xml;base64,{logo}"><div><h1>C-LoRA Studio</h1><p>{PROMISE}</p></div></header>'
-    )
 
 
 def build_demo(studio: Studio, may_remove: bool = True) -> gr.Blocks:
@@ -65,7 +54,7 @@ def build_demo(studio: Studio, may_remove: bool = True) -> gr.Blocks:
         )
         kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
         with gr.Row(elem_classes="cl-top"):
-            gr.HTML(header(studio), elem_id="header")
+            gr.HTML(parts.header(LOGO), elem_id="header")
             model = gr.HTML(parts.model_state(studio.base.name, studio.ready, ""), elem_id="model")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Playground", id="playground"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from clora_core.answers import count
 from clora_core.errors import StoreError
@@ -14,6 +14,7 @@ from demo.clicks import QUIET, SEND, picked
 from demo.errors import told
 from demo.html import timeline as timeline_html
 from demo.html.job import learning_curves
+from demo.html.parts import quiet
 from demo.sharing import refuse_unless
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def follow(studio: Studio, timeline_id: str) -> list[Any]:
     ]
 
 
-def _curves(studio: Studio, timeline_id: str, card: Card) -> str:
+def _curves(studio: Studio, timeline_id: str, card: Card) -> Markup:
     try:
         return learning_curves(studio.curve(timeline_id, card.id), card.steps)
     except StoreError as error:  # the concept can be drawn all the same
-        return f'<p class="cl-quiet">{escape(str(error))}</p>'
+        return quiet(str(error))
 
 
 def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> TimelineTab:

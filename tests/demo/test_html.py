@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from markupsafe import Markup
 from PIL import Image
 
 import app
@@ -22,7 +23,7 @@ from clora_core.settings.learning import TrainConfig
 from demo import fields
 from demo.errors import told
 from demo.html import add as add_html
-from demo.html import curves, parts
+from demo.html import curves, parts, words
 from demo.html import job as job_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
@@ -33,6 +34,11 @@ from demo.tabs.playground import Gallery, with_token
 from demo.uploads import uploaded
 
 EVIL = '<img src=x onerror="alert(1)">&${1}{{2}}'
+
+
+def flat(html: str) -> str:
+    """With every run of spaces and line ends as one space, as a browser shows it."""
+    return " ".join(html.split())
 
 
 def card(index: int, name: str = "Rex") -> Card:
@@ -66,14 +72,14 @@ def job(**changes: object) -> JobView:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (9.4, "9 s"), (59.7, "1 min"), (75, "1 min 15 s"), (4000, "1 h 6 min")]
+    ("seconds", "said"), [(0, "0 s"), (9.4, "9 s"), (59.7, "1 min"), (75, "1 min 15 s"), (4000, "1 h 6 min")]
 )
-def test_duration(seconds: float, words: str) -> None:
-    assert parts.duration(seconds) == words
+def test_duration(seconds: float, said: str) -> None:
+    assert words.duration(seconds) == said
 
 
 @pytest.mark.parametrize(
-    ("created", "words"),
+    ("created", "said"),
     [
         ("2025-06-10T11:59:30+00:00", "just now"),
         ("2025-06-10T11:30:00+00:00", "30 min ago"),
@@ -83,8 +89,8 @@ def test_duration(seconds: float, words: str) -> None:
         ("once", "once"),
     ],
 )
-def test_ago(created: str, words: str) -> None:
-    assert parts.ago(created, datetime(2025, 6, 10, 12, tzinfo=UTC)) == words
+def test_ago(created: str, said: str) -> None:
+    assert words.ago(created, datetime(2025, 6, 10, 12, tzinfo=UTC)) == said
 
 
 def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
@@ -117,7 +123,7 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
 def test_checked_pictures_say_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     fine = CheckedPicture(tmp_path / "a.jpg", Image.new("RGB", (40, 40)), None, "rotated upright (EXIF)")
     bad = CheckedPicture(tmp_path / "b.heic", None, "HEIC cannot be read; export it as JPEG")
-    page = add_html.checked_pictures([fine, bad])
+    page = flat(add_html.checked_pictures([fine, bad]))
     assert "1 usable picture: add at least 2 more. 1 left out." in page
     assert "rotated upright (EXIF)" in page and "export it as JPEG" in page
     assert "3 pictures ready." in add_html.checked_pictures([fine] * 3)
@@ -194,7 +200,7 @@ def test_job_pictures_show_the_new_and_an_older_one_before_and_now(tmp_path: Pat
 
 
 def test_a_card_shows_how_its_concept_was_learned() -> None:
-    page = timeline_html.cards(timeline("Ann", "Bob"), {card(2, "Bob").id: "<svg>learned</svg>"})
+    page = timeline_html.cards(timeline("Ann", "Bob"), {card(2, "Bob").id: Markup("<svg>learned</svg>")})
     assert page.index("Bob") < page.index("<svg>learned</svg>") and page.count("<svg>") == 1
 
 
@@ -211,9 +217,9 @@ def test_curves_have_an_axis_and_survive_odd_values() -> None:
 def test_picture_urls_change_with_the_picture(tmp_path: Path) -> None:
     path = tmp_path / "a b#1.png"
     path.write_bytes(b"1")
-    url = parts.picture_url(path)
+    url = words.picture_url(path)
     assert url.startswith("gradio_api/file=/") and "%20" in url and "%23" in url and "?v=" in url
-    assert parts.picture_url(tmp_path / "gone.png").endswith("?v=0")
+    assert words.picture_url(tmp_path / "gone.png").endswith("?v=0")
 
 
 def test_settings_inputs_come_from_the_dataclass_and_go_back() -> None:

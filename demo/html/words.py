@@ -1,0 +1,71 @@
+"""Small words of the page: durations, ages, shares, addresses of pictures.
+
+Pictures are shown by the address Gradio serves allowed files under, with the file's age in it, so that
+a redrawn picture is fetched again and an unchanged one is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+THUMBNAIL_PX = 160
+
+
+def picture_url(path: Path) -> str:
+    """Address of a picture under an allowed folder, relative to the page (works behind a proxy path)."""
+    try:
+        age = path.stat().st_mtime_ns
+    except OSError:
+        age = 0
+    return f"gradio_api/file={quote(str(path))}?v={age}"
+
+
+def thumbnail(picture: Image.Image) -> str:
+    """A picture as a data URL, at most THUMBNAIL_PX wide: what will be learned from, upright and on white."""
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    data = io.BytesIO()
+    small.save(data, "WEBP", quality=90)
+    return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def duration(seconds: float) -> str:
+    """9.4 -> "9 s", 75 -> "1 min 15 s", 4000 -> "1 h 7 min"."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def ago(created: str, now: datetime | None = None) -> str:
+    """An ISO time as people say it: "just now", "5 min ago", "3 h ago", "yesterday", "14 Nov 2025"."""
+    try:
+        then = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    passed = ((now or datetime.now(UTC)) - then).total_seconds()
+    if passed < 60:
+        return "just now"
+    if passed < 3600:
+        return f"{int(passed // 60)} min ago"
+    if passed < 86_400:
+        return f"{int(passed // 3600)} h ago"
+    if passed < 2 * 86_400:
+        return "yesterday"
+    return f"{then.day} {then:%b %Y}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.0523 -> "5.2%"."""
+    return f"{share:.{digits}%}"
