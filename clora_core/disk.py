@@ -8,11 +8,48 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
 
 from clora_core.errors import StoreError
 
+LOCK_SECONDS = 60
 SAFE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
+
+
+class HomeLock(FileLock):
+    """The one lock of a home folder, among threads and programmes, also of other machines that share the folder.
+
+    Entering it raises StoreError when another programme holds it for LOCK_SECONDS, or the folder cannot be written to.
+    """
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home / "lock", timeout=LOCK_SECONDS)
+
+    def __enter__(self) -> Self:
+        try:
+            return super().__enter__()
+        except Timeout:
+            raise StoreError(
+                f"Another programme has been writing to {Path(self.lock_file).parent} for {LOCK_SECONDS} seconds. Wait "
+                "until it is done, or end it."
+            ) from None
+        except OSError as error:
+            raise StoreError(f"The folder {Path(self.lock_file).parent} cannot be written to: {error}.") from error
+
+    @contextmanager
+    def if_free(self) -> Iterator[bool]:
+        """Holds it while open where nobody else does and it can be taken; says whether it does."""
+        try:
+            self.acquire(timeout=0)
+        except (Timeout, OSError):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self.release()
 
 
 @contextmanager

@@ -9,8 +9,9 @@
 
 Append-only. A concept is written to ``002-mug.<pid>.partial/``, flushed, renamed to ``002-mug/``, and
 counts from the moment ``timeline.json`` is replaced: that last replace is the commit, and a crash at
-any other moment leaves the timeline as it was. Nothing that was committed is ever deleted or
-rewritten:
+any other moment leaves the timeline as it was. Whoever writes holds the lock of the home folder from reading
+``timeline.json`` to replacing it, so that two programmes on one home cannot lose each other's work. Nothing that
+was committed is ever deleted or rewritten:
 
 - ``undo`` moves the last id from "concepts" to the redo shelf "undone" (last undone, first back);
 - learning on top of an undo empties the redo shelf into "set_aside": those concepts were learned on a
@@ -24,9 +25,7 @@ The card pictures follow from that: a concept's "learned" picture is ``<id>/draw
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,7 +34,7 @@ from typing import Any
 
 from clora_core.answers import TimelineSummary, TimelineView, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
-from clora_core.disk import check_id, free_name, process_alive, read_json, sync_folder, write_json
+from clora_core.disk import HomeLock, check_id, free_name, read_json, sync_folder, write_json
 from clora_core.errors import StoreError
 from clora_core.store.files import (
     FORMAT,
@@ -49,23 +48,23 @@ from clora_core.store.files import (
     write_concept,
 )
 
-PARTIAL = re.compile(r".+\.(\d+)\.partial")
-
 
 class ConceptStore:
-    """All timelines below ``home/timelines``. One process writes a timeline at a time."""
+    """All timelines below ``home/timelines``.
+
+    ``lock`` is that of the whole home folder, among threads and programmes: ``with store.lock:``. It may be taken
+    again by the thread that has it.
+    """
 
     def __init__(self, home: Path) -> None:
         """Open (or make) the store and clear what a crash left half written."""
         self._folder = home / "timelines"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.RLock()
-        for pattern in ("*.partial", "*/*.partial"):
-            for leftover in self._folder.glob(pattern):
-                writer = PARTIAL.fullmatch(leftover.name)
-                # a live writer is another programme on the same home folder: its work is not a leftover
-                if not writer or int(writer[1]) == os.getpid() or not process_alive(int(writer[1])):
-                    shutil.rmtree(leftover, ignore_errors=True)
+        self.lock = HomeLock(home)
+        with self.lock.if_free() as ours:  # whoever writes has the lock: then nobody will finish what lies half written
+            for pattern in ("*.partial", "*/*.partial", "*/.*.tmp") if ours else ():
+                for leftover in self._folder.glob(pattern):
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -175,7 +174,7 @@ class ConceptStore:
         """An empty timeline; returns its id, made from the name. comparison: the one it is learned for."""
         if not name.strip():
             raise StoreError("The timeline has no name. Give it one, for example My people.")
-        with self._lock:
+        with self.lock:
             timeline_id = self._new_id(name)
             now = _now()
             place_timeline(
@@ -218,7 +217,7 @@ class ConceptStore:
         Raises:
             StoreError: the timeline has changed meanwhile, or the disk refuses. Nothing changes then.
         """
-        with self._lock:
+        with self.lock:
             index = self._index(before.id)
             if index["concepts"] != [concept.id for concept in before.concepts]:
                 raise StoreError(
@@ -227,11 +226,12 @@ class ConceptStore:
                 )
             stored = replace(learned, id=self.next_id(before.id, learned.name))
             folder = self._folder / before.id
-            partial = folder / f"{stored.id}.{os.getpid()}.partial"
+            partial, placed = folder / f"{stored.id}.{os.getpid()}.partial", False
             try:
                 pictures = {stored.id if name == learned.id else name: at for name, at in (drawn or {}).items()}
                 write_concept(partial, stored, before, pictures, verdict, keep)
-                partial.replace(folder / stored.id)
+                partial.rename(folder / stored.id)
+                placed = True
                 sync_folder(folder)
                 self._commit(
                     before.id,
@@ -245,14 +245,14 @@ class ConceptStore:
             except OSError as error:
                 raise StoreError(f"{learned.name} could not be stored: {error}. Free some space.") from error
             finally:  # a disk may refuse to flush what was committed: the timeline says what stays
-                if stored.id not in self._index(before.id)["concepts"]:
-                    for left in (partial, folder / stored.id):
-                        shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(partial, ignore_errors=True)
+                if placed and stored.id not in self._index(before.id)["concepts"]:
+                    shutil.rmtree(folder / stored.id, ignore_errors=True)
             return stored
 
     def undo(self, timeline_id: str) -> None:
         """Move the last concept to the redo shelf. Raises StoreError when there is none, or the disk refuses."""
-        with self._lock:
+        with self.lock:
             index = self._index(timeline_id)
             if not index["concepts"]:
                 raise StoreError(f"The timeline {index['name']!r} has no concept to undo.")
@@ -261,7 +261,7 @@ class ConceptStore:
 
     def redo(self, timeline_id: str) -> None:
         """Take the concept that was undone last back. Raises StoreError when there is none, or the disk refuses."""
-        with self._lock:
+        with self.lock:
             index = self._index(timeline_id)
             if not index["undone"]:
                 raise StoreError(f"The timeline {index['name']!r} has nothing to redo.")
@@ -270,7 +270,7 @@ class ConceptStore:
 
     def branch(self, timeline_id: str, k: int, name: str) -> str:
         """Copy the first ``k`` concepts into a new timeline; returns its id."""
-        with self._lock:
+        with self.lock:
             index = self._index(timeline_id)
             if not 0 <= k <= len(index["concepts"]):
                 raise StoreError(
@@ -296,7 +296,7 @@ class ConceptStore:
 
     def adopt(self, shipped: Path) -> None:
         """Copy a timeline folder that ships with the app, unless its id is taken."""
-        with self._lock:
+        with self.lock:
             if not (self._folder / shipped.name).exists():
                 index = read_json(shipped / "timeline.json")
                 sources = [path for path in shipped.iterdir() if path.is_dir()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +13,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from store.races import OWN_PIDS, Programme, race
+from tiny.concepts import tiny_concept
 
 from clora_core.answers import Verdict
-from clora_core.concepts import LearnedConcept, TrainStep
+from clora_core.concepts import LearnedConcept
 from clora_core.data.picture_sets import read_samples
-from clora_core.disk import write_text
+from clora_core.disk import HomeLock, write_text
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
-from clora_core.settings.learning import TrainConfig
 from clora_core.store import files as store_files
 from clora_core.store import store as store_module
 from clora_core.store.store import ConceptStore
@@ -26,36 +29,9 @@ from clora_core.store.store import ConceptStore
 BASE = "0123456789abcdef"
 
 
-def learned(name: str, position: int = 1) -> LearnedConcept:
-    generator = torch.Generator().manual_seed(position)
-    factors = {
-        f"mid_block.attn2.{part}": (
-            torch.randn(8, 2, generator=generator),
-            torch.randn(2, 6, generator=generator),
-        )
-        for part in ("to_k", "to_v")
-    }
-    return LearnedConcept(
-        name=name,
-        token=f"<{name.lower()}>",
-        template="a photo of {}",
-        factors=factors,
-        deltas={"conv_in.bias": torch.arange(3.0)},
-        token_embedding=torch.randn(6, generator=generator),
-        memory={"mean": torch.ones(2, dtype=torch.float16)},
-        curve=(TrainStep(1, 2, 0.5, 0.0, 1.0, 0.1), TrainStep(2, 2, 0.1 + 0.2, 1e-9, 2.0, 0.2)),
-        config=TrainConfig(rank=2, steps=2),
-        picture_count=3,
-        created="2026-01-02T03:04:05+00:00",
-        seconds=0.2,
-        versions={"torch": "2.13.0"},
-        id="001-any",
-    )
-
-
 def add(store: ConceptStore, timeline_id: str, name: str, drawn: dict[str, Path] | None = None) -> LearnedConcept:
     before = store.load(timeline_id, BASE)
-    return store.append(before, learned(name, len(before.concepts) + 1), drawn)
+    return store.append(before, tiny_concept(name, len(before.concepts) + 1), drawn)
 
 
 @pytest.fixture
@@ -119,7 +95,7 @@ def test_the_forgetting_map_compares_each_time_with_the_day_it_was_learned(
 def test_training_pictures_are_kept_only_when_asked(store: ConceptStore, timeline_id: str, tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "01.png")
     add(store, timeline_id, "Rex")
-    store.append(store.load(timeline_id, BASE), learned("Mug"), keep=[tmp_path / "01.png"])
+    store.append(store.load(timeline_id, BASE), tiny_concept("Mug"), keep=[tmp_path / "01.png"])
     kept = [path.relative_to(tmp_path / "timelines/my-people") for path in tmp_path.rglob("training-*/*")]
     assert [(path.parts[0], path.name) for path in kept] == [("002-mug", "01.png")]
     assert len(kept[0].parts[1]) == len("training-") + 16  # nobody who sees the page can guess its address
@@ -259,12 +235,41 @@ def test_a_sample_without_a_token_is_named(tmp_path: Path) -> None:
         read_samples(tmp_path)
 
 
-def test_leftovers_are_cleared_but_not_those_of_a_living_programme(store: ConceptStore, tmp_path: Path) -> None:
+def test_leftovers_are_cleared_unless_somebody_is_writing(
+    store: ConceptStore, timeline_id: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "timelines"
-    (folder / f"old.{os.getpid()}.partial").mkdir()
-    (folder / "living.1.partial").mkdir()
+    (folder / "half.7.partial/001-rex").mkdir(parents=True)
+    (folder / timeline_id / "001-rex.1.partial").mkdir()
+    (folder / timeline_id / ".timeline.json.1.tmp").touch()
+    before = sorted(folder.rglob("*"))
+    with store.lock:
+        assert sorted(folder.rglob("*")) == before
+        ConceptStore(tmp_path)  # as another programme would: it does not wait
+        assert sorted(folder.rglob("*")) == before
     ConceptStore(tmp_path)
-    assert [path.name for path in folder.iterdir()] == ["living.1.partial"]
+    assert [path.name for path in folder.rglob("*")] == [timeline_id, "timeline.json"]
+
+
+@pytest.mark.parametrize("prefix", [(), OWN_PIDS], ids=["one machine", "two containers"])
+def test_two_programmes_on_one_home_lose_nothing(tmp_path: Path, prefix: tuple[str, ...]) -> None:
+    """One round of every pair of writing operations; ``races.py --rounds 2000`` is the same at length."""
+    if prefix and subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("PID namespaces cannot be made here")
+    programmes = Programme(prefix), Programme(prefix)
+    assert race(tmp_path, 1, programmes) == []
+    for programme in programmes:
+        programme.close()
+
+
+def test_a_home_that_somebody_else_holds_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clora_core.disk.LOCK_SECONDS", 0.05)
+    store = ConceptStore(tmp_path)
+    with HomeLock(tmp_path), ThreadPoolExecutor(1) as other:
+        waiting = other.submit(store.create, "Late", BASE, "Portraits")
+        with pytest.raises(StoreError, match="Another programme has been writing"):
+            waiting.result()
+    assert store.create("Late", BASE, "Portraits") == "late"
 
 
 def test_another_base_model_is_named_in_the_error(store: ConceptStore, timeline_id: str) -> None:
@@ -299,7 +304,7 @@ def test_a_concept_learned_on_a_past_that_changed_is_refused(store: ConceptStore
     before = store.load(timeline_id, BASE)
     store.undo(timeline_id)
     with pytest.raises(StoreError, match="was changed while Mug was being learned"):
-        store.append(before, learned("Mug", 2))
+        store.append(before, tiny_concept("Mug", 2))
     assert state(store, timeline_id) == []
 
 
@@ -338,7 +343,7 @@ def test_a_timeline_with_a_damaged_file_is_listed_as_such(
 def test_names_need_not_be_ascii(store: ConceptStore) -> None:
     first, second = store.create("日本", BASE, "Portraits"), store.create("Ünï Çode", BASE, "Portraits")
     assert (first, second) == ("timeline", "uni-code")
-    stored = store.append(store.load(first, BASE), replace(learned("Rex"), name="犬", token="<inu>"))
+    stored = store.append(store.load(first, BASE), replace(tiny_concept("Rex"), name="犬", token="<inu>"))
     assert stored.id == "001-concept"
     assert store.view(first).cards[0].name == "犬"
 
@@ -368,5 +373,5 @@ def test_a_verdict_names_what_fades_and_what_is_lost() -> None:
 
 def test_cards_carry_the_verdict(store: ConceptStore, timeline_id: str) -> None:
     verdict = Verdict(0.25, (("<old>", 0.125),))
-    store.append(store.load(timeline_id, BASE), learned("Rex"), verdict=verdict)
+    store.append(store.load(timeline_id, BASE), tiny_concept("Rex"), verdict=verdict)
     assert store.view(timeline_id).cards[0].verdict == verdict
