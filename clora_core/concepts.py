@@ -19,6 +19,8 @@ from clora_core.settings.learning import TrainConfig as TrainConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
+OLD_EMBEDDING = "token_embedding"  # (d,), in files of version 0.1: the embedding of the one table there was
+OLD_TABLE = "clip"
 TOKEN_PATTERN = re.compile(r"<[a-z0-9]+(?:[-_][a-z0-9]+)*>")
 TOKEN_IN_TEXT = re.compile(r"<[^<>\s]*>")
 MAX_TOKEN_LENGTH = 34  # with its brackets: what still reads well in a prompt
@@ -108,9 +110,10 @@ class TrainStep:
 class LearnedConcept:
     """What learning leaves behind. Compared by identity: it holds tensors.
 
-    factors: U-Net module name -> (A (D1, r), B (r, D2)), fp32 on the CPU; the layer's delta weight is A B.
-    deltas: U-Net parameter name -> whole delta weight, fp32 on the CPU, of methods that are not low-rank.
-    token_embedding: (text_dim,) fp32.  memory: what the method must remember (nothing for C-LoRA).
+    factors: denoiser's module name -> (A (D1, r), B (r, D2)), fp32 on the CPU; the layer's delta weight is A B.
+    deltas: denoiser's parameter name -> whole delta weight, fp32 on the CPU, of methods that are not low-rank.
+    embeddings: token table's name -> the token's embedding there, (1, d), or (layers, d) where each layer reads its
+    own, fp32 on the CPU.  memory: what the method must remember (nothing for C-LoRA).
     id: position and name, "002-mug".  created: ISO 8601 with time zone.
     pictures_sha256: ``pictures.pictures_digest`` of what it was learned from; "" where that was not noted yet.
     """
@@ -120,7 +123,7 @@ class LearnedConcept:
     template: str
     factors: Mapping[str, tuple[Tensor, Tensor]]
     deltas: Mapping[str, Tensor]
-    token_embedding: Tensor
+    embeddings: Mapping[str, Tensor]
     memory: Mapping[str, Tensor]
     curve: tuple[TrainStep, ...]
     config: TrainConfig
@@ -149,8 +152,8 @@ class LearnedConcept:
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors under flat names, as safetensors takes them: "factors.<layer>.A", "factors.<layer>.B",
-        "deltas.<parameter>", "token_embedding", "memory.<name>"."""
-        flat = {"token_embedding": self.token_embedding}
+        "deltas.<parameter>", "embeddings.<table>", "memory.<name>"."""
+        flat = {f"embeddings.{table}": value for table, value in self.embeddings.items()}
         for layer, (a, b) in self.factors.items():
             flat[f"factors.{layer}.A"], flat[f"factors.{layer}.B"] = a, b
         flat |= {f"deltas.{name}": value for name, value in self.deltas.items()}
@@ -166,7 +169,7 @@ class LearnedConcept:
                 **plain,
                 factors={layer: (tensors[f"factors.{layer}.A"], tensors[f"factors.{layer}.B"]) for layer in layers},
                 deltas=_below("deltas.", tensors),
-                token_embedding=tensors["token_embedding"],
+                embeddings=_embeddings(tensors),
                 memory=_below("memory.", tensors),
                 curve=tuple(TrainStep(**step) for step in values["curve"]),
                 config=TrainConfig.from_dict(values["config"]),
@@ -174,6 +177,17 @@ class LearnedConcept:
             )
         except (KeyError, TypeError) as error:
             raise ConceptError(f"A stored concept is incomplete: {error}. Learn it again.") from error
+
+
+def is_embedding(name: str) -> bool:
+    """Whether a stored tensor of that name is an embedding of the token."""
+    return name == OLD_EMBEDDING or name.startswith("embeddings.")
+
+
+def _embeddings(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if OLD_EMBEDDING in tensors:
+        return {OLD_TABLE: tensors[OLD_EMBEDDING][None]}
+    return _below("embeddings.", tensors)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from clora_core.concepts import Concept, SamplingConfig, Timeline, TrainConfig
 from clora_core.drawing.generate import generate
 from clora_core.learning.trainer import train_concept
-from clora_core.measures.attributes import AttributeNetwork, pixels
+from clora_core.measures.attributes import AttributeNetwork
 from clora_core.measures.features import EfficientNetLite0, Features, unit, unit_features
 from clora_core.measures.metrics import cosine, cosine_within, kid, nearest_share
+from clora_core.models.backbone import Backbone
 from clora_core.models.description import read_base
-from clora_core.models.loading import load_pipeline
+from clora_core.models.loading import load_backbone
 from pretrain.captions import plain_caption
 from pretrain.classifiers import CLASSES, accuracy, labels
 from pretrain.corpus import Corpus, render
@@ -35,11 +35,11 @@ from pretrain.scenes import draw_scene, draw_sitter
 EMPTY = Timeline("evaluate", "evaluate", "", "clora", ())
 
 
-def vae_figures(pipe: Any, held_out: np.ndarray, features: Features, out: Path) -> dict[str, float]:
+def vae_figures(backbone: Backbone, held_out: np.ndarray, features: Features, out: Path) -> dict[str, float]:
     """PSNR over 256 held-out portraits, and how well twelve unseen people survive encode and decode."""
     single = [index for index in range(600) if len(Corpus("held-out")[index].sitters) == 1][:256]
     pictures = held_out[single]
-    decoded = _reconstruct(pipe, pictures)
+    decoded = _reconstruct(backbone, pictures)
     errors = ((decoded.astype(float) - pictures) ** 2).mean(axis=(1, 2, 3))
     save_grid(
         [Image.fromarray(p) for pair in zip(pictures[:16], decoded[:16], strict=True) for p in pair],
@@ -50,7 +50,7 @@ def vae_figures(pipe: Any, held_out: np.ndarray, features: Features, out: Path) 
     for number in range(12):
         person = draw_person(random.Random(f"vae/{number}"), unseen=True)
         originals = list(render(portraits(person, f"vae/{number}", 8)))
-        again = [Image.fromarray(p) for p in _reconstruct(pipe, np.stack([np.asarray(p) for p in originals]))]
+        again = [Image.fromarray(p) for p in _reconstruct(backbone, np.stack([np.asarray(p) for p in originals]))]
         a, b = unit_features(features, originals), unit_features(features, again)
         apart = ~np.eye(len(a), dtype=bool)  # never a picture with itself or its own reconstruction
         between.append((b @ a.T)[apart].mean())
@@ -63,18 +63,16 @@ def vae_figures(pipe: Any, held_out: np.ndarray, features: Features, out: Path) 
     }
 
 
-@torch.no_grad()
-def _reconstruct(pipe: Any, pictures: np.ndarray) -> np.ndarray:
-    parts = []
+def _reconstruct(backbone: Backbone, pictures: np.ndarray) -> np.ndarray:
+    decoded: list[Image.Image] = []
     for first in range(0, len(pictures), 16):
-        x = pixels(pictures[first : first + 16]).to(pipe.device, pipe.vae.dtype)
-        decoded = pipe.vae.decode(pipe.vae.encode(x).latent_dist.mean).sample.float().cpu()
-        parts.append(((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
-    return np.concatenate(parts)
+        images = [Image.fromarray(picture) for picture in pictures[first : first + 16]]
+        decoded += backbone.from_latents(backbone.to_latents(images))
+    return np.stack([np.asarray(picture) for picture in decoded])
 
 
 def prompt_figures(
-    pipe: Any, settings: SamplingConfig, network: AttributeNetwork, features: Features, count: int, out: Path
+    backbone: Backbone, settings: SamplingConfig, network: AttributeNetwork, features: Features, count: int, out: Path
 ) -> dict[str, Any]:
     """Attributes found in pictures drawn from held-out captions, and KID of those against held-out renders."""
     scenes = []
@@ -82,7 +80,7 @@ def prompt_figures(
         rng = random.Random(f"prompt/{index}")
         sitter = draw_sitter(rng, draw_person(rng, unseen=True), hats=False)
         scenes.append(draw_scene(rng, (sitter,), plain=True))
-    drawn = [_draw(pipe, plain_caption(scene), settings, seed) for seed, scene in enumerate(scenes)]
+    drawn = [_draw(backbone, plain_caption(scene), settings, seed) for seed, scene in enumerate(scenes)]
     save_grid(drawn[:48], 12, out / "prompts.png")
     found, right = network.classify(drawn), {}
     for key in [key for key in CLASSES if key != "people"]:
@@ -104,7 +102,7 @@ def prompt_figures(
 
 
 def pair_figures(
-    pipe: Any, settings: SamplingConfig, network: AttributeNetwork, count: int, out: Path
+    backbone: Backbone, settings: SamplingConfig, network: AttributeNetwork, count: int, out: Path
 ) -> dict[str, float]:
     """Share of prompts for two people that are drawn as two."""
     prompts = []
@@ -112,7 +110,7 @@ def pair_figures(
         rng = random.Random(f"pair/{index}")
         sitters = tuple(draw_sitter(rng, draw_person(rng, unseen=True), hats=False) for _ in range(2))
         prompts.append(plain_caption(draw_scene(rng, sitters, plain=True)))
-    drawn = [_draw(pipe, prompt, settings, seed) for seed, prompt in enumerate(prompts)]
+    drawn = [_draw(backbone, prompt, settings, seed) for seed, prompt in enumerate(prompts)]
     save_grid(drawn, 8, out / "pairs.png")
     return {
         "drawn_as_two": sum(guess["people"] == "2" for guess in network.classify(drawn)) / count,
@@ -121,7 +119,7 @@ def pair_figures(
 
 
 def plasticity_figures(
-    pipe: Any, config: TrainConfig, settings: SamplingConfig, features: Features, people: int, out: Path
+    backbone: Backbone, config: TrainConfig, settings: SamplingConfig, features: Features, people: int, out: Path
 ) -> dict[str, Any]:
     """Each unseen person learned alone as a first concept: mean cosine to real pictures and nearest person."""
     real, drawn, seconds = {}, {}, []
@@ -135,12 +133,12 @@ def plasticity_figures(
             picture.save(taught[-1])
         real[name] = unit_features(features, list(render(portraits(person, f"real/{name}", 16))))
         began = time.time()
-        with train_concept(pipe, Concept(name, f"<{name}>", tuple(taught)), EMPTY, config) as training:
+        with train_concept(backbone, Concept(name, f"<{name}>", tuple(taught)), EMPTY, config) as training:
             for _ in training:
                 pass
             timeline = EMPTY.then(training.finish())
         seconds.append(time.time() - began)
-        pictures = [_draw(pipe, f"a photo of <{name}>", settings, seed, timeline) for seed in range(8)]
+        pictures = [_draw(backbone, f"a photo of <{name}>", settings, seed, timeline) for seed in range(8)]
         drawn[name] = unit_features(features, pictures)
         save_grid([Image.open(path) for path in taught] + pictures, 8, out / f"{name}.png")
         print(f"{name}: cosine {cosine(drawn[name], real[name]):.3f}, {seconds[-1]:.0f} s", flush=True)
@@ -155,8 +153,10 @@ def plasticity_figures(
     }
 
 
-def _draw(pipe: Any, prompt: str, settings: SamplingConfig, seed: int, timeline: Timeline = EMPTY) -> Image.Image:
-    return generate(pipe, timeline, prompt, settings.updated({"seed": seed, "pictures": 1}))[0]
+def _draw(
+    backbone: Backbone, prompt: str, settings: SamplingConfig, seed: int, timeline: Timeline = EMPTY
+) -> Image.Image:
+    return generate(backbone, timeline, prompt, settings.updated({"seed": seed, "pictures": 1}))[0]
 
 
 def save_grid(pictures: Sequence[Image.Image], columns: int, path: Path) -> None:
@@ -184,16 +184,16 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     base, features = read_base(args.base), EfficientNetLite0()
-    pipe, network = load_pipeline(args.base), AttributeNetwork.load(args.classifier)
+    backbone, network = load_backbone(args.base), AttributeNetwork.load(args.classifier)
     held_out = np.load(args.held_out / "pictures.npy", mmap_mode="r")
     settings, config = base.sampling.updated(args.sampling), base.train.updated(args.train)
     corpus = Corpus("held-out")
     measures: dict[str, Callable[[], Any]] = {
         "judge": lambda: accuracy(network, held_out, [corpus[index] for index in range(len(held_out))]),
-        "vae": lambda: vae_figures(pipe, held_out, features, args.out),
-        "prompts": lambda: prompt_figures(pipe, settings, network, features, args.pictures, args.out),
-        "pairs": lambda: pair_figures(pipe, settings, network, args.pairs, args.out),
-        "plasticity": lambda: plasticity_figures(pipe, config, settings, features, args.people, args.out),
+        "vae": lambda: vae_figures(backbone, held_out, features, args.out),
+        "prompts": lambda: prompt_figures(backbone, settings, network, features, args.pictures, args.out),
+        "pairs": lambda: pair_figures(backbone, settings, network, args.pairs, args.out),
+        "plasticity": lambda: plasticity_figures(backbone, config, settings, features, args.people, args.out),
     }
     path = args.out / "figures.json"
     figures = json.loads(path.read_text()) if path.exists() else {}

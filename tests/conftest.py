@@ -25,9 +25,9 @@ from clora_core.concepts import (
     token_for_name,
 )
 from clora_core.learning.trainer import train_concept
+from clora_core.models.backbone import Backbone
 from clora_core.models.description import fingerprint
-from clora_core.models.installation import Installation
-from clora_core.models.loading import load_pipeline
+from clora_core.models.loading import load_backbone
 from clora_core.studio.studio import Studio
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
@@ -45,7 +45,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def clip_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tiny CLIP's folder, with the tiny model's tokenizer."""
-    return build_tiny_clip(tmp_path_factory.mktemp("clip"), load_pipeline(tiny_folder, "cpu").tokenizer)
+    return build_tiny_clip(tmp_path_factory.mktemp("clip"), load_backbone(tiny_folder, "cpu").tables["clip"].tokenizer)
 
 
 @pytest.fixture(scope="session")
@@ -61,21 +61,21 @@ def feature_network() -> None:
 
 
 @pytest.fixture(scope="session")
-def loaded_pipe(tiny_folder: Path) -> Any:
-    return load_pipeline(tiny_folder, "cpu", "fp32")
+def loaded_backbone(tiny_folder: Path) -> Backbone:
+    return load_backbone(tiny_folder, "cpu", "fp32")
 
 
 @pytest.fixture
-def pipe(loaded_pipe: Any) -> Iterator[Any]:
+def backbone(loaded_backbone: Backbone) -> Iterator[Backbone]:
     """The tiny model, loaded, with nothing installed before or after the test.
 
     On one thread: its tensors are so small that on a busy machine threads wait for each other.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield loaded_pipe
+    yield loaded_backbone
     torch.set_num_threads(threads)
-    Installation.of(loaded_pipe).install(loaded_pipe, ())
+    loaded_backbone.installation.install(())
 
 
 @pytest.fixture(scope="session")
@@ -113,12 +113,12 @@ def empty(tiny_folder: Path) -> Timeline:
 
 
 @pytest.fixture
-def learn(pipe: Any, pictures: tuple[Path, ...], config: TrainConfig) -> Callable[..., LearnedConcept]:
+def learn(backbone: Backbone, pictures: tuple[Path, ...], config: TrainConfig) -> Callable[..., LearnedConcept]:
     """learn(name, timeline, **settings) -> LearnedConcept, through `train_concept`."""
 
     def learn(name: str, timeline: Timeline, **settings: Any) -> LearnedConcept:
         concept = Concept(name, token_for_name(name), pictures)
-        with train_concept(pipe, concept, timeline, config.updated(settings)) as training:
+        with train_concept(backbone, concept, timeline, config.updated(settings)) as training:
             for _ in training:
                 pass
             return training.finish()

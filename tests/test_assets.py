@@ -15,7 +15,7 @@ from clora_core.drawing.generate import generate
 from clora_core.measures.features import EfficientNetLite0, unit_features
 from clora_core.measures.metrics import cosine
 from clora_core.models.description import read_base, unknown_words
-from clora_core.models.loading import load_pipeline
+from clora_core.models.loading import load_backbone
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "assets" / "base"
@@ -43,12 +43,12 @@ def test_the_preset_is_found() -> None:
 
 
 def test_the_embedded_model_draws_a_picture_and_follows_the_background() -> None:
-    pipe = load_pipeline(BASE, "cpu")
+    backbone = load_backbone(BASE, "cpu")
     empty = Timeline("none", "none", "", "clora", ())
     settings = read_base(BASE).sampling.updated({"seed": 3, "steps": 6})
     means = {}
     for colour in ("red", "blue"):
-        picture = generate(pipe, empty, f"a portrait of a man, {colour} background", settings)[0]
+        picture = generate(backbone, empty, f"a portrait of a man, {colour} background", settings)[0]
         means[colour] = np.asarray(picture)[:16, :16].reshape(-1, 3).mean(0)  # the corner shows the background
     assert means["red"][0] > means["red"][1] + 40
     assert means["blue"][2] > means["blue"][0] + 40

@@ -27,7 +27,7 @@ LEARNED = LearnedConcept(
     name="Rex", token="<rex>", template="a photo of {}",
     factors={"mid.k": (torch.ones(3, 2), torch.ones(2, 5)), "up.v": (torch.eye(4, 2), torch.ones(2, 5))},
     deltas={"mid.k.weight": torch.ones(3, 5)},
-    token_embedding=torch.arange(5.0), memory={"fisher": torch.ones(1)},
+    embeddings={"clip": torch.arange(5.0)[None]}, memory={"fisher": torch.ones(1)},
     curve=(TrainStep(1, 2, 0.5, 0.0, 1.5, 0.1), TrainStep(2, 2, 0.25, 0.125, 0.5, 0.2)),
     config=TrainConfig(rank=2, steps=2), picture_count=4, created="2025-01-02T03:04:05+00:00", seconds=0.2,
     versions={"torch": "2"}, id="001-rex", pictures_sha256="ab12",
@@ -127,10 +127,19 @@ def test_a_learned_concept_survives_storing() -> None:
     assert all(torch.equal(value, LEARNED.tensors()[name]) for name, value in back.tensors().items())
 
 
+def test_what_was_stored_when_there_was_one_table_is_read() -> None:
+    tensors = LEARNED.tensors()
+    old = {"token_embedding": tensors.pop("embeddings.clip")[0], **tensors}
+    back = LearnedConcept.from_json(LEARNED.to_json(), old)
+    assert back.embeddings.keys() == {"clip"}
+    assert torch.equal(back.embeddings["clip"], LEARNED.embeddings["clip"])
+    assert list(back.tensors()) == list(LEARNED.tensors())
+
+
 def test_an_incomplete_stored_concept_is_refused() -> None:
     values, tensors = LEARNED.to_json(), LEARNED.tensors()
-    with pytest.raises(ConceptError, match="token_embedding"):
-        LearnedConcept.from_json(values, {k: v for k, v in tensors.items() if k != "token_embedding"})
+    with pytest.raises(ConceptError, match="factors"):
+        LearnedConcept.from_json(values, {k: v for k, v in tensors.items() if not k.endswith(".B")})
     with pytest.raises(ConceptError, match="created"):
         LearnedConcept.from_json({k: v for k, v in values.items() if k != "created"}, tensors)
 

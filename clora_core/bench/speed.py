@@ -27,7 +27,7 @@ from clora_core.bench.arm import (
 from clora_core.bench.tables import table
 from clora_core.concepts import Concept
 from clora_core.models.description import BaseModel
-from clora_core.models.loading import load_pipeline
+from clora_core.models.loading import load_backbone
 from clora_core.studio.progress import Say, telling
 
 PENALTY_REPEATS = 20
@@ -108,22 +108,22 @@ def _penalty_seconds(
     from clora_core.methods import method_named
     from clora_core.store.store import ConceptStore
 
-    pipe = load_pipeline(base.path, device)
+    backbone = load_backbone(base.path, device)
     timeline, methods = ConceptStore(home).load(timeline_id, base.id), {}
     for number in PENALTY_AT:
         while (count := len(timeline.concepts) + 1) < number:
             timeline = timeline.then(replace(timeline.concepts[0], token=f"<p{count}>", id=f"{count:03d}-p"))
         method = method_named(base.train.method)(base.train)
         concept = Concept("next", "<next>", sample.pictures)
-        method.install(pipe, timeline, "", reserve=concept.token)
-        method.begin_concept(pipe, concept, timeline)
+        method.install(backbone, timeline, "", reserve=concept.token)
+        method.begin_concept(backbone, concept, timeline)
         methods[number] = method
     seconds: dict[int, list[float]] = {number: [] for number in methods}
     for _ in range(PENALTY_REPEATS):
         for number, method in methods.items():
             began = time.perf_counter()
             method.penalty().backward()  # type: ignore[no-untyped-call]
-            if pipe.device.type == "cuda":
+            if backbone.device.type == "cuda":
                 torch.cuda.synchronize()
             seconds[number].append(time.perf_counter() - began)
     return {number: statistics.median(own) for number, own in seconds.items()}

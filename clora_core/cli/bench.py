@@ -14,7 +14,7 @@ from clora_core.cli.arguments import DECADES, chosen_settings
 from clora_core.data.picture_sets import read_samples
 from clora_core.errors import SettingsError
 from clora_core.models.description import BaseModel, read_base
-from clora_core.models.loading import load_pipeline
+from clora_core.models.loading import load_backbone
 from clora_core.studio.progress import ProgressLine, Say
 from clora_core.studio.studio import ASSETS, Studio
 
@@ -78,7 +78,7 @@ def _forgetting(chosen: argparse.Namespace, say: Say) -> dict[str, Any]:
     model, settings = chosen.model or ASSETS / "base", chosen_settings(chosen)
     base = read_base(model)
     if not base.id:  # not fetched from the Hub yet, and its fingerprint says which results belong together
-        load_pipeline(model, "cpu")
+        load_backbone(model, "cpu")
         base = read_base(model)
     clip, dino = _judges(base)
     plan = Plan(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 
 from clora_core.concepts import Concept, TrainConfig
 from clora_core.errors import ConceptError
+from clora_core.models.backbone import Backbone
 from clora_core.seeds import generator_for
 
 FAR_AWAY_SCALES = (1 / 3, 1.0)  # of the canvas, as in Custom Diffusion
@@ -131,32 +131,25 @@ class LatentDataset:
             yield orders[lap][place]
 
 
-def encode_views(pipe: Any, views: Sequence[View]) -> LatentDataset:
-    """Encode the views with the pipeline's VAE: the mean of its distribution times `scaling_factor`.
+def encode_views(backbone: Backbone, views: Sequence[View]) -> LatentDataset:
+    """The views as latents. The token must be installed.
 
-    The token must be in `pipe.tokenizer`. Raises ConceptError when a prompt is so long that the token
-    falls off its end.
+    Raises ConceptError when a prompt is so long that the token falls off its end.
     """
-    _check_prompts(pipe, views)
-    latents = []
-    for first in range(0, len(views), ENCODE_BATCH):
-        images = [view.image for view in views[first : first + ENCODE_BATCH]]
-        pixels = pipe.image_processor.preprocess(images)  # (B, 3, H, W) in -1..1
-        with torch.no_grad():
-            encoded = pipe.vae.encode(pixels.to(pipe.vae.device, pipe.vae.dtype))
-        latents.append(encoded.latent_dist.mode().float())
-    scaled = torch.cat(latents) * pipe.vae.config.scaling_factor
+    _check_prompts(backbone, views)
+    images = [view.image for view in views]
+    batches = (images[first : first + ENCODE_BATCH] for first in range(0, len(images), ENCODE_BATCH))
+    latents = torch.cat([backbone.to_latents(batch) for batch in batches])
     valid = torch.from_numpy(np.stack([view.valid for view in views]))[:, None]
-    masks = latent_mask(valid, pipe.vae_scale_factor).to(scaled.device)
-    return LatentDataset(scaled, masks, tuple(view.prompt for view in views))
+    masks = latent_mask(valid, valid.shape[-1] // latents.shape[-1]).to(latents.device)
+    return LatentDataset(latents, masks, tuple(view.prompt for view in views))
 
 
-def _check_prompts(pipe: Any, views: Sequence[View]) -> None:
+def _check_prompts(backbone: Backbone, views: Sequence[View]) -> None:
     for prompt in sorted({view.prompt for view in views}):
-        limit = pipe.tokenizer.model_max_length
-        length = len(pipe.tokenizer(prompt).input_ids)
-        if length > limit:
-            raise ConceptError(
-                f"The training prompt {prompt!r} is {length} tokens long; the base model reads {limit}. "
-                "Shorten the template."
-            )
+        for table in backbone.tables.values():
+            if (length := table.length(prompt)) > table.max_length:
+                raise ConceptError(
+                    f"The training prompt {prompt!r} is {length} tokens long; the base model reads "
+                    f"{table.max_length}. Shorten the template."
+                )

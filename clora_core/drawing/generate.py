@@ -6,7 +6,6 @@ A picture is a pure function of (base model, timeline, prompt, settings) on one 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from PIL import Image
@@ -14,13 +13,13 @@ from PIL import Image
 from clora_core.concepts import SamplingConfig, Timeline, tokens_in
 from clora_core.errors import ConceptError
 from clora_core.methods import method_named
-from clora_core.models.loading import check_size
+from clora_core.models.backbone import Backbone, check_size
 
-MAX_BATCH = 4  # pictures in the U-Net at once
+MAX_BATCH = 4  # pictures in the denoiser at once
 
 
 def generate(
-    pipe: Any,
+    backbone: Backbone,
     timeline: Timeline,
     prompt: str,
     settings: SamplingConfig,
@@ -33,31 +32,23 @@ def generate(
     Raises ConceptError for a token the timeline has not learned, SettingsError for an impossible size.
     """
     _check_tokens(timeline, f"{prompt} {settings.negative_prompt}")
-    check_size(pipe, width=settings.width, height=settings.height)
-    method_named(timeline.method).install(pipe, timeline, prompt)
+    check_size(backbone, width=settings.width, height=settings.height)
+    method_named(timeline.method).install(backbone, timeline, prompt)
     places = range(settings.pictures)
     batches = [places[first : first + MAX_BATCH] for first in places[::MAX_BATCH]]
     total = settings.steps * len(batches)
     pictures: list[Image.Image] = []
     for number, batch in enumerate(batches):
-        start = number * settings.steps
 
-        def report(_: Any, step: int, __: Any, values: dict[str, Any], start: int = start) -> dict[str, Any]:
+        def report(done: int, before: int = number * settings.steps) -> None:
             if on_step:
-                on_step(min(start + step + 1, total), total)
-            return values
+                on_step(min(before + done, total), total)
 
-        pictures += pipe(
-            prompt=[prompt] * len(batch),
-            negative_prompt=[settings.negative_prompt] * len(batch),
-            num_inference_steps=settings.steps,
-            guidance_scale=settings.guidance_scale,
-            guidance_rescale=settings.guidance_rescale,
-            width=settings.width,
-            height=settings.height,
-            generator=[torch.Generator("cpu").manual_seed(settings.seed + place) for place in batch],
-            callback_on_step_end=report,
-        ).images
+        with torch.no_grad():
+            conditioning = backbone.encode([prompt] * len(batch))
+            negative = backbone.encode([settings.negative_prompt] * len(batch))
+        generators = [torch.Generator("cpu").manual_seed(settings.seed + place) for place in batch]
+        pictures += backbone.draw(conditioning, negative, settings, generators, report)
     return pictures
 
 
@@ -69,6 +60,3 @@ def _check_tokens(timeline: Timeline, text: str) -> None:
             f"The prompt has {', '.join(unknown)}, which is not learned at this point. "
             + (f"Learned so far: {learned}." if learned else "Nothing is learned yet: teach a concept first.")
         )
-
-
-# ------------------------------------------------------------------------- settings in the picture

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ from clora_core.errors import TrainingError
 from clora_core.jobs.folder import Job
 from clora_core.measures.difference import difference
 from clora_core.methods import method_named
+from clora_core.models.backbone import Backbone
 from clora_core.models.description import BaseModel
-from clora_core.models.loading import sampler_name
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.store.store import ConceptStore
 
@@ -30,7 +29,7 @@ CARD_STEPS = 12  # sampling steps of a card picture: as many as are drawn again 
 class Loaded:
     """The model in memory, with what is known about it."""
 
-    pipe: Any
+    backbone: Backbone
     base: BaseModel
 
 
@@ -40,12 +39,12 @@ def check_learned(
     store: ConceptStore,
     before: Timeline,
     learned: LearnedConcept,
-    token_start: Tensor,
+    token_start: Mapping[str, Tensor],
 ) -> tuple[Verdict, dict[str, Path]]:
     """Draw the card picture of every concept and measure what changed: of the new one since its first step, of the
     older ones since each was learned.
 
-    token_start: the new token's embedding (text_dim,) before the first step.
+    token_start: the new token's embeddings (layers, d), by table, before the first step.
 
     Returns: the verdict, and the card pictures by concept id.
 
@@ -81,10 +80,10 @@ def check_learned(
     return Verdict(differs, tuple(changed)), drawn
 
 
-def _not_yet_learned(learned: LearnedConcept, before: Timeline, token_start: Tensor) -> LearnedConcept:
+def _not_yet_learned(learned: LearnedConcept, before: Timeline, token_start: Mapping[str, Tensor]) -> LearnedConcept:
     """The concept as it began: its token at the start, the weights as they were before it: D = A 0, or the last
     concept's where one set of weights is trained on and on."""
-    learned = replace(learned, token_embedding=token_start)
+    learned = replace(learned, embeddings=token_start)
     if method_named(before.method).continues and before.concepts:
         last = before.concepts[-1]
         return replace(learned, factors=last.factors, deltas=last.deltas)
@@ -113,6 +112,6 @@ def draw_concept(
 ) -> Path:
     """One picture of ``concept``'s own prompt at the end of ``timeline``, saved as PNG at ``path``."""
     prompt = concept.template.format(concept.token)
-    image = generate(model.pipe, timeline, prompt, settings, on_step)[0]
-    save_picture(image, path, picture_info(model.base.name, sampler_name(model.pipe), timeline, prompt, settings))
+    image = generate(model.backbone, timeline, prompt, settings, on_step)[0]
+    save_picture(image, path, picture_info(model.base.name, model.backbone.sampler, timeline, prompt, settings))
     return path

@@ -60,7 +60,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
             raise Cancelled(NOTHING_TO_KEEP)
 
     sampling = model.base.sampling
-    with train_concept(model.pipe, concept, timeline, config, resume, sampling, on_draw) as training:
+    with train_concept(model.backbone, concept, timeline, config, resume, sampling, on_draw) as training:
         _Progress(model, job, timeline, config, serve).run(training)
         if not job.record["step"]:
             raise Cancelled(NOTHING_TO_KEEP)

@@ -1,12 +1,12 @@
 """Learning one concept: the one loop.
 
-    with train_concept(pipe, concept, timeline, config) as training:   # bad input is refused at once
+    with train_concept(backbone, concept, timeline, config) as training:   # bad input is refused at once
         for step in training:                                          # one TrainStep after each update
-            generate(pipe, timeline.then(training.snapshot()), ...)    # allowed: learning goes on as before
+            generate(backbone, timeline.then(training.snapshot()), ...)  # allowed: learning goes on as before
             if enough: break
-        learned = training.finish()                                # keep; close() discards
+        learned = training.finish()                                    # keep; close() discards
 
-Between steps, after the end, after an error and after `close` the pipeline is a plain one.
+Between steps, after the end, after an error and after `close` the base model is a plain one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler
 from PIL import Image
 from torch import Tensor
 
@@ -43,13 +42,12 @@ from clora_core.learning.losses import diffusion_loss, diffusion_target
 from clora_core.learning.noise import draw_noise
 from clora_core.learning.optimizer import learning_rate_scale, make_optimizer
 from clora_core.methods import Method, method_named
-from clora_core.models.loading import check_size
+from clora_core.models.backbone import Backbone, check_size
 from clora_core.models.precision import make_accelerator, resolved_precision
-from clora_core.models.tokens import encode_prompts
 from clora_core.settings.drawing import SamplingConfig
 
 DRAWN_AT_ONCE = 16  # pictures that a method has the model draw to learn from
-ADAMW_STATE = ("step", "exp_avg", "exp_avg_sq")
+ADAMW_MOMENTS = ("exp_avg", "exp_avg_sq")
 LIBRARIES = ("torch", "diffusers", "transformers", "accelerate")
 
 
@@ -78,7 +76,7 @@ class TrainState:
 
 
 def train_concept(
-    pipe: Any,
+    backbone: Backbone,
     concept: Concept,
     timeline: Timeline,
     config: TrainConfig,
@@ -89,7 +87,7 @@ def train_concept(
 ) -> Training:
     """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
 
-    pipe: a Stable Diffusion pipeline (`pipeline.load_pipeline`).  resume: go on from a checkpoint made with
+    backbone: the base model (`models.loading.load_backbone`).  resume: go on from a checkpoint made with
     the same concept, timeline and config.  sampling: how the model draws for methods that learn from its
     own pictures; on_draw is called after each of its steps, and what it raises ends the learning.  clock: seconds
     since 1970, for the date of the learned concept.
@@ -103,25 +101,25 @@ def train_concept(
             f"The timeline {timeline.name!r} is learned with {timeline.method}, not {config.method}. "
             "One timeline holds one method: start a new timeline for another."
         )
-    config = checked_settings(pipe, config, timeline.concepts[-1].config if timeline.concepts else None)
+    config = checked_settings(backbone, config, timeline.concepts[-1].config if timeline.concepts else None)
     method = method_named(config.method)(config)
     images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
     if config.object_word.strip():
         concept = replace(concept, template=concept.template.format(f"{{}} {config.object_word.strip()}"))
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
-    return Training(pipe, concept, timeline, method, images, resume, drawing, on_draw, clock)
+    return Training(backbone, concept, timeline, method, images, resume, drawing, on_draw, clock)
 
 
-def checked_settings(pipe: Any, config: TrainConfig, last: TrainConfig | None) -> TrainConfig:
-    """`config` with its precision resolved on `pipe`. last: of the concept before, None for the first.
+def checked_settings(backbone: Backbone, config: TrainConfig, last: TrainConfig | None) -> TrainConfig:
+    """`config` with its precision resolved on `backbone`. last: of the concept before, None for the first.
 
     Raises SettingsError: the resolution, the precision, or the rank after `last`.
     """
-    check_size(pipe, resolution=config.resolution)
+    check_size(backbone, resolution=config.resolution)
     if last:
         method_named(config.method).check(config, last)
-    return config.updated({"precision": resolved_precision(config.precision, pipe.device, pipe.unet.dtype)})
+    return config.updated({"precision": resolved_precision(config.precision, backbone.device, backbone.dtype)})
 
 
 class Training(Iterator[TrainStep]):
@@ -129,7 +127,7 @@ class Training(Iterator[TrainStep]):
 
     def __init__(
         self,
-        pipe: Any,
+        backbone: Backbone,
         concept: Concept,
         timeline: Timeline,
         method: Method,
@@ -140,13 +138,10 @@ class Training(Iterator[TrainStep]):
         clock: Callable[[], float],
     ) -> None:
         self._sampling, self._on_draw = sampling, on_draw
-        self._noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
-        self._pipe, self._concept, self._timeline = pipe, concept, timeline
+        self._backbone, self._concept, self._timeline = backbone, concept, timeline
         self._method, self._config, self._images, self._clock = method, method.config, images, clock
         self._pictures_sha256 = pictures_digest(images)
-        self._accelerator = make_accelerator(pipe.device, self._config.precision)
-        for part in (pipe.unet, pipe.vae, pipe.text_encoder):
-            part.requires_grad_(False)
+        self._accelerator = make_accelerator(backbone.device, self._config.precision)
         self._curve: list[TrainStep] = []
         self._memory: dict[str, Tensor] = {}
         self._dataset: LatentDataset | None = None
@@ -154,9 +149,9 @@ class Training(Iterator[TrainStep]):
         self._loop = self._steps()
         try:
             self._install()
-            self._parameters = list(method.begin_concept(pipe, concept, timeline))
-            self.token_start = method.token.value()  # (text_dim,), before any step
-            self._optimizer = self._accelerator.prepare(make_optimizer(self._parameters, method))
+            self._parameters = list(method.begin_concept(backbone, concept, timeline))
+            self.token_start = method.token.value()  # by table, before any step
+            self._optimizer = self._accelerator.prepare(make_optimizer(method))
             if resume:
                 self._load(resume)
         except BaseException:
@@ -171,13 +166,13 @@ class Training(Iterator[TrainStep]):
 
     def _steps(self) -> Generator[TrainStep, None, None]:
         """One update after the other (method.md section 1), each a function of (seed, step) and the state."""
-        config, pipe = self._config, self._pipe
+        config, backbone = self._config, self._backbone
         try:
             began, spent = time.perf_counter(), self._curve[-1].seconds if self._curve else 0.0
             self._prepare_pictures()
             for step in range(len(self._curve) + 1, config.steps + 1):
                 self._install()  # a picture may have been drawn since; free when none was
-                with self._method.attached(pipe):
+                with self._method.attached():
                     loss = self._step_loss(step, config.batch_size)  # Eq. 1
                     penalty = self._method.penalty()  # lambda * L_forget, Eq. 3
                     values = float(loss.detach()), float(penalty.detach())
@@ -193,14 +188,14 @@ class Training(Iterator[TrainStep]):
                 yield self._curve[-1]
                 began = time.perf_counter()  # what the caller did is not learning time
         finally:
-            self._method.install(pipe, self._timeline.as_of(0), "")
+            self._method.install(backbone, self._timeline.as_of(0), "")
 
     def _prepare_pictures(self) -> None:
         """Encode the concept's pictures, and those that the method wants the model to draw."""
         views = self._method.drawn_views(self._timeline, self._draw)
         self._install()
-        self._dataset = encode_views(self._pipe, make_views(self._images, self._concept, self._config))
-        self._drawn = encode_views(self._pipe, views) if views else None
+        self._dataset = encode_views(self._backbone, make_views(self._images, self._concept, self._config))
+        self._drawn = encode_views(self._backbone, views) if views else None
 
     def _draw(self, timeline: Timeline, prompt: str, count: int, guidance: float | None = None) -> list[Image.Image]:
         images: list[Image.Image] = []
@@ -210,7 +205,7 @@ class Training(Iterator[TrainStep]):
         for first in range(0, count, DRAWN_AT_ONCE):
             seed = (self._config.seed + first) % 2**32
             now = {"pictures": min(DRAWN_AT_ONCE, count - first), "seed": seed}
-            images += generate(self._pipe, timeline, prompt, sampling.updated(now), self._on_draw)
+            images += generate(self._backbone, timeline, prompt, sampling.updated(now), self._on_draw)
         return images
 
     def _step_loss(self, step: int, pictures: int) -> Tensor:
@@ -219,18 +214,16 @@ class Training(Iterator[TrainStep]):
 
     def _loss(self, dataset: LatentDataset, seed: int, step: int, pictures: int) -> Tensor:
         """Eq. 1 on the batch, noise and timesteps of a step, a function of (seed, step) and the weights."""
-        pipe, noise_scheduler = self._pipe, self._noise_scheduler
+        backbone, noise_scheduler = self._backbone, self._backbone.noise_scheduler
         x0, mask, prompts = dataset.batch(seed, step, pictures)
         noise, t = draw_noise(x0, noise_scheduler, seed, step, self._config.timestep_shift)
         xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
         with self._accelerator.autocast():
-            text = encode_prompts(pipe, prompts)  # (B, 77, text_dim)
-            dtype = pipe.unet.dtype
-            prediction = pipe.unet(xt.to(dtype), t, text.to(dtype)).sample
+            prediction = backbone.predict(xt, t, backbone.encode(prompts))
         return diffusion_loss(prediction, diffusion_target(noise_scheduler, x0, noise, t), mask)
 
     def _install(self) -> None:
-        self._method.install(self._pipe, self._timeline, "", reserve=self._concept.token)
+        self._method.install(self._backbone, self._timeline, "", reserve=self._concept.token)
 
     def _update(self, step: int) -> float:
         """Clip, check and apply the gradients; returns their length before clipping."""
@@ -265,7 +258,7 @@ class Training(Iterator[TrainStep]):
             template=concept.template,
             factors=self._method.weights.factors(),
             deltas=self._method.weights.deltas(),
-            token_embedding=self._method.token.value(),
+            embeddings=self._method.token.value(),
             memory=self._memory or self._memory_so_far(),
             curve=tuple(self._curve),
             config=self._config,
@@ -281,10 +274,10 @@ class Training(Iterator[TrainStep]):
         if getgeneratorstate(self._loop) == GEN_CLOSED:
             return {}
         self._install()  # a picture may have been drawn since, and the token must be known
-        return self._method.memory_so_far(self._pipe)
+        return self._method.memory_so_far(self._backbone)
 
     def finish(self) -> LearnedConcept:
-        """End here, early or after the last step, and return the learned concept; the pipe is left clean.
+        """End here, early or after the last step, and return the learned concept; the base model is left clean.
 
         Raises TrainingError when no step has been done.
         """
@@ -293,15 +286,15 @@ class Training(Iterator[TrainStep]):
             raise TrainingError(f"Nothing is learned of {self._concept.token} yet. Let it do one step.")
         try:
             self._install()
-            self._memory = self._method.end_concept(self._pipe, self._dataset, self._step_loss)
+            self._memory = self._method.end_concept(self._backbone, self._dataset, self._step_loss)
         finally:
             self.close()
         return self.snapshot()
 
     def close(self) -> None:
-        """End here and leave the pipe clean; what was learned is dropped. Harmless when called again."""
+        """End here and leave the base model clean; what was learned is dropped. Harmless when called again."""
         self._loop.close()
-        self._method.install(self._pipe, self._timeline.as_of(0), "")
+        self._method.install(self._backbone, self._timeline.as_of(0), "")
 
     def __enter__(self) -> Training:
         return self
@@ -319,21 +312,22 @@ class Training(Iterator[TrainStep]):
         tensors = {}
         for number, parameter in enumerate(self._parameters):
             tensors[f"parameter.{number}"] = parameter.detach()
-            tensors |= {f"{key}.{number}": states[number][key] for key in ADAMW_STATE if number in states}
+            tensors |= {f"{key}.{number}": states[number][key] for key in ("step", *ADAMW_MOMENTS) if number in states}
         copies = {name: value.to("cpu", copy=True) for name, value in tensors.items()}
         return TrainState(len(self._curve), copies, tuple(self._curve))
 
     def _load(self, state: TrainState) -> None:
-        tensors, count = state.tensors, len(self._parameters)
+        tensors = state.tensors
         try:
             with torch.no_grad():
                 for number, parameter in enumerate(self._parameters):
                     parameter.copy_(tensors[f"parameter.{number}"])
             if state.step:
                 moments = {  # a parameter has none before its first update: fp16's scaler skips steps
-                    number: {key: tensors[f"{key}.{number}"].clone() for key in ADAMW_STATE}
-                    for number in range(count)
-                    if f"{ADAMW_STATE[0]}.{number}" in tensors
+                    number: {"step": tensors[f"step.{number}"].clone()}
+                    | {key: tensors[f"{key}.{number}"].reshape(parameter.shape).clone() for key in ADAMW_MOMENTS}
+                    for number, parameter in enumerate(self._parameters)
+                    if f"step.{number}" in tensors
                 }
                 groups = self._optimizer.state_dict()["param_groups"]
                 self._optimizer.load_state_dict({"state": moments, "param_groups": groups})

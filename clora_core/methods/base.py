@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from PIL import Image
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from clora_core.concepts import Concept, Timeline, TrainConfig
 from clora_core.data.dataset import LatentDataset, View, plain_view
+from clora_core.models.backbone import Backbone
 from clora_core.models.dense import DenseWeights
-from clora_core.models.installation import Installation
 from clora_core.models.low_rank import LowRankPairs
-from clora_core.models.tokens import TokenEmbedding, random_embedding, word_embedding
+from clora_core.models.tokens import TokenEmbedding
 from clora_core.seeds import generator_for
 
 StepLoss = Callable[[int, int], Tensor]
@@ -53,22 +53,24 @@ class Method:
         """Raise SettingsError when nothing can be learned with `config` after a concept that was learned with
         `last`."""
 
-    def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
+    def begin_concept(self, backbone: Backbone, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Prepare to learn `concept` after `timeline`; returns all that is trained, the token last.
 
         What is random at the start is so for every token anew: two concepts that began at one embedding would be told
         apart by nothing but what they learned since.
         """
         generator = generator_for(self.config.seed, "start", concept.token)
-        self.weights = self.start_weights(pipe, timeline, generator)
-        word, table = self.config.token_start.strip(), Installation.of(pipe).tokens.weight
-        start = word_embedding(pipe, word) if word else random_embedding(table, generator)
-        self.token = TokenEmbedding(concept.token, start.to(table.device))
-        return [*self.weights.parameters(), self.token.vector]
+        self.weights = self.start_weights(backbone, timeline, generator)
+        word, tables = self.config.token_start.strip(), backbone.tables
+        start = {name: t.word_start(word) if word else t.random_start(generator) for name, t in tables.items()}
+        self.token = TokenEmbedding(concept.token, tables, start)
+        return [*self.weights.parameters(), *self.token.parameters()]
 
-    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs | DenseWeights:
+    def start_weights(
+        self, backbone: Backbone, timeline: Timeline, generator: torch.Generator
+    ) -> LowRankPairs | DenseWeights:
         """What is trained besides the token: by default a fresh pair A, B of the config's rank."""
-        return LowRankPairs(Installation.of(pipe).matrices, self.config.rank, generator)
+        return LowRankPairs(backbone.matrices, self.config.rank, generator)
 
     def drawn_views(self, timeline: Timeline, draw: Draw) -> list[View]:
         """Pictures the model draws itself before learning, to be learned along: by default those of prior
@@ -81,27 +83,27 @@ class Method:
 
     def penalty(self) -> Tensor:
         """What is added to the diffusion loss, with its weight: a scalar; nothing by default."""
-        return torch.zeros((), device=self.token.vector.device)
+        return torch.zeros(())
 
-    def memory_so_far(self, pipe: Any) -> dict[str, Tensor]:
+    def memory_so_far(self, backbone: Backbone) -> dict[str, Tensor]:
         """What drawing needs of ``end_concept``'s tensors while learning goes on; none by default."""
         return {}
 
-    def end_concept(self, pipe: Any, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
+    def end_concept(self, backbone: Backbone, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
         """Tensors the next concepts will need besides the weights; none by default."""
         return {}
 
     @staticmethod
-    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
-        """Make `pipe` draw `prompt` as of the end of `timeline`: by default everything is folded in.
+    def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+        """Make `backbone` draw `prompt` as of the end of `timeline`: by default everything is folded in.
 
         reserve: the token of a concept being learned, to be known to the tokenizer as well; then this is what
         is learned on top of.
         """
-        Installation.of(pipe).install(pipe, timeline.concepts, reserve)
+        backbone.installation.install(timeline.concepts, reserve)
 
     @contextmanager
-    def attached(self, pipe: Any) -> Iterator[None]:
-        """While open, `pipe` computes with what is being trained."""
-        with self.weights.attached(), self.token.attached(pipe):
+    def attached(self) -> Iterator[None]:
+        """While open, the base model computes with what is being trained."""
+        with self.weights.attached(), self.token.attached():
             yield

@@ -11,14 +11,13 @@ second concept and the two-hundredth.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from clora_core.concepts import Concept, Timeline
 from clora_core.methods.base import Method
-from clora_core.models.installation import Installation
+from clora_core.models.backbone import Backbone
 from clora_core.models.low_rank import LowRankPairs
 
 
@@ -28,10 +27,10 @@ class CLora(Method):
     name = "clora"
     weights: LowRankPairs
 
-    def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
+    def begin_concept(self, backbone: Backbone, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Also takes P, which is what is installed: the past is folded in when learning begins (``install``)."""
-        self.past = Installation.of(pipe).deltas
-        return super().begin_concept(pipe, concept, timeline)
+        self.past = backbone.installation.deltas
+        return super().begin_concept(backbone, concept, timeline)
 
     def penalty(self) -> Tensor:
         """lambda L_forget (Eq. 3); 0 for the first concept."""

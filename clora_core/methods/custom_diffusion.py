@@ -7,14 +7,12 @@ prior preservation, is the settings' `prior_pictures`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from clora_core.concepts import Timeline
 from clora_core.methods.base import Method
+from clora_core.models.backbone import Backbone
 from clora_core.models.dense import DenseWeights, last_deltas
-from clora_core.models.installation import Installation
 
 
 class CustomDiffusion(Method):
@@ -24,11 +22,11 @@ class CustomDiffusion(Method):
     continues = True
     weights: DenseWeights
 
-    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> DenseWeights:
+    def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> DenseWeights:
         """W^K and W^V as the last concept left them."""
-        return DenseWeights(pipe, [f"{name}.weight" for name in Installation.of(pipe).matrices])
+        return DenseWeights(backbone, [f"{name}.weight" for name in backbone.matrices])
 
     @staticmethod
-    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+    def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
         """What the last concept left."""
-        Installation.of(pipe).install(pipe, timeline.concepts, reserve, timeline.concepts[-1:], last_deltas)
+        backbone.installation.install(timeline.concepts, reserve, timeline.concepts[-1:], last_deltas)

@@ -13,7 +13,6 @@ tokenizer, where the paper takes 1000 captions of LAION.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +21,7 @@ from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.data.dataset import LatentDataset
 from clora_core.methods.base import StepLoss
 from clora_core.methods.custom_diffusion import CustomDiffusion
-from clora_core.models.installation import Installation
-from clora_core.models.tokens import encode_prompts
+from clora_core.models.backbone import Backbone, Conditioning
 
 REGULAR_PROMPTS = 200
 RIDGE = 1e-4  # of G's mean diagonal: text features do not span their space evenly
@@ -36,51 +34,44 @@ class CustomDiffusionMerge(CustomDiffusion):
     continues = False
     alone = "whole matrices"
 
-    def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
+    def begin_concept(self, backbone: Backbone, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """As Custom Diffusion; remembers the prompt, and G (D2, D2), which no learning changes."""
         self._concept = concept
-        self._gram = timeline.concepts[0].memory["gram"] if timeline.concepts else regular_gram(pipe)
-        return super().begin_concept(pipe, concept, timeline)
+        self._gram = timeline.concepts[0].memory["gram"] if timeline.concepts else regular_gram(backbone)
+        return super().begin_concept(backbone, concept, timeline)
 
-    def end_concept(self, pipe: Any, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
+    def end_concept(self, backbone: Backbone, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
         """C of this concept (s, D2) and G (D2, D2)."""
-        return self.memory_so_far(pipe)
+        return self.memory_so_far(backbone)
 
-    def memory_so_far(self, pipe: Any) -> dict[str, Tensor]:
+    def memory_so_far(self, backbone: Backbone) -> dict[str, Tensor]:
         """C with the token as it is now, and G."""
         prompt = self._concept.template.format(self._concept.token)
-        with torch.no_grad(), self.attached(pipe):
-            features = text_features(pipe, [prompt])[0]  # (77, D2)
-        ids = pipe.tokenizer(prompt).input_ids
-        first = ids.index(pipe.tokenizer.convert_tokens_to_ids(self._concept.token))
-        return {"features": features[first : len(ids)].contiguous(), "gram": self._gram}
+        with torch.no_grad(), self.attached():
+            read = backbone.encode([prompt])
+        first = read.positions[self._concept.token][0].int().argmax()  # where the token stands
+        return {"features": text_features(read)[first:], "gram": self._gram}
 
     @staticmethod
-    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+    def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
         """The joint solution; the base model while learning."""
         folded = () if reserve else timeline.concepts
-        Installation.of(pipe).install(pipe, timeline.concepts, reserve, folded, constrained_merge)
+        backbone.installation.install(timeline.concepts, reserve, folded, constrained_merge)
 
 
-def text_features(pipe: Any, prompts: list[str]) -> Tensor:
-    """What the U-Net's keys and values see of the prompts: (N, 77, D2), fp32 on the CPU."""
-    return encode_prompts(pipe, prompts).float().cpu()
+def text_features(read: Conditioning) -> Tensor:
+    """What keys and values see of a single prompt, without the padding: (s, D2), fp32 on the CPU."""
+    return read.text[0, read.mask[0]].float().cpu()
 
 
-def regular_gram(pipe: Any) -> Tensor:
+def regular_gram(backbone: Backbone) -> Tensor:
     """G = C_reg^T C_reg (D2, D2) over whole words of the tokenizer, evenly spread over its list."""
-    words = sorted(
-        piece[: -len("</w>")]
-        for piece in pipe.tokenizer.get_vocab()
-        if piece.endswith("</w>") and len(piece) > 6 and piece[: -len("</w>")].isalpha()
-    )
+    words = next(iter(backbone.tables.values())).words()
     step = max(1, len(words) // REGULAR_PROMPTS)
     gram = torch.zeros(())
     for word in words[::step][:REGULAR_PROMPTS] or [""]:
-        prompt = f"a photo of {word}"
         with torch.no_grad():
-            features = text_features(pipe, [prompt])[0]
-        rows = features[: len(pipe.tokenizer(prompt).input_ids)]
+            rows = text_features(backbone.encode([f"a photo of {word}"]))
         gram = gram + rows.T @ rows
     return gram
 

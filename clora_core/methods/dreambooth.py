@@ -1,25 +1,24 @@
 """DreamBooth (Ruiz et al., CVPR 2023, arXiv 2208.12242), one concept after the other.
 
-Trained: every weight of the U-Net and the new token's embedding, each concept from where the last one ended.
+Trained: every weight of the denoiser and the new token's embedding, each concept from where the last one ended.
 Its prior preservation is the settings' `prior_pictures`.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from clora_core.concepts import Timeline
 from clora_core.methods.custom_diffusion import CustomDiffusion
+from clora_core.models.backbone import Backbone
 from clora_core.models.dense import DenseWeights
 
 
 class DreamBooth(CustomDiffusion):
-    """As Custom Diffusion, but all of the U-Net."""
+    """As Custom Diffusion, but all of the denoiser."""
 
     name = "dreambooth"
 
-    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> DenseWeights:
-        """The whole U-Net as the last concept left it."""
-        return DenseWeights(pipe, [name for name, _ in pipe.unet.named_parameters()])
+    def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> DenseWeights:
+        """The whole denoiser as the last concept left it."""
+        return DenseWeights(backbone, [name for name, _ in backbone.denoiser.named_parameters()])

@@ -12,8 +12,6 @@ fresh noise. The sum over t' is one quadratic, so a step costs the same however 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +19,7 @@ from clora_core.concepts import Concept, Timeline
 from clora_core.data.dataset import LatentDataset
 from clora_core.methods.base import StepLoss
 from clora_core.methods.custom_diffusion import CustomDiffusion
+from clora_core.models.backbone import Backbone
 
 FISHER_DRAWS = 64
 FISHER_SCALE = 1024.0  # of the gradient while it is computed: in fp16 small ones would become 0
@@ -31,9 +30,9 @@ class EWC(CustomDiffusion):
 
     name = "ewc"
 
-    def begin_concept(self, pipe: Any, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
+    def begin_concept(self, backbone: Backbone, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Also sums the earlier Fisher diagonals to S, m and C, with theta counted from the base model."""
-        parameters = super().begin_concept(pipe, concept, timeline)
+        parameters = super().begin_concept(backbone, concept, timeline)
         self._past: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
         for name in self.weights.trained if timeline.concepts else ():
             fishers = torch.stack([earlier.memory[f"fisher.{name}"] for earlier in timeline.concepts])
@@ -41,7 +40,8 @@ class EWC(CustomDiffusion):
             s = fishers.sum(0)
             m = (fishers * thetas).sum(0) / s.clamp(min=torch.finfo(s.dtype).tiny)
             c = (fishers * (thetas - m) ** 2).sum()
-            self._past[name] = tuple(value.to(self.token.vector.device) for value in (s, m, c))
+            device = self.weights.trained[name].device
+            self._past[name] = s.to(device), m.to(device), c.to(device)
         return parameters
 
     def penalty(self) -> Tensor:
@@ -53,12 +53,12 @@ class EWC(CustomDiffusion):
                 total = total + (s * (theta - m) ** 2).sum() + c
         return self.config.penalty_weight / 2 * total
 
-    def end_concept(self, pipe: Any, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
+    def end_concept(self, backbone: Backbone, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
         """The Fisher diagonal of this concept, by parameter."""
         parameters = self.weights.parameters()
         fisher = [torch.zeros_like(parameter, requires_grad=False) for parameter in parameters]
         for draw in range(FISHER_DRAWS):
-            with self.attached(pipe):
+            with self.attached():
                 loss = step_loss(self.config.steps + 1 + draw, 1)  # noise that was not trained on
             gradients = torch.autograd.grad(FISHER_SCALE * loss, parameters)
             for total, gradient in zip(fisher, gradients, strict=True):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from clora_core.concepts import Timeline
 from clora_core.methods.base import Method
-from clora_core.models.installation import Installation
+from clora_core.models.backbone import Backbone
 
 
 class Merged(Method):
@@ -16,6 +14,6 @@ class Merged(Method):
     alone = "low-rank pairs"
 
     @staticmethod
-    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+    def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
         """The sum of all; the base model while learning."""
-        Installation.of(pipe).install(pipe, timeline.concepts, reserve, () if reserve else timeline.concepts)
+        backbone.installation.install(timeline.concepts, reserve, () if reserve else timeline.concepts)

@@ -6,11 +6,9 @@ one picture are a merge, and every concept's weights must be kept apart for ever
 
 from __future__ import annotations
 
-from typing import Any
-
 from clora_core.concepts import Timeline, tokens_in
 from clora_core.methods.base import Method
-from clora_core.models.installation import Installation
+from clora_core.models.backbone import Backbone
 
 
 class Routed(Method):
@@ -21,8 +19,8 @@ class Routed(Method):
     steady = True
 
     @staticmethod
-    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+    def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
         """The sum of those named in the prompt; the base model while learning."""
         named = set(tokens_in(prompt))
         folded = [concept for concept in timeline.concepts if concept.token in named]
-        Installation.of(pipe).install(pipe, timeline.concepts, reserve, () if reserve else folded)
+        backbone.installation.install(timeline.concepts, reserve, () if reserve else folded)

@@ -7,14 +7,12 @@ The plain baseline of continual learning, and the one that forgets.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from clora_core.concepts import Timeline, TrainConfig
 from clora_core.errors import SettingsError
 from clora_core.methods.base import Method
-from clora_core.models.installation import Installation
+from clora_core.models.backbone import Backbone
 from clora_core.models.low_rank import LowRankPairs
 
 
@@ -33,13 +31,13 @@ class Sequential(Method):
                 f"Set the rank to {last.rank}, or start a new timeline."
             )
 
-    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
+    def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
         """The last concept's pairs."""
         factors = timeline.concepts[-1].factors if timeline.concepts else None
-        return LowRankPairs(Installation.of(pipe).matrices, self.config.rank, generator, factors)
+        return LowRankPairs(backbone.matrices, self.config.rank, generator, factors)
 
     @staticmethod
-    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+    def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
         """The last concept's pairs; none while learning, for the pairs that are trained hold them."""
         folded = () if reserve else timeline.concepts[-1:]
-        Installation.of(pipe).install(pipe, timeline.concepts, reserve, folded)
+        backbone.installation.install(timeline.concepts, reserve, folded)

@@ -5,13 +5,11 @@ No weight changes, so nothing can be forgotten; how much one vector can hold is 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from clora_core.concepts import Timeline
 from clora_core.methods.base import Method
-from clora_core.models.installation import Installation
+from clora_core.models.backbone import Backbone
 from clora_core.models.low_rank import LowRankPairs
 
 
@@ -22,11 +20,11 @@ class TextualInversion(Method):
     alone = "tokens"
     steady = True
 
-    def start_weights(self, pipe: Any, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
+    def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
         """None."""
         return LowRankPairs({}, self.config.rank, generator)
 
     @staticmethod
-    def install(pipe: Any, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
+    def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
         """The tokens alone."""
-        Installation.of(pipe).install(pipe, timeline.concepts, reserve, ())
+        backbone.installation.install(timeline.concepts, reserve, ())

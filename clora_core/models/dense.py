@@ -1,27 +1,26 @@
-"""Whole weights of the U-Net while they are trained, for the methods that are not low-rank."""
+"""Whole weights of the denoiser while they are trained, for the methods that are not low-rank."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from clora_core.concepts import LearnedConcept
-from clora_core.models.installation import Installation
+from clora_core.models.backbone import Backbone
 from clora_core.models.low_rank import Factors
 
 
 class DenseWeights:
-    """fp32 copies of chosen U-Net parameters, trained from where the installed timeline has them."""
+    """fp32 copies of chosen denoiser parameters, trained from where the installed timeline has them."""
 
-    def __init__(self, pipe: Any, names: Sequence[str]) -> None:
-        installation = Installation.of(pipe)
+    def __init__(self, backbone: Backbone, names: Sequence[str]) -> None:
+        installation = backbone.installation
         self._pristine = {name: installation.pristine(name) for name in names}
         self.trained = {name: nn.Parameter(installation.weight(name)) for name in names}
-        self._unet: nn.Module = pipe.unet
+        self._backbone = backbone
 
     def parameters(self) -> list[nn.Parameter]:
         """The trained copies, in order."""
@@ -41,13 +40,13 @@ class DenseWeights:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """While open, the U-Net computes with the copies in the place of its own parameters.
+        """While open, the denoiser computes with the copies in the place of its own parameters.
 
-        In a U-Net of another precision than theirs, autocast makes the two fit.
+        In a denoiser of another precision than theirs, autocast makes the two fit.
         """
-        device, dtype = next(self._unet.parameters()).device.type, self._unet.dtype
+        device, dtype, denoiser = self._backbone.device.type, self._backbone.dtype, self._backbone.denoiser
         split = (name.rpartition(".") for name in self.trained)
-        places = [(self._unet.get_submodule(owner), leaf) for owner, _, leaf in split]
+        places = [(denoiser.get_submodule(owner), leaf) for owner, _, leaf in split]
         own = [getattr(module, leaf) for module, leaf in places]
         try:
             for (module, leaf), copy in zip(places, self.trained.values(), strict=True):
@@ -59,6 +58,6 @@ class DenseWeights:
                 setattr(module, leaf, parameter)
 
 
-def last_deltas(concepts: Sequence[LearnedConcept], _: Any) -> dict[str, Tensor]:
+def last_deltas(concepts: Sequence[LearnedConcept], _: Mapping[str, nn.Linear]) -> dict[str, Tensor]:
     """What the last concept left: it was trained on top of all earlier ones, so it holds them too."""
     return dict(concepts[-1].deltas)

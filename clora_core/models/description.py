@@ -1,4 +1,4 @@
-"""The base model: finding it, describing it, loading it as diffusers' own pipeline.
+"""The base model: finding it, describing it, without loading it.
 
 Importing this module loads neither torch nor diffusers, so that the page can open before the model does.
 """
@@ -29,7 +29,7 @@ HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
 class BaseModel:
     """What is known of a base model without loading it.
 
-    name: for people.  path: folder or Hub id, as `load_pipeline` takes it.  id: fingerprint of the weights,
+    name: for people.  path: folder or Hub id, as `load_backbone` takes it.  id: fingerprint of the weights,
     kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
     train, sampling: the model's preset, or the class defaults at its resolution.  methods: how the settings of
     a method differ from `train`.

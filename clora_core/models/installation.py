@@ -1,16 +1,14 @@
-"""Which concepts a pipeline holds now: weights are rebuilt from pristine copies, never patched back."""
+"""Which concepts a base model holds now: weights are rebuilt from pristine copies, never patched back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from clora_core.concepts import LearnedConcept
 from clora_core.errors import ConceptError
-from clora_core.models.low_rank import cross_attention_matrices
 from clora_core.models.tokens import TokenTable
 
 
@@ -34,70 +32,63 @@ Combine = Callable[[Sequence[LearnedConcept], Mapping[str, nn.Linear]], dict[str
 
 
 class Installation:
-    """Which concepts a pipeline holds at the moment, and the pristine weights to rebuild from.
+    """Which concepts a base model holds at the moment, and the pristine weights to rebuild from.
 
     Every change goes W = cast(W_init + delta) from fp32 copies, so installing a shorter timeline is exact:
     nothing is ever subtracted, and the empty timeline gives the base model back byte for byte.
     """
 
-    def __init__(self, pipe: Any) -> None:
-        self.matrices = cross_attention_matrices(pipe.unet)
-        self._parameters = dict(pipe.unet.named_parameters())
+    def __init__(
+        self, denoiser: nn.Module, matrices: Mapping[str, nn.Linear], tables: Mapping[str, TokenTable]
+    ) -> None:
+        """The denoiser and the tables are pristine, and nobody else changes them."""
+        self._matrices, self._tables = matrices, tables
+        self._parameters = dict(denoiser.named_parameters())
         self._pristine: dict[str, Tensor] = {}  # of the parameters that were ever changed
-        self.tokens = TokenTable(pipe)
         # W - W_init as installed, by parameter, fp32; not to be written to
         self.deltas: dict[str, Tensor] = {}
         self._folded: tuple[tuple[LearnedConcept, ...] | None, Combine] = ((), sum_of_deltas)
 
-    @classmethod
-    def of(cls, pipe: Any) -> Installation:
-        """The pipeline's one installation, made at first sight of the (then pristine) pipeline.
-
-        It is kept on the U-Net, whose weights it describes, so that it lives and dies with it.
-        """
-        found = getattr(pipe.unet, "clora_installation", None)
-        if not isinstance(found, cls):
-            found = cls(pipe)
-            pipe.unet.clora_installation = found
-        return found
-
     def pristine(self, name: str) -> Tensor:
-        """The base model's own value of a U-Net parameter, fp32, on its device; not to be written to."""
+        """The base model's own value of a denoiser's parameter, fp32, on its device; not to be written to."""
         if name not in self._pristine:
             self._pristine[name] = self._parameters[name].detach().to(torch.float32, copy=True)
         return self._pristine[name]
 
     def weight(self, name: str) -> Tensor:
-        """A copy of a U-Net parameter as installed, fp32, before it was cast to the model's precision."""
+        """A copy of a denoiser's parameter as installed, fp32, before it was cast to the model's precision."""
         if name in self.deltas:
             return self.pristine(name) + self.deltas[name]
         return self.pristine(name).clone()
 
     def install(
         self,
-        pipe: Any,
         concepts: Sequence[LearnedConcept],
         reserve: str | None = None,
         folded: Sequence[LearnedConcept] | None = None,
         combine: Combine = sum_of_deltas,
     ) -> None:
-        """Make the pipeline draw with exactly these concepts; () gives the base model back.
+        """Make the model draw with exactly these concepts; () gives the base model back.
 
         concepts: whose tokens are known.  reserve: a further token to make room for, that of the concept
         being learned.  folded: whose weights count (None: of all `concepts`).  combine: how these make one
         delta for each changed parameter. Costs nothing when the same is in place already.
         Raises ConceptError when a concept does not fit the base model.
         """
+        for concept in concepts:
+            if concept.embeddings.keys() != self._tables.keys():
+                raise _misfit(concept, "of token embeddings")
         wanted = tuple(concepts if folded is None else folded)
         now, how = self._folded
         if now is None or not (_same(now, wanted) and (how is combine or not wanted)):
-            deltas = combine(wanted, self.matrices) if wanted else {}
+            deltas = combine(wanted, self._matrices) if wanted else {}
             self._check(deltas, wanted)
             self._folded = (None, combine)  # until it is done: an error must not leave half as whole
             self._put(deltas)
             self._folded = (wanted, combine)
-        rows = {concept.token: concept.token_embedding for concept in concepts}
-        self.tokens.install(pipe, rows | ({reserve: None} if reserve else {}))
+        for name, table in self._tables.items():
+            rows: dict[str, Tensor | None] = {concept.token: concept.embeddings[name] for concept in concepts}
+            table.install(rows | ({reserve: None} if reserve else {}))
 
     def _check(self, deltas: Mapping[str, Tensor], folded: Sequence[LearnedConcept]) -> None:
         for name, delta in deltas.items():

@@ -1,31 +1,21 @@
-"""Loading a base model as diffusers' own pipeline."""
+"""Loading a base model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clora_core.errors import ModelError, SettingsError
+from clora_core.errors import ModelError
 from clora_core.models.description import folder_of
 
-SAMPLERS = {
-    "DPMSolverMultistepScheduler": "DPM++ 2M",
-    "DPMSolverSinglestepScheduler": "DPM++ 2S",
-    "DDIMScheduler": "DDIM",
-    "DDPMScheduler": "DDPM",
-    "PNDMScheduler": "PLMS",
-    "LMSDiscreteScheduler": "LMS",
-    "EulerDiscreteScheduler": "Euler",
-    "EulerAncestralDiscreteScheduler": "Euler a",
-    "HeunDiscreteScheduler": "Heun",
-    "UniPCMultistepScheduler": "UniPC",
-}
+if TYPE_CHECKING:
+    from clora_core.models.backbone import Backbone
 
 
-def load_pipeline(model: str | Path, device: str | None = None, precision: str | None = None) -> Any:
-    """The model as diffusers' own text-to-image pipeline, frozen, silent, without safety checker.
+def load_backbone(model: str | Path, device: str | None = None, precision: str | None = None) -> Backbone:
+    """The model, frozen, silent, without safety checker.
 
     model: folder or Hub id.  device: "cpu", "cuda", "mps", ...; None takes the best there is.
     precision: of the weights, "fp32", "bf16" or "fp16"; None is fp32 on CPU and mps, else bf16 (fp16 on
@@ -38,6 +28,7 @@ def load_pipeline(model: str | Path, device: str | None = None, precision: str |
     from transformers.utils import logging as text_logging
 
     from clora_core.models.precision import DTYPES
+    from clora_core.models.stable_diffusion import StableDiffusion
 
     folder_of(str(model))
     device = device or best_device()
@@ -62,12 +53,7 @@ def load_pipeline(model: str | Path, device: str | None = None, precision: str |
         pipe.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"The model does not run on {device!r}: {error} Try the device cpu.") from error
-    for part in (pipe.unet, pipe.vae, pipe.text_encoder):
-        part.requires_grad_(False)
-    for part in (pipe.unet, pipe.vae):
-        part.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return StableDiffusion(pipe)
 
 
 @contextmanager
@@ -78,6 +64,17 @@ def _quiet(library: Any) -> Iterator[None]:
         yield
     finally:
         library.enable_progress_bar()
+
+
+def denoiser_parameters(model: str | Path) -> int:
+    """How many numbers the model's denoiser has, from its config alone."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    config: Any = UNet2DConditionModel.load_config(model, subfolder="unet")  # type: ignore[no-untyped-call]
+    with torch.device("meta"):
+        unet: Any = UNet2DConditionModel.from_config(config)  # type: ignore[no-untyped-call]
+    return int(unet.num_parameters())
 
 
 def best_device() -> str:
@@ -95,21 +92,3 @@ def _precision_for(torch: Any, device: str) -> str:
     from clora_core.models.precision import bf16_in_hardware
 
     return "bf16" if torch.cuda.is_available() and bf16_in_hardware(torch.device(device)) else "fp16"
-
-
-def check_size(pipe: Any, **sides: int) -> None:
-    """Raise SettingsError when a side in pixels, by its name, is no multiple of what U-Net and VAE halve it by, or of
-    the 8 that diffusers wants."""
-    grid = max(8, pipe.vae_scale_factor * 2 ** (len(pipe.unet.config.block_out_channels) - 1))
-    for name, side in sides.items():
-        if side % grid:
-            raise SettingsError(f"The {name} {side} does not fit this model: use a multiple of {grid}.")
-
-
-def sampler_name(pipe: Any) -> str:
-    """The pipeline's sampler as people call it, e.g. "DPM++ 2M Karras"."""
-    kind = type(pipe.scheduler).__name__
-    name = SAMPLERS.get(kind, kind.removesuffix("Scheduler"))
-    if "sde" in str(pipe.scheduler.config.get("algorithm_type", "")):
-        name += " SDE"
-    return name + (" Karras" if pipe.scheduler.config.get("use_karras_sigmas") else "")

@@ -1,6 +1,6 @@
-"""Low-rank adapters on the cross-attention keys and values: learned as pairs, folded once learned.
+"""Low-rank adapters: learned as pairs, folded once learned.
 
-Eq. 2 of C-LoRA, for every W^K and W^V of the U-Net's cross-attention, and nothing else:
+Eq. 2 of C-LoRA, for every matrix of the backbone that may be adapted (W^K and W^V of cross-attention):
 
     W_t = W_init + sum_{t'<t} A_t' B_t' + A_t B_t          A (D1, r), B (r, D2), no alpha/r factor
 
@@ -14,35 +14,14 @@ so between steps, and whatever stops the learning, the model is a plain model.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import torch
-from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clora_core.errors import ModelError
-
 Factors = Mapping[str, tuple[Tensor, Tensor]]
-
-
-def cross_attention_matrices(unet: nn.Module) -> dict[str, nn.Linear]:
-    """W^K and W^V of every cross-attention layer, by module name, in the U-Net's own order.
-
-    Found by module type, not by name, so that SD 1.x, 2.x and SDXL U-Nets work unchanged.
-    Raises ModelError when the U-Net has no cross-attention.
-    """
-    found = {
-        f"{name}.{side}": getattr(module, side)
-        for name, module in unet.named_modules()
-        if isinstance(module, Attention) and module.is_cross_attention
-        for side in ("to_k", "to_v")
-    }
-    if not found:
-        raise ModelError("This base model's U-Net has no cross-attention, so it cannot be taught by text.")
-    return found
 
 
 class LowRankPairs:
@@ -91,7 +70,7 @@ class LowRankPairs:
             yield
 
 
-def _pair_hook(a: Tensor, b: Tensor) -> Any:
+def _pair_hook(a: Tensor, b: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
     def add_pair(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         low = F.linear(inputs[0].to(b.dtype), b)  # (B, 77, r)
         return output + F.linear(low.to(a.dtype), a).to(output.dtype)  # (B, 77, D1)

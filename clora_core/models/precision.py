@@ -40,7 +40,7 @@ def resolved_precision(precision: str, device: torch.device, weights: torch.dtyp
 
 
 def make_accelerator(device: torch.device, precision: str) -> Accelerator:
-    """accelerate on the pipeline's device in the given precision; raises SettingsError where it cannot.
+    """accelerate on the model's device in the given precision; raises SettingsError where it cannot.
 
     accelerate keeps device and precision for the whole process, but each concept may be learned in another
     precision, so its state is made anew.

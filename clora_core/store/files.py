@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.answers import Card, Verdict
-from clora_core.concepts import LearnedConcept, Timeline, TrainStep
+from clora_core.concepts import LearnedConcept, Timeline, TrainStep, is_embedding
 from clora_core.disk import check_id, check_keys, read_json, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
@@ -174,10 +174,10 @@ def read_token(folder: Path, name: str) -> LearnedConcept:
     values = read_json(folder / check_id(name, "concept") / "concept.json")
     try:
         with safe_open(folder / name / "weights.safetensors", framework="pt") as file:
-            token = file.get_tensor("token_embedding")
+            tensors = {name: file.get_tensor(name) for name in filter(is_embedding, file.keys())}
     except (OSError, SafetensorError) as error:
         raise _unreadable(name, error) from error
-    return LearnedConcept.from_json({**values, "curve": []}, {"token_embedding": token})
+    return LearnedConcept.from_json({**values, "curve": []}, tensors)
 
 
 def _unreadable(name: str, error: Exception) -> StoreError:

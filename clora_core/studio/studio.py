@@ -24,7 +24,7 @@ from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
 from clora_core.jobs.requests import interrupted_with, queue_learning, refuse_while_learning
 from clora_core.models import description
-from clora_core.models.loading import load_pipeline
+from clora_core.models.loading import load_backbone
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.store.store import ConceptStore
@@ -211,7 +211,7 @@ class Studio:
             from clora_core.learning.trainer import checked_settings
 
             last = TrainConfig.from_dict(view.cards[-1].settings) if view.cards else None
-            checked_settings(self._board.model.pipe, config, last)
+            checked_settings(self._board.model.backbone, config, last)
         return queue_learning(self._board, timeline_id, concept, config, keep_pictures)
 
     def resume(self, job_id: str) -> str:
@@ -329,10 +329,10 @@ class Studio:
     def _load(self) -> Any:
         from clora_core.jobs.check import Loaded
 
-        pipe = load_pipeline(self._base.path, self._device, self._precision)
+        backbone = load_backbone(self._base.path, self._device, self._precision)
         # a model from the Hub has its fingerprint only now that its files are here
         base = self._base if self._base.id else description.read_base(self._base.path)
-        return Loaded(pipe, base)
+        return Loaded(backbone, base)
 
     def _do_learn(self, model: Any, job: Job) -> dict[str, Any]:
         from clora_core.jobs.learn import learn

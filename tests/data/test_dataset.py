@@ -22,7 +22,6 @@ from clora_core.data.dataset import (
 )
 from clora_core.data.pictures import accepted, open_pictures
 from clora_core.errors import ConceptError
-from clora_core.models.installation import Installation
 from clora_core.seeds import generator_for
 
 
@@ -112,25 +111,25 @@ def test_a_latent_cell_is_valid_only_well_inside_the_picture() -> None:
     assert latent_mask(torch.ones(1, 1, 32, 32), 8).min() == 1
 
 
-def test_latents_are_the_vaes_and_scaled(pipe, concept, config) -> None:
-    Installation.of(pipe).install(pipe, (), reserve="<rex>")
+def test_latents_are_the_vaes_and_scaled(backbone, concept, config) -> None:
+    backbone.installation.install((), reserve="<rex>")
     images = accepted(open_pictures(concept.pictures, 32))
     views = make_views(images, concept, config.updated({"augment_copies": 3}))
-    dataset = encode_views(pipe, views)
+    dataset = encode_views(backbone, views)
     assert dataset.latents.shape == (12, 4, 8, 8) and dataset.masks.shape == (12, 1, 8, 8)
     pixels = torch.from_numpy(np.asarray(views[5].image) / 127.5 - 1).permute(2, 0, 1)[None].float()
     with torch.no_grad():
-        mean = pipe.vae.encode(pixels).latent_dist.mean * 0.5  # the tiny VAE's scaling factor
+        mean = backbone.pipe.vae.encode(pixels).latent_dist.mean * 0.5  # the tiny VAE's scaling factor
     assert torch.allclose(dataset.latents[5:6], mean, atol=1e-5)
     assert dataset.prompts[5] == views[5].prompt
 
 
-def test_a_prompt_too_long_for_the_token_is_refused(pipe, concept, config) -> None:
-    Installation.of(pipe).install(pipe, (), reserve="<rex>")
+def test_a_prompt_too_long_for_the_token_is_refused(backbone, concept, config) -> None:
+    backbone.installation.install((), reserve="<rex>")
     long = Concept("Rex", "<rex>", concept.pictures, template="a b c d e f g h i j k l m n o p q r s t u v {}")
     views = make_views([Image.new("RGB", (32, 32))], long, config)
     with pytest.raises(ConceptError, match="Shorten the template"):
-        encode_views(pipe, views)
+        encode_views(backbone, views)
 
 
 def _numbered(count: int) -> LatentDataset:

@@ -23,64 +23,66 @@ def two(learn, empty) -> Timeline:
     return one.then(learn("Mug", one))
 
 
-def drawn(pipe, timeline: Timeline, settings: SamplingConfig, prompt: str = "a photo of <rex>") -> list[bytes]:
-    return [picture.tobytes() for picture in generate(pipe, timeline, prompt, settings)]
+def drawn(backbone, timeline: Timeline, settings: SamplingConfig, prompt: str = "a photo of <rex>") -> list[bytes]:
+    return [picture.tobytes() for picture in generate(backbone, timeline, prompt, settings)]
 
 
-def test_rewinding_gives_the_earlier_pictures_bit_for_bit(pipe, learn, empty, settings) -> None:
+def test_rewinding_gives_the_earlier_pictures_bit_for_bit(backbone, learn, empty, settings) -> None:
     """Drawn on the day each concept was learned, and again after two more came."""
-    plain = drawn(pipe, empty, settings, "a photo of far")
+    plain = drawn(backbone, empty, settings, "a photo of far")
     timeline, albums = empty, []
     for name in ("Rex", "Mug", "Ilva"):
         timeline = timeline.then(learn(name, timeline))
-        albums.append(drawn(pipe, timeline, settings))
+        albums.append(drawn(backbone, timeline, settings))
     assert len(set(map(tuple, albums))) == 3  # each concept left its mark
     for count in (3, 1, 2):
-        assert drawn(pipe, timeline.as_of(count), settings) == albums[count - 1]
-    assert drawn(pipe, timeline.as_of(0), settings, "a photo of far") == plain
+        assert drawn(backbone, timeline.as_of(count), settings) == albums[count - 1]
+    assert drawn(backbone, timeline.as_of(0), settings, "a photo of far") == plain
 
 
-def test_a_picture_is_a_function_of_prompt_seed_and_settings(pipe, two, settings) -> None:
-    first = drawn(pipe, two, settings)
+def test_a_picture_is_a_function_of_prompt_seed_and_settings(backbone, two, settings) -> None:
+    first = drawn(backbone, two, settings)
     others = [
-        drawn(pipe, two, settings, "a photo of <mug>"),
-        drawn(pipe, two, settings.updated({"seed": 1})),
-        drawn(pipe, two, settings.updated({"steps": 3})),
-        drawn(pipe, two, settings.updated({"guidance_scale": 9.0})),
-        drawn(pipe, two, settings.updated({"guidance_rescale": 0.7})),
-        drawn(pipe, two, settings.updated({"negative_prompt": "far"})),
+        drawn(backbone, two, settings, "a photo of <mug>"),
+        drawn(backbone, two, settings.updated({"seed": 1})),
+        drawn(backbone, two, settings.updated({"steps": 3})),
+        drawn(backbone, two, settings.updated({"guidance_scale": 9.0})),
+        drawn(backbone, two, settings.updated({"guidance_rescale": 0.7})),
+        drawn(backbone, two, settings.updated({"negative_prompt": "far"})),
     ]
     assert first not in others and len({pictures[0] for pictures in others}) == len(others)
-    assert drawn(pipe, two, settings) == first
+    assert drawn(backbone, two, settings) == first
 
 
-def test_drawing_changes_no_weight(pipe, two, settings) -> None:
-    drawn(pipe, two, settings)
-    before = base_digest(pipe)
-    drawn(pipe, two, settings.updated({"seed": 5}))
-    assert base_digest(pipe) == before
+def test_drawing_changes_no_weight(backbone, two, settings) -> None:
+    drawn(backbone, two, settings)
+    before = base_digest(backbone)
+    drawn(backbone, two, settings.updated({"seed": 5}))
+    assert base_digest(backbone) == before
 
 
-def test_several_pictures_take_the_next_seeds_in_batches_of_four(pipe, two, settings) -> None:
+def test_several_pictures_take_the_next_seeds_in_batches_of_four(backbone, two, settings) -> None:
     calls: list[tuple[int, int]] = []
-    pictures = generate(pipe, two, "a photo of <rex>", settings.updated({"pictures": 6}), lambda *at: calls.append(at))
+    pictures = generate(
+        backbone, two, "a photo of <rex>", settings.updated({"pictures": 6}), lambda *at: calls.append(at)
+    )
     assert calls == [(done, 4) for done in (1, 2, 3, 4)]  # 2 steps for each of 2 batches
     assert len({picture.tobytes() for picture in pictures}) == 6
     for place in (0, 3, 5):
-        (alone,) = generate(pipe, two, "a photo of <rex>", settings.updated({"seed": place}))
+        (alone,) = generate(backbone, two, "a photo of <rex>", settings.updated({"seed": place}))
         difference = np.asarray(alone, int) - np.asarray(pictures[place], int)
         assert np.abs(difference).max() <= 1  # the batch size may move the last bit
 
 
-def test_the_size_asked_for_is_drawn_and_an_impossible_one_refused(pipe, two, settings) -> None:
-    (picture,) = generate(pipe, two, "a photo of <rex>", settings.updated({"width": 48, "height": 40}))
+def test_the_size_asked_for_is_drawn_and_an_impossible_one_refused(backbone, two, settings) -> None:
+    (picture,) = generate(backbone, two, "a photo of <rex>", settings.updated({"width": 48, "height": 40}))
     assert picture.size == (48, 40)
     with pytest.raises(SettingsError, match=r"width 36.*multiple of 8"):
-        generate(pipe, two, "a photo of <rex>", settings.updated({"width": 36}))
+        generate(backbone, two, "a photo of <rex>", settings.updated({"width": 36}))
 
 
-def test_raising_from_on_step_stops_at_once_and_does_no_harm(pipe, two, settings) -> None:
-    before = drawn(pipe, two, settings)
+def test_raising_from_on_step_stops_at_once_and_does_no_harm(backbone, two, settings) -> None:
+    before = drawn(backbone, two, settings)
     seen = []
 
     def stop(done: int, total: int) -> None:
@@ -88,20 +90,20 @@ def test_raising_from_on_step_stops_at_once_and_does_no_harm(pipe, two, settings
         raise Cancelled("Stopped.")
 
     with pytest.raises(Cancelled):
-        generate(pipe, two, "a photo of <rex>", settings.updated({"steps": 5}), stop)
+        generate(backbone, two, "a photo of <rex>", settings.updated({"steps": 5}), stop)
     assert seen == [1]
-    assert drawn(pipe, two, settings) == before
+    assert drawn(backbone, two, settings) == before
 
 
-def test_a_token_not_learned_at_this_point_is_named(pipe, two, settings) -> None:
+def test_a_token_not_learned_at_this_point_is_named(backbone, two, settings) -> None:
     with pytest.raises(ConceptError, match=r"<foo>.*<rex>, <mug>"):
-        generate(pipe, two, "a photo of <foo>", settings)
+        generate(backbone, two, "a photo of <foo>", settings)
     with pytest.raises(ConceptError, match=r"<mug>.*Learned so far: <rex>"):
-        generate(pipe, two.as_of(1), "a photo of <rex> and <Mug>", settings)
+        generate(backbone, two.as_of(1), "a photo of <rex> and <Mug>", settings)
     with pytest.raises(ConceptError, match="<foo>"):
-        generate(pipe, two, "a photo", settings.updated({"negative_prompt": "<foo>"}))
+        generate(backbone, two, "a photo", settings.updated({"negative_prompt": "<foo>"}))
     with pytest.raises(ConceptError, match="Nothing is learned yet"):
-        generate(pipe, two.as_of(0), "a photo of <rex>", settings)
+        generate(backbone, two.as_of(0), "a photo of <rex>", settings)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_a_token_not_learned_at_this_point_is_named(pipe, two, settings) -> None
         ("", ""),
     ],
 )
-def test_settings_survive_the_picture(pipe, two, tmp_path: Path, prompt: str, negative: str) -> None:
+def test_settings_survive_the_picture(backbone, two, tmp_path: Path, prompt: str, negative: str) -> None:
     settings = SamplingConfig(steps=12, guidance_scale=4.5, width=64, height=32, negative_prompt=negative, seed=7)
     info = picture_info('Faces, "small"', "DPM++ 2M", two, prompt, settings, index=2)
     save_picture(Image.new("RGB", (64, 32)), tmp_path / "a.png", info)

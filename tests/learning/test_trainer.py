@@ -17,9 +17,7 @@ from clora_core.errors import ConceptError, PictureError, SettingsError, Trainin
 from clora_core.learning.noise import draw_noise
 from clora_core.learning.optimizer import learning_rate_scale
 from clora_core.learning.trainer import TrainState, train_concept
-from clora_core.models.installation import Installation
-from clora_core.models.loading import load_pipeline
-from clora_core.models.low_rank import cross_attention_matrices
+from clora_core.models.loading import load_backbone
 from clora_core.models.precision import resolved_precision
 
 
@@ -40,9 +38,9 @@ def concept_digest(concept: LearnedConcept) -> str:
 # ------------------------------------------------------------------------------------- what is learned
 
 
-def test_a_concept_is_learned_step_by_step(pipe, mug, config, learn, empty) -> None:
+def test_a_concept_is_learned_step_by_step(backbone, mug, config, learn, empty) -> None:
     timeline = empty.then(learn("Rex", empty))
-    training = train_concept(pipe, mug, timeline, config, clock=lambda: 0.0)
+    training = train_concept(backbone, mug, timeline, config, clock=lambda: 0.0)
     steps = list(training)
     assert [(step.step, step.total) for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert all(math.isfinite(step.loss) and step.loss > 0 and step.grad_norm > 0 for step in steps)
@@ -56,18 +54,18 @@ def test_a_concept_is_learned_step_by_step(pipe, mug, config, learn, empty) -> N
     assert concept.curve == tuple(steps) and concept.seconds == steps[-1].seconds
     assert (concept.picture_count, concept.config, concept.memory) == (3, config, {})
     assert concept.versions["torch"] == torch.__version__
-    shapes = {name: tuple(linear.weight.shape) for name, linear in cross_attention_matrices(pipe.unet).items()}
+    shapes = {name: tuple(linear.weight.shape) for name, linear in backbone.matrices.items()}
     assert {name: (a.shape[0], b.shape[1]) for name, (a, b) in concept.factors.items()} == shapes
     assert all(a.shape[1] == b.shape[0] == 2 and a.abs().max() > 0 for a, b in concept.factors.values())
 
 
-def test_learning_lowers_the_loss(pipe, rex, config, empty) -> None:
+def test_learning_lowers_the_loss(backbone, rex, config, empty) -> None:
     """The same noise, timesteps and batches with and without learning: the later losses must be lower."""
     long = config.updated({"steps": 40, "batch_size": 4})
     frozen = long.updated({"learning_rate": 0.0, "token_learning_rate": 0.0})
     curves = []
     for settings in (long, frozen):
-        with train_concept(pipe, rex, empty, settings) as training:
+        with train_concept(backbone, rex, empty, settings) as training:
             curves.append([step.loss for step in training])
     learned, untouched = (sum(curve[-20:]) for curve in curves)
     assert curves[0][0] == curves[1][0]
@@ -84,34 +82,34 @@ def test_a_step_sees_one_timestep_of_every_part_of_the_range() -> None:
     assert torch.equal(draw_noise(x0, scheduler, 7, 3)[1], drawn[2])
 
 
-def test_nothing_else_is_touched(pipe, rex, mug, config, empty) -> None:
+def test_nothing_else_is_touched(backbone, rex, mug, config, empty) -> None:
     """Fact 3: every byte of the base and of the earlier concepts stays, during and after learning."""
-    base = base_digest(pipe)
-    with train_concept(pipe, rex, empty, config) as training:
+    base = base_digest(backbone)
+    with train_concept(backbone, rex, empty, config) as training:
         list(training)
         first = training.finish()
-    assert base_digest(pipe) == base
+    assert base_digest(backbone) == base
     timeline, past = empty.then(first), concept_digest(first)
-    Installation.of(pipe).install(pipe, timeline.concepts, reserve="<my-mug>")
-    with_past = base_digest(pipe)
-    training = train_concept(pipe, mug, timeline, config)
+    backbone.installation.install(timeline.concepts, reserve="<my-mug>")
+    with_past = base_digest(backbone)
+    training = train_concept(backbone, mug, timeline, config)
     for _ in training:
-        assert base_digest(pipe) == with_past
+        assert base_digest(backbone) == with_past
     training.finish()
     assert concept_digest(first) == past
-    assert base_digest(pipe) == base
-    assert all(parameter.grad is None for parameter in pipe.unet.parameters())
+    assert base_digest(backbone) == base
+    assert all(parameter.grad is None for parameter in backbone.denoiser.parameters())
 
 
-def test_every_token_starts_at_an_embedding_of_its_own(pipe, rex, mug, config, empty) -> None:
+def test_every_token_starts_at_an_embedding_of_its_own(backbone, rex, mug, config, empty) -> None:
     still = config.updated({"steps": 1, "learning_rate": 0.0, "token_learning_rate": 0.0})
     starts = []
     for concept in (rex, mug, rex):
-        with train_concept(pipe, concept, empty, still) as training:
+        with train_concept(backbone, concept, empty, still) as training:
             list(training)
-            starts.append(training.finish().token_embedding)
+            starts.append(training.finish().embeddings["clip"])
     assert torch.equal(starts[0], starts[2])
-    assert torch.corrcoef(torch.stack(starts[:2]))[0, 1].abs() < 0.9
+    assert torch.corrcoef(torch.cat(starts[:2]))[0, 1].abs() < 0.9
 
 
 def test_the_seed_decides(learn, empty) -> None:
@@ -122,73 +120,73 @@ def test_the_seed_decides(learn, empty) -> None:
 # ------------------------------------------------------------------------- stopping, going on, drawing
 
 
-def test_stopping_early_keeps_what_was_learned(pipe, rex, config, learn, empty, settings) -> None:
-    base = base_digest(pipe)
-    with train_concept(pipe, rex, empty, config.updated({"steps": 50})) as training:
+def test_stopping_early_keeps_what_was_learned(backbone, rex, config, learn, empty, settings) -> None:
+    base = base_digest(backbone)
+    with train_concept(backbone, rex, empty, config.updated({"steps": 50})) as training:
         for step in training:
             if step.step == 4:
                 break
         kept = training.finish()
     assert concept_digest(kept) == concept_digest(learn("Rex", empty))  # four steps are four steps
-    assert len(kept.curve) == 4 and base_digest(pipe) == base
+    assert len(kept.curve) == 4 and base_digest(backbone) == base
     assert list(training) == []
-    assert len(generate(pipe, empty.then(kept), "a photo of <rex>", settings)) == 1
+    assert len(generate(backbone, empty.then(kept), "a photo of <rex>", settings)) == 1
 
 
-def test_closing_leaves_the_model_clean(pipe, rex, config, empty) -> None:
-    base, tokenizer = base_digest(pipe), pipe.tokenizer
-    training = train_concept(pipe, rex, empty, config)
+def test_closing_leaves_the_model_clean(backbone, rex, config, empty) -> None:
+    base, tokenizer = base_digest(backbone), backbone.tables["clip"].tokenizer
+    training = train_concept(backbone, rex, empty, config)
     next(training)
     training.close()
     training.close()
-    assert base_digest(pipe) == base and pipe.tokenizer is tokenizer
+    assert base_digest(backbone) == base and backbone.tables["clip"].tokenizer is tokenizer
     with pytest.raises(StopIteration):
         next(training)
 
 
-def test_an_error_of_the_caller_leaves_the_model_clean(pipe, rex, config, empty) -> None:
-    base, tokenizer = base_digest(pipe), pipe.tokenizer
-    with pytest.raises(ZeroDivisionError), train_concept(pipe, rex, empty, config) as training:
+def test_an_error_of_the_caller_leaves_the_model_clean(backbone, rex, config, empty) -> None:
+    base, tokenizer = base_digest(backbone), backbone.tables["clip"].tokenizer
+    with pytest.raises(ZeroDivisionError), train_concept(backbone, rex, empty, config) as training:
         for _ in training:
             raise ZeroDivisionError
-    assert base_digest(pipe) == base and pipe.tokenizer is tokenizer
+    assert base_digest(backbone) == base and backbone.tables["clip"].tokenizer is tokenizer
 
 
-def test_nothing_learned_is_nothing_to_keep(pipe, rex, config, empty) -> None:
+def test_nothing_learned_is_nothing_to_keep(backbone, rex, config, empty) -> None:
     with pytest.raises(TrainingError, match="one step"):
-        train_concept(pipe, rex, empty, config).finish()
+        train_concept(backbone, rex, empty, config).finish()
 
 
-def test_drawing_between_steps_changes_nothing(pipe, pictures, config, learn, empty, settings) -> None:
+def test_drawing_between_steps_changes_nothing(backbone, pictures, config, learn, empty, settings) -> None:
     """Previews of the new concept and of an older one, from other points of the timeline, at each step."""
     timeline = empty.then(learn("Rex", empty))
     alone = learn("My Mug", timeline)
-    with train_concept(pipe, Concept("My Mug", "<my-mug>", pictures), timeline, config) as training:
+    with train_concept(backbone, Concept("My Mug", "<my-mug>", pictures), timeline, config) as training:
         previews = []
         for _ in training:
             so_far = timeline.then(training.snapshot())
-            previews.append(generate(pipe, so_far, "a photo of <my-mug>", settings)[0].tobytes())
-            generate(pipe, so_far.as_of(1), "a photo of <rex>", settings)
-            generate(pipe, so_far.as_of(0), "a photo", settings)
+            previews.append(generate(backbone, so_far, "a photo of <my-mug>", settings)[0].tobytes())
+            generate(backbone, so_far.as_of(1), "a photo of <rex>", settings)
+            generate(backbone, so_far.as_of(0), "a photo", settings)
         watched = training.finish()
     assert concept_digest(watched) == concept_digest(alone)
     assert len(set(previews)) == len(previews)
-    final = generate(pipe, timeline.then(alone), "a photo of <my-mug>", settings)[0].tobytes()
+    final = generate(backbone, timeline.then(alone), "a photo of <my-mug>", settings)[0].tobytes()
     assert final == previews[-1]
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_going_on_from_a_checkpoint_gives_the_same_bits(pipe, rex, config, learn, empty, schedule: str) -> None:
+def test_going_on_from_a_checkpoint_gives_the_same_bits(backbone, rex, config, learn, empty, schedule: str) -> None:
     timeline = empty.then(learn("Mug", empty))
     config = config.updated({"steps": 6, "learning_rate_schedule": schedule})
     straight = learn("Rex", timeline, **config.to_json())
-    with train_concept(pipe, rex, timeline, config) as training:
+    with train_concept(backbone, rex, timeline, config) as training:
         for step in training:
             if step.step == 2:
                 break
         state = training.state()
     stored = TrainState.from_json(json.loads(json.dumps(state.to_json())), state.tensors)
-    with train_concept(pipe, rex, timeline, config, resume=stored) as training:
+    with train_concept(backbone, rex, timeline, config, resume=stored) as training:
         rest = list(training)
         resumed = training.finish()
     assert [step.step for step in rest] == [3, 4, 5, 6]
@@ -198,18 +196,18 @@ def test_going_on_from_a_checkpoint_gives_the_same_bits(pipe, rex, config, learn
     assert rest[0].seconds > state.curve[-1].seconds
 
 
-def test_a_checkpoint_from_before_the_first_update_of_all_is_gone_on_from(pipe, rex, config, empty) -> None:
+def test_a_checkpoint_from_before_the_first_update_of_all_is_gone_on_from(backbone, rex, config, empty) -> None:
     """As fp16's scaler leaves it when it has skipped every step so far: no moments."""
-    with train_concept(pipe, rex, empty, config) as training:
+    with train_concept(backbone, rex, empty, config) as training:
         next(training)
         state = training.state()
     parameters = {name: value for name, value in state.tensors.items() if name.startswith("parameter.")}
-    with train_concept(pipe, rex, empty, config, resume=replace(state, tensors=parameters)) as training:
+    with train_concept(backbone, rex, empty, config, resume=replace(state, tensors=parameters)) as training:
         assert [step.step for step in training] == [2, 3, 4]
 
 
-def test_a_checkpoint_holds_the_state_of_its_step(pipe, rex, config, empty) -> None:
-    with train_concept(pipe, rex, empty, config) as training:
+def test_a_checkpoint_holds_the_state_of_its_step(backbone, rex, config, empty) -> None:
+    with train_concept(backbone, rex, empty, config) as training:
         next(training)
         state = training.state()
         held = digest(*state.tensors.values())
@@ -217,14 +215,14 @@ def test_a_checkpoint_holds_the_state_of_its_step(pipe, rex, config, empty) -> N
         assert digest(*state.tensors.values()) == held != digest(*training.state().tensors.values())
 
 
-def test_a_checkpoint_of_other_settings_is_refused(pipe, rex, config, empty) -> None:
-    base = base_digest(pipe)
-    with train_concept(pipe, rex, empty, config) as training:
+def test_a_checkpoint_of_other_settings_is_refused(backbone, rex, config, empty) -> None:
+    base = base_digest(backbone)
+    with train_concept(backbone, rex, empty, config) as training:
         next(training)
         state = training.state()
     with pytest.raises(TrainingError, match="other settings"):
-        train_concept(pipe, rex, empty, config.updated({"rank": 3}), resume=state)
-    assert base_digest(pipe) == base
+        train_concept(backbone, rex, empty, config.updated({"rank": 3}), resume=state)
+    assert base_digest(backbone) == base
     with pytest.raises(TrainingError, match="incomplete"):
         TrainState.from_json({"step": 1}, {})
 
@@ -232,24 +230,24 @@ def test_a_checkpoint_of_other_settings_is_refused(pipe, rex, config, empty) -> 
 # ----------------------------------------------------------------------------------------- arithmetic
 
 
-def test_a_number_that_is_not_finite_stops_learning_before_it_does_harm(pipe, mug, config, learn, empty) -> None:
+def test_a_number_that_is_not_finite_stops_learning_before_it_does_harm(backbone, mug, config, learn, empty) -> None:
     timeline = empty.then(learn("Rex", empty))
-    base = base_digest(pipe)
-    training = train_concept(pipe, mug, timeline, config.updated({"penalty_weight": 1e38}))
+    base = base_digest(backbone)
+    training = train_concept(backbone, mug, timeline, config.updated({"penalty_weight": 1e38}))
     next(training)  # at the first step the new delta is zero, and so is the penalty
     before = concept_digest(training.snapshot())
     with pytest.raises(TrainingError, match=r"<my-mug> stopped at step 2.*inf.*penalty weight \(now 1e\+38\)"):
         for _ in training:
             pass
     assert concept_digest(training.snapshot()) == before
-    assert base_digest(pipe) == base
+    assert base_digest(backbone) == base
 
 
-def test_clipping_clips_all_gradients_together(pipe, rex, config, empty) -> None:
+def test_clipping_clips_all_gradients_together(backbone, rex, config, empty) -> None:
     """AdamW's first moment after one step is 0.1 times the gradient it was given."""
 
     def gradient(clip: float) -> tuple[float, float]:
-        with train_concept(pipe, rex, empty, config.updated({"gradient_clip": clip})) as training:
+        with train_concept(backbone, rex, empty, config.updated({"gradient_clip": clip})) as training:
             reported = next(training).grad_norm
             moments = [value for name, value in training.state().tensors.items() if name.startswith("exp_avg.")]
         return reported, 10 * math.sqrt(sum(float(value.square().sum()) for value in moments))
@@ -268,7 +266,7 @@ def test_weight_decay_spares_the_token(learn, empty) -> None:
         learn("Rex", empty, weight_decay=0.0, **still),
         learn("Rex", empty, weight_decay=1.0, **still),
     )
-    assert torch.equal(kept.token_embedding, decayed.token_embedding)
+    assert torch.equal(kept.embeddings["clip"], decayed.embeddings["clip"])
     for name, (_, b) in kept.factors.items():
         assert torch.allclose(decayed.factors[name][1], 0.9 * b, atol=1e-6)
 
@@ -276,12 +274,12 @@ def test_weight_decay_spares_the_token(learn, empty) -> None:
 @pytest.mark.parametrize(("precision", "weights"), [("fp32", "fp32"), ("bf16", "fp32"), ("bf16", "bf16")])
 def test_every_precision_learns_on_the_cpu(tiny_folder, rex, config, learn, empty, precision, weights) -> None:
     exact = learn("Rex", empty)
-    pipe = load_pipeline(tiny_folder, "cpu", weights)
-    with train_concept(pipe, rex, empty, config.updated({"precision": precision})) as training:
+    backbone = load_backbone(tiny_folder, "cpu", weights)
+    with train_concept(backbone, rex, empty, config.updated({"precision": precision})) as training:
         losses = [step.loss for step in training]
         concept = training.finish()
     assert losses == pytest.approx([step.loss for step in exact.curve], rel=0.1)
-    assert concept.token_embedding.dtype == torch.float32
+    assert concept.embeddings["clip"].dtype == torch.float32
     assert (concept_digest(concept) == concept_digest(exact)) == (precision == "fp32")
 
 
@@ -295,9 +293,9 @@ def test_the_schedules() -> None:
 # ------------------------------------------------------------------------------------ refused at once
 
 
-def test_what_cannot_be_learned_is_refused_before_anything_is_done(pipe, rex, config, learn, empty) -> None:
+def test_what_cannot_be_learned_is_refused_before_anything_is_done(backbone, rex, config, learn, empty) -> None:
     first = empty.then(learn("Rex", empty))
-    base = base_digest(pipe)
+    base = base_digest(backbone)
     other = replace(first, method="other")
     for error, message, call in (
         (ConceptError, "<rex> is already taken", (rex, first, config)),
@@ -307,22 +305,22 @@ def test_what_cannot_be_learned_is_refused_before_anything_is_done(pipe, rex, co
         (SettingsError, "with other, not clora", (replace(rex, token="<dog>"), other, config)),
     ):
         with pytest.raises(error, match=message):
-            train_concept(pipe, *call)
-        assert base_digest(pipe) == base
+            train_concept(backbone, *call)
+        assert base_digest(backbone) == base
 
 
-def test_a_timeline_of_another_base_model_is_refused(pipe, rex, mug, config, learn, empty) -> None:
+def test_a_timeline_of_another_base_model_is_refused(backbone, rex, mug, config, learn, empty) -> None:
     concept = learn("Mug", empty)
-    foreign = replace(concept, token_embedding=torch.zeros(99))
-    tokenizer = pipe.tokenizer
+    foreign = replace(concept, embeddings={"clip": torch.zeros(1, 99)})
+    tokenizer = backbone.tables["clip"].tokenizer
     with pytest.raises(ConceptError, match="99 numbers"):
-        train_concept(pipe, rex, Timeline("t", "T", "other", concepts=(foreign,)), config)
-    assert pipe.tokenizer is tokenizer
+        train_concept(backbone, rex, Timeline("t", "T", "other", concepts=(foreign,)), config)
+    assert backbone.tables["clip"].tokenizer is tokenizer
 
 
 def test_auto_precision_is_resolved_before_it_is_recorded(tiny_folder, rex, config, empty) -> None:
-    pipe = load_pipeline(tiny_folder, "cpu")
-    with train_concept(pipe, rex, empty, config.updated({"precision": "auto"})) as training:
+    backbone = load_backbone(tiny_folder, "cpu")
+    with train_concept(backbone, rex, empty, config.updated({"precision": "auto"})) as training:
         next(training)
         recorded = training.snapshot().config.precision
     amx = torch.cpu.get_capabilities().get("amx_bf16", False)

@@ -11,7 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clora_core.concepts import Concept
 from clora_core.learning.trainer import train_concept
 from clora_core.models.installation import sum_of_deltas
-from clora_core.models.low_rank import cross_attention_matrices
 
 
 @pytest.fixture
@@ -32,10 +31,10 @@ def test_the_first_concept_has_no_penalty_and_the_second_starts_at_none(learn, e
     assert all(step.penalty > 0 for step in second.curve[1:])
 
 
-def test_the_penalty_is_lambda_times_eq_3(pipe, mug, config, learn, empty) -> None:
+def test_the_penalty_is_lambda_times_eq_3(backbone, mug, config, learn, empty) -> None:
     timeline = empty.then(learn("Rex", empty))
-    past = sum_of_deltas(timeline.concepts, cross_attention_matrices(pipe.unet))
-    training = train_concept(pipe, mug, timeline, config.updated({"penalty_weight": 100.0}))
+    past = sum_of_deltas(timeline.concepts, backbone.matrices)
+    training = train_concept(backbone, mug, timeline, config.updated({"penalty_weight": 100.0}))
     next(training)
     factors = training.snapshot().factors
     dense = sum(((past[f"{name}.weight"] * (a @ b)) ** 2).sum() for name, (a, b) in factors.items())
@@ -43,9 +42,9 @@ def test_the_penalty_is_lambda_times_eq_3(pipe, mug, config, learn, empty) -> No
     training.close()
 
 
-def test_the_penalty_keeps_the_new_concept_off_the_old_ones_weights(pipe, learn, empty) -> None:
+def test_the_penalty_keeps_the_new_concept_off_the_old_ones_weights(backbone, learn, empty) -> None:
     timeline = empty.then(learn("Rex", empty, steps=8))
-    past = sum_of_deltas(timeline.concepts, cross_attention_matrices(pipe.unet))
+    past = sum_of_deltas(timeline.concepts, backbone.matrices)
 
     def overlap(weight: float) -> float:
         new = learn("Mug", timeline, steps=30, penalty_weight=weight)
@@ -68,13 +67,13 @@ class _Operations(TorchDispatchMode):
         return result
 
 
-def test_a_step_costs_the_same_for_the_second_and_the_twelfth_concept(pipe, rex, config, learn, empty) -> None:
+def test_a_step_costs_the_same_for_the_second_and_the_twelfth_concept(backbone, rex, config, learn, empty) -> None:
     """Fact 4, counted: as many operations, giving as many bytes, with 1 concept before as with 11."""
     one = learn("Mug", empty, steps=1)
     costs = []
     for count in (1, 11):
         past = tuple(replace(one, token=f"<mug-{number}>") for number in range(count))
-        training = train_concept(pipe, rex, replace(empty, concepts=past), config)
+        training = train_concept(backbone, rex, replace(empty, concepts=past), config)
         next(training)
         next(training)
         with _Operations() as operations:

@@ -10,9 +10,10 @@ from diffusers import UNet2DConditionModel
 from tiny.digests import base_digest, digest
 
 from clora_core.errors import ConceptError, ModelError
-from clora_core.models.installation import Installation, sum_of_deltas
-from clora_core.models.loading import load_pipeline
-from clora_core.models.low_rank import LowRankPairs, cross_attention_matrices
+from clora_core.models.cross_attention import cross_attention_matrices
+from clora_core.models.installation import sum_of_deltas
+from clora_core.models.loading import load_backbone
+from clora_core.models.low_rank import LowRankPairs
 
 SMALL = {"sample_size": 8, "block_out_channels": (8, 16), "norm_num_groups": 4, "layers_per_block": 1}
 
@@ -57,36 +58,36 @@ def test_a_unet_without_cross_attention_is_refused() -> None:
         cross_attention_matrices(unet)
 
 
-def _noise_prediction(pipe) -> torch.Tensor:
+def _noise_prediction(backbone) -> torch.Tensor:
     g = torch.Generator().manual_seed(0)
     xt, text = torch.randn(1, 4, 8, 8, generator=g), torch.randn(1, 24, 32, generator=g)
     with torch.no_grad():
-        return pipe.unet(xt, torch.tensor([500]), text).sample
+        return backbone.denoiser(xt, torch.tensor([500]), text).sample
 
 
-def test_folding_changes_no_output(pipe, learn, empty) -> None:
+def test_folding_changes_no_output(backbone, learn, empty) -> None:
     """Fact 2: folded into W and computed beside it, a concept gives the same prediction."""
-    before, concept = _noise_prediction(pipe), learn("Rex", empty, steps=8)
-    Installation.of(pipe).install(pipe, (concept,))
-    folded = _noise_prediction(pipe)
-    Installation.of(pipe).install(pipe, ())
-    pairs = LowRankPairs(Installation.of(pipe).matrices, 2, torch.Generator())
+    before, concept = _noise_prediction(backbone), learn("Rex", empty, steps=8)
+    backbone.installation.install((concept,))
+    folded = _noise_prediction(backbone)
+    backbone.installation.install(())
+    pairs = LowRankPairs(backbone.matrices, 2, torch.Generator())
     with torch.no_grad():
         for name, (a, b) in concept.factors.items():
             pairs.pairs[name][0].copy_(a)
             pairs.pairs[name][1].copy_(b)
     with pairs.attached():
-        beside = _noise_prediction(pipe)
+        beside = _noise_prediction(backbone)
     assert (folded - before).abs().max() > 1e-3
     assert torch.allclose(folded, beside, atol=1e-5)
-    assert torch.equal(_noise_prediction(pipe), before)  # and the hooks are gone
+    assert torch.equal(_noise_prediction(backbone), before)  # and the hooks are gone
 
 
-def test_the_sum_of_adapters_is_one_adapter_of_the_summed_rank(pipe, learn, empty) -> None:
+def test_the_sum_of_adapters_is_one_adapter_of_the_summed_rank(backbone, learn, empty) -> None:
     timeline = empty
     for name in ("Rex", "Mug", "Ilva"):
         timeline = timeline.then(learn(name, timeline))
-    matrices = cross_attention_matrices(pipe.unet)
+    matrices = backbone.matrices
     for parameter, total in sum_of_deltas(timeline.concepts, matrices).items():
         name = parameter.removesuffix(".weight")
         a = torch.cat([concept.factors[name][0] for concept in timeline.concepts], dim=1)  # (D1, 6)
@@ -96,8 +97,8 @@ def test_the_sum_of_adapters_is_one_adapter_of_the_summed_rank(pipe, learn, empt
         assert torch.allclose(a @ b, total, atol=1e-6)
 
 
-def test_pairs_start_at_zero_and_by_seed(pipe) -> None:
-    matrices = cross_attention_matrices(pipe.unet)
+def test_pairs_start_at_zero_and_by_seed(backbone) -> None:
+    matrices = backbone.matrices
     one, same, other = (LowRankPairs(matrices, 3, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert digest(*one.parameters()) == digest(*same.parameters()) != digest(*other.parameters())
     for name, (a, b) in one.pairs.items():
@@ -108,16 +109,16 @@ def test_pairs_start_at_zero_and_by_seed(pipe) -> None:
         assert a.abs().max() == 0 and b.abs().max() > 0
 
 
-def test_hooks_are_gone_after_an_error(pipe) -> None:
-    before = _noise_prediction(pipe)
-    pairs = LowRankPairs(cross_attention_matrices(pipe.unet), 2, torch.Generator().manual_seed(0))
+def test_hooks_are_gone_after_an_error(backbone) -> None:
+    before = _noise_prediction(backbone)
+    pairs = LowRankPairs(backbone.matrices, 2, torch.Generator().manual_seed(0))
     with torch.no_grad():
         for parameter in pairs.parameters():
             parameter.add_(1.0)
     with pytest.raises(KeyError), pairs.attached():
-        assert not torch.equal(_noise_prediction(pipe), before)
+        assert not torch.equal(_noise_prediction(backbone), before)
         raise KeyError
-    assert torch.equal(_noise_prediction(pipe), before)
+    assert torch.equal(_noise_prediction(backbone), before)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -126,24 +127,24 @@ def test_installing_never_drifts(tiny_folder, learn, empty, precision: str) -> N
     timeline = empty
     for name in ("Rex", "Mug"):
         timeline = timeline.then(learn(name, timeline))
-    fresh = load_pipeline(tiny_folder, "cpu", precision)
-    installation, base = Installation.of(fresh), base_digest(fresh)
-    installation.install(fresh, timeline.concepts[:1])
+    fresh = load_backbone(tiny_folder, "cpu", precision)
+    installation, base = fresh.installation, base_digest(fresh)
+    installation.install(timeline.concepts[:1])
     first = base_digest(fresh)
-    installation.install(fresh, timeline.concepts)
+    installation.install(timeline.concepts)
     both = base_digest(fresh)
     assert len({base, first, both}) == 3
     for _ in range(10):
         for count, expected in ((1, first), (0, base), (2, both)):
-            installation.install(fresh, timeline.concepts[:count])
+            installation.install(timeline.concepts[:count])
             assert base_digest(fresh) == expected
 
 
-def test_a_concept_of_another_base_model_is_refused(pipe, learn, empty) -> None:
+def test_a_concept_of_another_base_model_is_refused(backbone, learn, empty) -> None:
     concept = learn("Rex", empty)
-    clean = base_digest(pipe)
+    clean = base_digest(backbone)
     name, (a, b) = next(iter(concept.factors.items()))
     concept = replace(concept, factors={name: (a, torch.cat([b, b], dim=1))})
     with pytest.raises(ConceptError, match=r"<rex>.*another base model"):
-        Installation.of(pipe).install(pipe, (concept,))
-    assert base_digest(pipe) == clean
+        backbone.installation.install((concept,))
+    assert base_digest(backbone) == clean

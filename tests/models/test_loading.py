@@ -16,7 +16,8 @@ from tiny.model import RESOLUTION
 from clora_core.concepts import SamplingConfig, TrainConfig
 from clora_core.errors import ModelError, SettingsError
 from clora_core.models.description import fingerprint, read_base, unknown_words
-from clora_core.models.loading import load_pipeline, sampler_name
+from clora_core.models.loading import load_backbone
+from clora_core.models.samplers import sampler_name
 
 
 @pytest.fixture
@@ -87,41 +88,41 @@ def test_a_hub_model_that_came_only_in_part_is_not_here_yet(
 
 @pytest.mark.parametrize("model", ["no/such/folder", "model.safetensors", "./nowhere", "a/b.safetensors"])
 def test_a_missing_model_is_refused_with_the_remedy(model: str) -> None:
-    for read in (read_base, load_pipeline):
+    for read in (read_base, load_backbone):
         with pytest.raises(ModelError, match="diffusers layout or a Hub id"):
             read(model)
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model_index\.json"):
-        load_pipeline(tmp_path)
+        load_backbone(tmp_path)
 
 
 def test_damaged_weights_are_a_model_error(folder: Path) -> None:
     (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"broken")
     with pytest.raises(ModelError, match="could not be loaded"):
-        load_pipeline(folder, "cpu")
+        load_backbone(folder, "cpu")
 
 
 def test_the_pipeline_is_plain_frozen_and_in_the_asked_precision(tiny_folder: Path) -> None:
-    pipe = load_pipeline(tiny_folder, "cpu", "bf16")
+    backbone = load_backbone(tiny_folder, "cpu", "bf16")
+    pipe = backbone.pipe
     parts = (pipe.unet, pipe.vae, pipe.text_encoder)
     assert type(pipe).__name__ == "StableDiffusionPipeline" and pipe.safety_checker is None
-    assert pipe.vae_scale_factor == 4
+    assert (backbone.device.type, backbone.dtype, backbone.size_grid) == ("cpu", torch.bfloat16, 8)
     assert {part.dtype for part in parts} == {torch.bfloat16}
     assert not any(parameter.requires_grad for part in parts for parameter in part.parameters())
 
 
 def test_wrong_precision_and_device_are_named(tiny_folder: Path) -> None:
     with pytest.raises(ModelError, match="int4"):
-        load_pipeline(tiny_folder, "cpu", "int4")
+        load_backbone(tiny_folder, "cpu", "int4")
     with pytest.raises(ModelError, match=r"nonsense.*cpu"):
-        load_pipeline(tiny_folder, "nonsense", "fp32")
+        load_backbone(tiny_folder, "nonsense", "fp32")
 
 
-def test_samplers_have_the_names_people_know(pipe) -> None:
-    original = pipe.scheduler
-    assert sampler_name(pipe) == "DPM++ 2M"
+def test_samplers_have_the_names_people_know(backbone) -> None:
+    assert backbone.sampler == "DPM++ 2M"
     for scheduler, name in (
         (DDIMScheduler(), "DDIM"),
         (EulerAncestralDiscreteScheduler(), "Euler a"),
@@ -130,9 +131,7 @@ def test_samplers_have_the_names_people_know(pipe) -> None:
             "DPM++ 2M SDE Karras",
         ),
     ):
-        pipe.scheduler = scheduler
-        assert sampler_name(pipe) == name
-    pipe.scheduler = original
+        assert sampler_name(scheduler) == name
 
 
 def test_unknown_words_are_named_once_and_in_order(folder: Path) -> None:

@@ -5,91 +5,91 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny.digests import digest
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from clora_core.concepts import Concept
 from clora_core.errors import ConceptError
 from clora_core.learning.trainer import train_concept
-from clora_core.models.installation import Installation
-from clora_core.models.loading import load_pipeline
-from clora_core.models.tokens import TokenEmbedding, TokenTable, encode_prompts, random_embedding
+from clora_core.models.loading import load_backbone
+from clora_core.models.tokens import TokenEmbedding, TokenTable
 
 
-def _table(pipe) -> torch.Tensor:
-    return pipe.text_encoder.get_input_embeddings().weight
+@pytest.fixture
+def table(backbone) -> TokenTable:
+    return backbone.tables["clip"]
 
 
-def test_random_embedding_is_as_wide_as_the_table() -> None:
-    table = torch.randn(50, 20_000, generator=torch.Generator().manual_seed(0)) * 0.03
-    drawn = random_embedding(table, torch.Generator().manual_seed(1))
-    assert drawn.shape == (20_000,)
-    assert float(drawn.std()) == pytest.approx(0.03, rel=0.03)
-    assert not torch.equal(drawn, random_embedding(table, torch.Generator().manual_seed(2)))
+def test_a_random_start_is_as_wide_as_the_table(table) -> None:
+    shape = {"hidden_size": 2_000, "intermediate_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
+    text_encoder = CLIPTextModel(CLIPTextConfig(vocab_size=500, **shape))
+    torch.nn.init.normal_(text_encoder.get_input_embeddings().weight, std=0.03)
+    wide = TokenTable(table.tokenizer, text_encoder)
+    drawn = wide.random_start(torch.Generator().manual_seed(1))
+    assert drawn.shape == (1, 2_000)
+    assert float(drawn.std()) == pytest.approx(0.03, rel=0.1)
+    assert not torch.equal(drawn, wide.random_start(torch.Generator().manual_seed(2)))
 
 
-def test_only_the_new_row_is_trained(pipe, pictures, config, empty) -> None:
-    before, words = digest(_table(pipe)), _table(pipe).shape[0]
-    training = train_concept(pipe, Concept("Rex", "<rex>", pictures), empty, config)
-    start = training.snapshot().token_embedding
-    assert list(training) and _table(pipe).shape[0] == words  # clean again after the last step
+def test_only_the_new_row_is_trained(backbone, table, pictures, config, empty) -> None:
+    before, words = digest(table.weight), len(table.weight)
+    training = train_concept(backbone, Concept("Rex", "<rex>", pictures), empty, config)
+    start = training.snapshot().embeddings["clip"]
+    assert list(training) and table.embedding.weight is table.weight  # clean again after the last step
     concept = training.finish()
-    assert not torch.equal(start, concept.token_embedding)
-    assert digest(_table(pipe)) == before
-    Installation.of(pipe).install(pipe, (concept,))
-    assert _table(pipe).shape[0] == words + 1
-    assert digest(_table(pipe)[:words]) == before
-    assert torch.equal(_table(pipe)[pipe.tokenizer.convert_tokens_to_ids("<rex>")], concept.token_embedding)
+    learned = concept.embeddings["clip"]
+    assert learned.shape == (1, 32) and not torch.equal(start, learned)
+    assert digest(table.weight) == before
+    backbone.installation.install((concept,))
+    rows = table.embedding.weight
+    assert len(rows) == words + 1
+    assert digest(rows[:words]) == before
+    assert torch.equal(rows[table.id_of("<rex>")], learned[0])
 
 
-def test_a_token_is_one_word_whatever_its_case(pipe, learn, empty) -> None:
-    Installation.of(pipe).install(pipe, (learn("Rex", empty),))
-    rex = pipe.tokenizer.convert_tokens_to_ids("<rex>")
+def test_a_token_is_one_word_whatever_its_case(backbone, table, learn, empty) -> None:
+    backbone.installation.install((learn("Rex", empty),))
     for prompt in ("a photo of <rex>", "a photo of <REX>, far", "<Rex>"):
-        assert pipe.tokenizer(prompt).input_ids.count(rex) == 1
+        assert table.tokenizer(prompt).input_ids.count(table.id_of("<rex>")) == 1
 
 
-def test_uninstalled_tokens_leave_the_tokenizer_as_it_was(pipe, learn, empty) -> None:
-    original, prompt = pipe.tokenizer, "a photo of <rex>"
+def test_uninstalled_tokens_leave_the_tokenizer_as_it_was(backbone, table, learn, empty) -> None:
+    original, prompt = table.tokenizer, "a photo of <rex>"
     pieces = original(prompt).input_ids
-    Installation.of(pipe).install(pipe, (learn("Rex", empty),))
-    assert pipe.tokenizer(prompt).input_ids != pieces
-    Installation.of(pipe).install(pipe, ())
-    assert pipe.tokenizer is original
-    assert pipe.tokenizer(prompt).input_ids == pieces
-    assert pipe.text_encoder.config.vocab_size == _table(pipe).shape[0]
+    backbone.installation.install((learn("Rex", empty),))
+    assert table.tokenizer(prompt).input_ids != pieces and table.tokens == ("<rex>",)
+    assert backbone.pipe.tokenizer is original
+    backbone.installation.install(())
+    assert table.tokenizer is original and table.tokens == ()
+    assert table.tokenizer(prompt).input_ids == pieces
+    assert backbone.pipe.text_encoder.config.vocab_size == len(table.embedding.weight)
 
 
-def test_the_gradient_reaches_the_vector_and_nothing_else(pipe) -> None:
-    TokenTable(pipe)  # reading the table for an installation changes nothing
-    Installation.of(pipe).install(pipe, (), reserve="<rex>")
-    token = TokenEmbedding("<rex>", random_embedding(_table(pipe), torch.Generator().manual_seed(0)))
-    with token.attached(pipe):
-        pipe.encode_prompt(["a photo of <rex>"], "cpu", 1, False)[0].sum().backward()
+def test_the_gradient_reaches_the_vector_and_nothing_else(backbone, table) -> None:
+    backbone.installation.install((), reserve="<rex>")
+    start = table.random_start(torch.Generator().manual_seed(0))
+    token = TokenEmbedding("<rex>", backbone.tables, {"clip": start})
+    (vector,) = token.parameters()
+    with token.attached():
+        backbone.encode(["a photo of <rex>"]).text.sum().backward()
         with torch.no_grad():
-            other = pipe.encode_prompt(["a photo of far"], "cpu", 1, False)[0]
-            token.vector.add_(1.0)
-            assert torch.equal(other, pipe.encode_prompt(["a photo of far"], "cpu", 1, False)[0])
-    assert token.vector.grad.abs().max() > 0
-    assert all(parameter.grad is None for parameter in pipe.text_encoder.parameters())
+            other = backbone.encode(["a photo of far"]).text
+            vector.add_(1.0)
+            assert torch.equal(other, backbone.encode(["a photo of far"]).text)
+    assert vector.grad.abs().max() > 0
+    assert all(parameter.grad is None for parameter in backbone.pipe.text_encoder.parameters())
 
 
 def test_a_token_the_base_model_has_is_refused(tiny_folder) -> None:
-    pipe = load_pipeline(tiny_folder, "cpu")
-    pipe.tokenizer.add_tokens(["<old>"])
+    backbone = load_backbone(tiny_folder, "cpu")
+    backbone.pipe.tokenizer.add_tokens(["<old>"])
     with pytest.raises(ConceptError, match="<old>"):
-        Installation.of(pipe).install(pipe, (), reserve="<old>")
+        backbone.installation.install((), reserve="<old>")
 
 
-def test_an_embedding_of_another_width_is_refused(pipe) -> None:
+def test_an_embedding_of_another_width_is_refused(table) -> None:
     with pytest.raises(ConceptError, match=r"5 numbers.*32"):
-        TokenTable(pipe).install(pipe, {"<rex>": torch.zeros(5)})
+        table.install({"<rex>": torch.zeros(1, 5)})
 
 
-def test_alike_prompts_are_encoded_once(pipe) -> None:
-    prompts, seen = ["a photo of a dog", "a cat", "a photo of a dog"], []
-    handle = pipe.text_encoder.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    try:
-        encoded = encode_prompts(pipe, prompts)
-    finally:
-        handle.remove()
-    assert [len(output.last_hidden_state) for output in seen] == [2]
-    assert torch.allclose(encoded, pipe.encode_prompt(prompts, pipe.device, 1, False)[0], atol=1e-5)
+def test_words_are_whole_and_in_order(table) -> None:
+    assert table.words() == ["photo"]

@@ -357,7 +357,7 @@ def test_drawing_reads_no_weights_it_does_not_need(store: ConceptStore, method: 
     assert whole.tokens == drawn.tokens == ("<rex>", "<mug>")
     assert [not concept.factors for concept in drawn.concepts] == [lean, False]
     for concept, full in zip(drawn.concepts, whole.concepts, strict=True):
-        assert torch.equal(concept.token_embedding, full.token_embedding)
+        assert torch.equal(concept.embeddings["clip"], full.embeddings["clip"])
     with pytest.raises(StoreError, match="no point 4 in 'Many': it has 3 concepts"):
         store.load(timeline_id, BASE, 4)
 

@@ -24,7 +24,7 @@ def tiny_concept(name: str, position: int = 1) -> LearnedConcept:
         template="a photo of {}",
         factors=factors,
         deltas={"conv_in.bias": torch.arange(3.0)},
-        token_embedding=torch.randn(6, generator=generator),
+        embeddings={"clip": torch.randn(1, 6, generator=generator)},
         memory={"mean": torch.ones(2, dtype=torch.float16)},
         curve=(TrainStep(1, 2, 0.5, 0.0, 1.0, 0.1), TrainStep(2, 2, 0.1 + 0.2, 1e-9, 2.0, 0.2)),
         config=TrainConfig(rank=2, steps=2),

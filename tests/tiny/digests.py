@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import torch
+
+from clora_core.models.stable_diffusion import StableDiffusion
 
 
 def digest(*tensors: torch.Tensor) -> str:
@@ -16,6 +17,7 @@ def digest(*tensors: torch.Tensor) -> str:
     return sha.hexdigest()
 
 
-def base_digest(pipe: Any) -> str:
-    """sha256 over every weight of the pipeline as it is now."""
+def base_digest(backbone: StableDiffusion) -> str:
+    """sha256 over every weight of the model as it is now."""
+    pipe = backbone.pipe
     return digest(*(p for part in (pipe.unet, pipe.vae, pipe.text_encoder) for p in part.state_dict().values()))

@@ -143,20 +143,22 @@ def change_norms(learned: Sequence[LearnedConcept]) -> dict[str, list[float]]:
 
 
 def costs(learned: Sequence[LearnedConcept], model: str, method: str) -> dict[str, Any]:
-    """Numbers trained for one concept and stored for all of them at the end, in % of the U-Net's; and time.
+    """Numbers trained for one concept and stored for all of them at the end, in % of the denoiser's; and time.
 
     Stored is what drawing and learning on need of the files. Where one set of weights is trained on and on, that is
     the last concept's weights (all concepts' for EWC, whose anchors they are), and every concept's token and memory.
     """
     from clora_core.methods import method_named
+    from clora_core.models.loading import denoiser_parameters
 
-    unet = _unet_parameters(model)
+    whole = denoiser_parameters(model)
     weights = [_weights(concept) for concept in learned]
-    beside = [concept.token_embedding.numel() + _remembered(concept, learned[0]) for concept in learned]
+    tokens = [sum(value.numel() for value in concept.embeddings.values()) for concept in learned]
+    beside = [token + _remembered(concept, learned[0]) for token, concept in zip(tokens, learned, strict=True)]
     kept = weights[-1:] if method_named(method).continues and method != "ewc" else weights
     return {
-        "trained_percent": round(100 * (weights[-1] + learned[-1].token_embedding.numel()) / unet, 4),
-        "stored_percent": round(100 * (sum(kept) + sum(beside)) / unet, 4),
+        "trained_percent": round(100 * (weights[-1] + tokens[-1]) / whole, 4),
+        "stored_percent": round(100 * (sum(kept) + sum(beside)) / whole, 4),
         "seconds_a_concept": round(statistics.fmean(concept.seconds for concept in learned), 2),
     }
 
@@ -172,16 +174,6 @@ def _remembered(concept: LearnedConcept, first: LearnedConcept) -> int:
 def _weights(concept: LearnedConcept) -> int:
     pairs = sum(a.numel() + b.numel() for a, b in concept.factors.values())
     return pairs + sum(delta.numel() for delta in concept.deltas.values())
-
-
-def _unet_parameters(model: str) -> int:
-    import torch
-    from diffusers import UNet2DConditionModel
-
-    config: Any = UNet2DConditionModel.load_config(model, subfolder="unet")  # type: ignore[no-untyped-call]
-    with torch.device("meta"):
-        unet: Any = UNet2DConditionModel.from_config(config)  # type: ignore[no-untyped-call]
-    return int(unet.num_parameters())
 
 
 def reset_peak_memory(device: str | None) -> None:

@@ -1,0 +1,25 @@
+"""Where text enters the picture: the cross-attention of a U-Net or of a transformer like PixArt's."""
+
+from __future__ import annotations
+
+from diffusers.models.attention_processor import Attention
+from torch import nn
+
+from clora_core.errors import ModelError
+
+
+def cross_attention_matrices(denoiser: nn.Module) -> dict[str, nn.Linear]:
+    """W^K and W^V of every cross-attention layer, by module name, in the denoiser's own order.
+
+    Found by module type, not by name, so that SD 1.x, 2.x and SDXL U-Nets work unchanged.
+    Raises ModelError when there is no cross-attention.
+    """
+    found = {
+        f"{name}.{side}": getattr(module, side)
+        for name, module in denoiser.named_modules()
+        if isinstance(module, Attention) and module.is_cross_attention
+        for side in ("to_k", "to_v")
+    }
+    if not found:
+        raise ModelError("This base model's U-Net has no cross-attention, so it cannot be taught by text.")
+    return found
