@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.data.pictures import MAX_FILE_BYTES
-from clora_core.disk import HOME, home_folder
+from clora_core.disk import ASSETS, HOME, home_folder
 from clora_core.errors import StudioError
-from clora_core.studio.studio import ASSETS, Studio
+from clora_core.studio.studio import Studio
 from demo.page import LOGO, build_demo
 from demo.sharing import open_to_others
 from demo.theme import STYLE_SHEET, StudioTheme

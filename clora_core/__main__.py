@@ -1,8 +1,8 @@
-"""``python -m clora_core``: the command line."""
+"""``python -m clora_core``: the command line, as ``clora`` where the package is installed."""
 
 import sys
 
 from clora_core.cli.commands import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

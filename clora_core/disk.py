@@ -181,6 +181,16 @@ def process_alive(pid: int) -> bool:
 HOME = Path("~/.clora-studio")
 
 
+def _shipped() -> Path:
+    """The folder ``assets``: beside this package in a checkout, inside it where it was installed."""
+    package = Path(__file__).resolve().parent
+    inside = package / "assets"
+    return inside if inside.is_dir() else package.parent / "assets"
+
+
+ASSETS = _shipped()  # the embedded model, its sample people and the example timelines
+
+
 def home_folder(asked: Path | None) -> Path:
     """Where timelines and pictures live: the folder asked for, else $CLORA_HOME, else ``HOME``."""
     return (asked or Path(os.environ.get("CLORA_HOME") or HOME)).expanduser().resolve()

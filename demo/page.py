@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from clora_core.disk import ASSETS
 from demo.api import Api
 from demo.clicks import QUIET, picked
 from demo.errors import told
@@ -29,7 +29,7 @@ from demo.tabs import (
 if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
 
-LOGO = Path(__file__).resolve().parent.parent / "assets" / "logo.svg"
+LOGO = ASSETS / "logo.svg"
 UPLOADS_SECONDS = (3600, 86_400)  # look every hour, delete uploads older than a day
 POLL_SECONDS = 1.0
 BROWSER_KEY, BROWSER_SALT = "clora-studio", "not secret: keeps the entry readable after a restart"

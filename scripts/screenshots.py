@@ -25,7 +25,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: 
 from test_page import CHROMIUM, DESKTOP, PHONE, open_tab  # noqa: E402
 from tiny.served import served  # noqa: E402
 
-from clora_core.studio.studio import ASSETS, Studio  # noqa: E402
+from clora_core.disk import ASSETS  # noqa: E402
+from clora_core.studio.studio import Studio  # noqa: E402
 
 LEARN_MS = 900_000
 MAX_BYTES = 150_000  # a picture in docs, see tests/test_docs.py

@@ -1,8 +1,9 @@
-"""What may be typed after ``python -m clora_core``. Settings are options made from their classes."""
+"""What may be typed after ``clora``, or ``python -m clora_core``. Settings are options made from their classes."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,10 +27,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def make_parser() -> _Parser:
-    """The parser of ``python -m clora_core``; it raises SettingsError instead of leaving."""
+    """The parser of ``clora``, or ``python -m clora_core``; it raises SettingsError instead of leaving."""
     common = _common()
     parser = _Parser(
-        prog="python -m clora_core",
+        prog="python -m clora_core" if Path(sys.argv[0]).name == "__main__.py" else "clora",
         description="Teach a text-to-image model concepts one by one.",
         parents=[common],
     )

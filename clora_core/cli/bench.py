@@ -12,11 +12,12 @@ from clora_core.bench.speed import speed
 from clora_core.bench.sweep import decade_arms, grid_arms, sweep
 from clora_core.cli.arguments import DECADES, chosen_settings
 from clora_core.data.picture_sets import read_samples
+from clora_core.disk import ASSETS
 from clora_core.errors import SettingsError
 from clora_core.models.description import BaseModel, read_base
 from clora_core.models.loading import load_backbone
 from clora_core.studio.progress import ProgressLine, Say
-from clora_core.studio.studio import ASSETS, Studio
+from clora_core.studio.studio import Studio
 
 
 def bench(chosen: argparse.Namespace) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from clora_core.studio.studio import Studio
 NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one command; returns the exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, by default the one that was typed; returns the exit code."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
     try:
         chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})

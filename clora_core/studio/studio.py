@@ -18,7 +18,7 @@ from clora_core.concepts import Concept, LearnedConcept, TrainStep, token_for_na
 from clora_core.concepts import check_token as check_token_form
 from clora_core.data.picture_sets import read_samples
 from clora_core.data.pictures import CheckedPicture, minimum_side, open_pictures
-from clora_core.disk import read_json
+from clora_core.disk import ASSETS, read_json
 from clora_core.errors import SettingsError, StoreError, StudioError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
@@ -30,7 +30,6 @@ from clora_core.settings.learning import TrainConfig
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
 FOLLOW_SECONDS = 0.3
 
 

@@ -25,8 +25,9 @@ from tiny.served import make_people, open_studio, served
 
 from clora_core.answers import Sample
 from clora_core.concepts import Concept
+from clora_core.disk import ASSETS
 from clora_core.drawing.png_settings import read_settings
-from clora_core.studio.studio import ASSETS, Studio
+from clora_core.studio.studio import Studio
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402

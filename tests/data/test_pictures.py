@@ -14,9 +14,9 @@ from PIL import Image, ImageCms, ImageDraw, ImageOps
 
 from clora_core.answers import health
 from clora_core.data.pictures import MAX_KEPT_SIDE, MAX_PICTURES, accepted, minimum_side, open_pictures
+from clora_core.disk import ASSETS
 from clora_core.errors import PictureError
 from clora_core.measures.difference import difference
-from clora_core.studio.studio import ASSETS
 from demo.uploads import PICTURE_TYPES
 
 
