@@ -19,8 +19,9 @@ _PUBLIC = {  # name -> the module it is written in
     "StudioError": "errors",
     "train_concept": "learning.trainer",
     "Method": "methods",
+    "Backbone": "models.backbone",
     "read_base": "models.description",
-    "load_pipeline": "models.loading",
+    "load_backbone": "models.loading",
     "SamplingConfig": "settings.drawing",
     "TrainConfig": "settings.learning",
     "ConceptStore": "store.store",
@@ -38,8 +39,9 @@ if TYPE_CHECKING:  # the same for mypy and editors
     from clora_core.errors import StudioError as StudioError
     from clora_core.learning.trainer import train_concept as train_concept
     from clora_core.methods import Method as Method
+    from clora_core.models.backbone import Backbone as Backbone
     from clora_core.models.description import read_base as read_base
-    from clora_core.models.loading import load_pipeline as load_pipeline
+    from clora_core.models.loading import load_backbone as load_backbone
     from clora_core.settings.drawing import SamplingConfig as SamplingConfig
     from clora_core.settings.learning import TrainConfig as TrainConfig
     from clora_core.store.store import ConceptStore as ConceptStore

@@ -16,6 +16,7 @@ import clora_core
 ROOT = Path(__file__).parents[1]
 NAMES = {
     "ASSETS",
+    "Backbone",
     "Concept",
     "ConceptStore",
     "LearnedConcept",
@@ -27,7 +28,7 @@ NAMES = {
     "TrainConfig",
     "TrainStep",
     "generate",
-    "load_pipeline",
+    "load_backbone",
     "read_base",
     "train_concept",
 }  # fewer or other names are a new major version
