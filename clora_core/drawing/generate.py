@@ -27,7 +27,7 @@ def generate(
 ) -> list[Image.Image]:
     """Draw `settings.pictures` pictures of `prompt` with the concepts of `timeline`.
 
-    Picture i starts from noise of seed + i, drawn on the CPU whatever the device. on_step(done, total) is
+    Picture i starts from noise of `settings.seed_of(i)`, drawn on the CPU whatever the device. on_step(done, total) is
     called after each denoising step, over all batches; what it raises (Cancelled) ends the drawing.
     Raises ConceptError for a token the timeline has not learned, SettingsError for an impossible size.
     """
@@ -47,7 +47,7 @@ def generate(
         with torch.no_grad():
             conditioning = backbone.encode([prompt] * len(batch))
             negative = backbone.encode([settings.negative_prompt] * len(batch))
-        generators = [torch.Generator("cpu").manual_seed(settings.seed + place) for place in batch]
+        generators = [torch.Generator("cpu").manual_seed(settings.seed_of(place)) for place in batch]
         pictures += backbone.draw(conditioning, negative, settings, generators, report)
     return pictures
 

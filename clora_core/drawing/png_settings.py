@@ -1,4 +1,5 @@
-"""The settings that travel inside a PNG, in A1111's format."""
+"""The settings that travel inside a PNG: in A1111's format for other programs, and as JSON for this one, since any text
+may stand in a prompt."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from clora_core.disk import replacing
 from clora_core.errors import PictureError
 
 CHUNK = "parameters"  # the PNG text chunk A1111 and its followers read
+OWN_CHUNK = "clora"  # the same as JSON, which reads back exactly
 NEGATIVE = "Negative prompt: "
 
 
@@ -30,7 +32,7 @@ def picture_info(
         "sampler": sampler,
         "guidance_scale": settings.guidance_scale,
         "guidance_rescale": settings.guidance_rescale,
-        "seed": settings.seed + index,
+        "seed": settings.seed_of(index),
         "width": settings.width,
         "height": settings.height,
         "model": base_name,
@@ -50,6 +52,7 @@ def save_picture(image: Image.Image, path: Path, info: Mapping[str, Any]) -> Non
     """
     chunk = PngInfo()
     chunk.add_text(CHUNK, _to_text(info))
+    chunk.add_text(OWN_CHUNK, json.dumps(info))
     try:
         with replacing(path) as partial:
             image.save(partial, "PNG", pnginfo=chunk)
@@ -65,10 +68,26 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         with Image.open(path) as image:
             image.load()
-            text = image.info.get(CHUNK)
+            own, text = (image.info.get(chunk) for chunk in (OWN_CHUNK, CHUNK))
     except (OSError, ValueError, SyntaxError) as error:
         raise PictureError(f"{path.name} cannot be read as a picture: {error}. Choose a PNG file.") from error
-    return _from_text(text) if isinstance(text, str) else {}
+    return _from_own(own) if isinstance(own, str) else settings_in(text) if isinstance(text, str) else {}
+
+
+def _from_own(text: str) -> dict[str, Any]:
+    """What OWN_CHUNK says, as far as names and types are ours: a picture may come from anywhere."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    kinds = {
+        "prompt": str,
+        "negative_prompt": str,
+        "width": int,
+        "height": int,
+        **{key: kind for _, key, kind in _LINE},
+    }
+    return {key: found[key] for key, kind in kinds.items() if isinstance(found, dict) and type(found.get(key)) is kind}
 
 
 _LINE = (  # name in the settings line, key of ours, type
@@ -99,14 +118,17 @@ def _quoted(value: str) -> str:
     return value if plain else json.dumps(value, ensure_ascii=False)
 
 
-def _from_text(text: str) -> dict[str, Any]:
+def settings_in(text: str) -> dict[str, Any]:
+    """The settings in a text of A1111's format, also one that was pasted; any other text is all prompt."""
     *lines, last = text.strip("\n").split("\n")
     pairs = {name: _unquoted(value) for name, value in _PAIR.findall(last)}
-    if "Steps" not in pairs:  # a text of another kind: all of it is the prompt
-        return {"prompt": text}
+    if "Steps" not in pairs:  # no line of settings
+        lines, pairs = [*lines, last], {}
     split = next((at for at, line in enumerate(lines) if line.startswith(NEGATIVE.rstrip())), len(lines))
     negative = "\n".join(lines[split:]).removeprefix(NEGATIVE.rstrip()).removeprefix(" ")
-    found: dict[str, Any] = {"prompt": "\n".join(lines[:split]), "negative_prompt": negative}
+    found: dict[str, Any] = {"prompt": "\n".join(lines[:split])}
+    if split < len(lines) or pairs:
+        found["negative_prompt"] = negative
     for name, key, kind in _LINE:
         if name in pairs:
             _put(found, key, kind, pairs[name])

@@ -40,3 +40,7 @@ class SamplingConfig(Settings):
         maximum=2**32 - 1,
     )
     pictures: int = setting(1, "Pictures", "How many pictures to draw.", minimum=1, maximum=64)
+
+    def seed_of(self, place: int) -> int:
+        """The seed of the picture at a 0-based place; after the largest seed comes 0."""
+        return (self.seed + place) % 2**32

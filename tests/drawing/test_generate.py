@@ -12,7 +12,7 @@ from tiny.digests import base_digest
 
 from clora_core.concepts import SamplingConfig, Timeline
 from clora_core.drawing.generate import generate
-from clora_core.drawing.png_settings import picture_info, read_settings, save_picture
+from clora_core.drawing.png_settings import picture_info, read_settings, save_picture, settings_in
 from clora_core.errors import Cancelled, ConceptError, PictureError, SettingsError
 
 
@@ -114,6 +114,8 @@ def test_a_token_not_learned_at_this_point_is_named(backbone, two, settings) -> 
         ("first line\nsecond, Steps: 3", "one\ntwo"),
         ('Zoë said "hi" <ilva-maron> 犬', 'with "quotes", 犬'),
         ("", ""),
+        ("a photo\nNegative prompt: glasses\nSteps: 20, Seed: 4, Size: 64x64", ""),  # a pasted text, drawn as it is
+        ("a photo\rof <rex>\n", " \n"),
     ],
 )
 def test_settings_survive_the_picture(backbone, two, tmp_path: Path, prompt: str, negative: str) -> None:
@@ -147,6 +149,36 @@ def test_another_programs_settings_are_read_as_far_as_known(tmp_path: Path) -> N
         "prompt": "a dog", "negative_prompt": "bad, \nworse", "steps": 20, "sampler": "Euler a",
         "guidance_scale": 7.0, "seed": 965400086, "width": 512, "height": 768, "model": "sd15",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a cat\nNegative prompt: blur", {"prompt": "a cat", "negative_prompt": "blur"}),
+        ("a cat", {"prompt": "a cat"}),
+        ("two\nlines", {"prompt": "two\nlines"}),
+        (
+            "a cat\nNegative prompt: blur\nSteps: 20, Seed: 4, Size: 64x32",
+            {"prompt": "a cat", "negative_prompt": "blur", "steps": 20, "seed": 4, "width": 64, "height": 32},
+        ),
+    ],
+)
+def test_a_text_of_another_program_is_read(text: str, found: dict) -> None:
+    assert settings_in(text) == found
+
+
+@pytest.mark.parametrize("own", ["not json", "[1]", '{"seed": "4", "steps": true, "foreign": 1}'])
+def test_a_forged_chunk_of_ours_is_read_as_far_as_it_is_sound(tmp_path: Path, own: str) -> None:
+    chunk = PngInfo()
+    chunk.add_text("clora", own)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=chunk)
+    assert read_settings(tmp_path / "a.png") == {}
+
+
+def test_after_the_largest_seed_comes_the_first(two) -> None:
+    settings = SamplingConfig(seed=2**32 - 1, pictures=2)
+    info = picture_info("m", "DDIM", two, "a photo", settings, index=1)
+    assert settings.updated({"seed": info["seed"]}).seed == 0
 
 
 def test_a_picture_without_settings_and_a_file_that_is_none(tmp_path: Path) -> None:
