@@ -7,6 +7,7 @@ error is one line on stderr and exit code 2; Ctrl-C is 130; anything else is a b
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shlex
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from clora_core.answers import TimelineView, to_plain
+from clora_core.answers import TimelineView, count, to_plain
 from clora_core.cli.arguments import COMMON, chosen_settings, make_parser
 from clora_core.cli.bench import bench
 from clora_core.concepts import Concept
@@ -25,12 +26,16 @@ from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.studio.progress import ProgressLine, telling
 from clora_core.studio.studio import Studio
 
+CAPTIONS = {".txt", ".caption"}
 NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, by default the one that was typed; returns the exit code."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that lacks a letter of a name shows its number instead
+            stream.reconfigure(errors="backslashreplace")
     try:
         chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})
         commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "bench": bench}
@@ -104,11 +109,21 @@ def _resume_command(chosen: argparse.Namespace, job_id: str) -> str:
 def _concept(studio: Studio, chosen: argparse.Namespace) -> Concept:
     if not chosen.pictures.is_dir():
         raise PictureError(f"{chosen.pictures} is no folder. Give the folder that holds the pictures.")
-    found = sorted(
-        path
-        for path in chosen.pictures.iterdir()
-        if path.is_file() and path.suffix.lower() not in NOT_PICTURES and path.name[0] != "."
-    )
+    files = [path for path in sorted(chosen.pictures.iterdir()) if path.name[0] != "."]
+    found = [path for path in files if path.is_file() and path.suffix.lower() not in NOT_PICTURES]
+    inside = [path for path in files if path.is_dir() and any(path.glob("*.*"))]
+    if not found and inside:
+        raise PictureError(
+            f"{chosen.pictures} holds no pictures, but the folder {inside[0].name}. Give that one: --pictures "
+            f"{shlex.quote(str(inside[0]))}"
+        )
+    named = {path.stem for path in found}
+    captions = [path.name for path in files if path.suffix.lower() in CAPTIONS and path.stem in named]
+    if captions:
+        print(
+            f"{captions[0]}: {count(len(captions), 'caption')} not read: all pictures are learned with one template",
+            file=sys.stderr,
+        )
     for checked in studio.check_pictures(found):
         if checked.problem or checked.note:
             print(f"{checked.path.name}: {checked.problem or checked.note}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,30 @@ def folder(pictures: tuple[Path, ...], tmp_path: Path) -> Path:
     (made / "notes.txt").write_text("not a picture")
     (made / "broken.jpg").write_bytes(b"no jpeg")
     return made
+
+
+def test_captions_beside_the_pictures_are_said_and_a_folder_inside_is_named(
+    command: Command, folder: Path, tmp_path: Path
+) -> None:
+    for path in folder.glob("*.png"):
+        path.with_suffix(".txt").write_text("sks person wearing a red hat")
+    code, _, err = command("learn", "--pictures", folder, "--name", "Rex", *QUICK)
+    assert code == 0 and "0.txt: 4 captions not read" in err
+    kohya = tmp_path / "img"  # kohya's layout: repeats and the prompt in the name of the folder inside
+    shutil.copytree(folder, kohya / "10_sks person")
+    code, _, err = command("learn", "--pictures", kohya, "--name", "Mug", *QUICK)
+    assert code == 2 and "'10_sks person'" in err.replace(str(kohya) + "/", "") and "--pictures" in err
+
+
+@pytest.mark.parametrize("coding", ["ascii", "cp1252"])
+def test_a_console_without_a_letter_shows_its_number(tiny_folder: Path, tmp_path: Path, coding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "clora_core", "timeline", "--new", "小明", "--model", tiny_folder, "--home", tmp_path],
+        env={**os.environ, "PYTHONIOENCODING": coding},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+    )
+    assert done.returncode == 0 and rb"\u5c0f" in done.stdout, done.stderr
 
 
 def test_learn_draw_timeline(command: Command, folder: Path, tmp_path: Path) -> None:
