@@ -19,6 +19,7 @@ from gradio import FileData
 from clora_core.answers import to_plain
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, StudioError
+from clora_core.jobs.requests import DrawRequest, LearnRequest
 from demo.errors import told
 from demo.sharing import refuse_unless
 from demo.uploads import uploaded
@@ -95,7 +96,7 @@ class Api:
             raise PictureError("Some pictures were not uploaded through this page. Send them with handle_file(path).")
         config = self._studio.base.train_with(settings or {})
         concept = Concept(name.strip(), token.strip() or self._studio.propose_token(name), tuple(map(Path, paths)))
-        return self._studio.learn(self._chosen(timeline_id), concept, config, keep_pictures)
+        return self._studio.learn(LearnRequest(self._chosen(timeline_id), concept, config, keep_pictures))
 
     def job(self, job_id: str = "") -> dict[str, Any]:
         """How a job stands; empty id = the running or else the latest learn job; {} when there is none."""
@@ -118,7 +119,8 @@ class Api:
     ) -> list[FileData]:
         """Draw pictures and return them (PNG with their settings inside); waits until they are there."""
         chosen = self._studio.base.sampling.updated(settings or {})
-        job = self._studio.wait(self._studio.draw(self._chosen(timeline_id), prompt, chosen, as_of))
+        request = DrawRequest(self._chosen(timeline_id), prompt, chosen, as_of)
+        job = self._studio.wait(self._studio.draw(request))
         if job.state != "done":
             raise StudioError(job.message)
         return [FileData(path=str(path)) for path in job.pictures]

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from clora_core.errors import StudioError
+from clora_core.jobs.requests import CompareRequest
 from clora_core.studio.progress import ProgressLine, telling
 from clora_core.studio.studio import Studio
 
@@ -27,7 +28,7 @@ def learn_examples(studio: Studio) -> list[str]:
     if job and job.resumable and job.timeline_id != by_name["sequence"]:
         studio.resume(job.id)
     elif not _sequential(studio, example):
-        studio.comparisons.start(example, ["sequential"])
+        studio.comparisons.start(CompareRequest(example, ("sequential",)))
     say = ProgressLine()
     done, asked = studio.comparisons.progress()
     while done < asked:

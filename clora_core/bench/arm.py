@@ -18,6 +18,7 @@ from clora_core.concepts import Concept, LearnedConcept
 from clora_core.data.picture_sets import pictures_in, read_samples
 from clora_core.disk import replacing, write_json
 from clora_core.errors import SettingsError, StudioError
+from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.methods import method_named
 from clora_core.settings.learning import TrainConfig, decisive
 from clora_core.studio.progress import Say, minutes_left, telling
@@ -203,7 +204,8 @@ def learn_sample(
     if last and last.resumable and (last.timeline_id, last.token) == (timeline_id, sample.token):
         job_id = studio.resume(last.id)
     else:
-        job_id = studio.learn(timeline_id, Concept(sample.name, sample.token, sample.pictures), config)
+        concept = Concept(sample.name, sample.token, sample.pictures)
+        job_id = studio.learn(LearnRequest(timeline_id, concept, config))
     view = studio.follow(job_id, on_progress)
     if view.state != "done":
         raise StudioError(f"{sample.name} was not learned: {view.message}")
@@ -228,7 +230,7 @@ def draw_prompt(
     if not all(path.exists() for path in wanted):
         folder.mkdir(parents=True, exist_ok=True)
         settings = replace(studio.base.sampling, pictures=draws, seed=FIRST_SEED)
-        found = same or studio.draw_now(timeline_id, prompt, settings, as_of)
+        found = same or studio.draw_now(DrawRequest(timeline_id, prompt, settings, as_of))
         for source, target in zip(found, wanted, strict=True):
             if same:
                 with replacing(target) as partial:

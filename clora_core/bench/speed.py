@@ -26,6 +26,7 @@ from clora_core.bench.arm import (
 )
 from clora_core.bench.tables import table
 from clora_core.concepts import Concept
+from clora_core.jobs.requests import DrawRequest
 from clora_core.models.description import BaseModel
 from clora_core.models.loading import load_backbone
 from clora_core.studio.progress import Say, telling
@@ -46,14 +47,14 @@ def speed(open_studio: OpenStudio, say: Say) -> dict[str, Any]:
             began = time.monotonic()
             studio.warm_up()
             settings = replace(studio.base.sampling, pictures=1)
-            studio.draw_now(timeline_id, "a portrait", replace(settings, steps=1))
+            studio.draw_now(DrawRequest(timeline_id, "a portrait", replace(settings, steps=1)))
             load_seconds = time.monotonic() - began
             view = learn_sample(studio, timeline_id, sample, studio.base.train, telling(say, sample.name))
             pictures = []
             for seed in range(3):
                 say(f"drawing picture {seed + 1} of 3")
                 began = time.monotonic()
-                studio.draw_now(timeline_id, f"a photo of {sample.token}", replace(settings, seed=seed))
+                studio.draw_now(DrawRequest(timeline_id, f"a photo of {sample.token}", replace(settings, seed=seed)))
                 pictures.append(time.monotonic() - began)
             card = studio.timeline(timeline_id).cards[0]
             base, device = studio.base, studio.device

@@ -23,6 +23,7 @@ from clora_core.cli.bench import bench
 from clora_core.concepts import Concept
 from clora_core.disk import home_folder
 from clora_core.errors import PictureError, SettingsError, StudioError
+from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.studio.progress import ProgressLine, telling
 from clora_core.studio.studio import Studio
 
@@ -76,7 +77,7 @@ def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
         else:
             concept, timeline_id = _concept(studio, chosen), chosen.timeline or studio.default_timeline()
             config = studio.base.train_with(chosen_settings(chosen))
-            job_id = studio.learn(timeline_id, concept, config, chosen.keep_pictures)
+            job_id = studio.learn(LearnRequest(timeline_id, concept, config, chosen.keep_pictures))
         view = studio.follow(job_id, telling(say))
     except KeyboardInterrupt:
         if job_id:
@@ -137,7 +138,8 @@ def _draw(chosen: argparse.Namespace) -> dict[str, Any]:
     try:
         timeline_id = chosen.timeline or studio.default_timeline()
         settings = studio.base.sampling.updated(chosen_settings(chosen))
-        pictures = studio.draw_now(timeline_id, chosen.prompt, settings, chosen.as_of, telling(say))
+        request = DrawRequest(timeline_id, chosen.prompt, settings, chosen.as_of)
+        pictures = studio.draw_now(request, telling(say))
     finally:
         studio.close()
     say("")

@@ -26,6 +26,7 @@ from clora_core.answers import JobView
 from clora_core.disk import check_id, process_alive, write_text
 from clora_core.errors import BusyError, Cancelled, StoreError, StudioError, TrainingError
 from clora_core.jobs.folder import Interrupted, Job, job_number
+from clora_core.jobs.requests import DrawRequest, LearnRequest
 
 BEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 20.0
@@ -73,11 +74,11 @@ class JobBoard:
             self._start()
             self._changed.notify_all()
 
-    def create(self, kind: str, request: dict[str, Any]) -> Job:
+    def create(self, request: LearnRequest | DrawRequest) -> Job:
         """A new job that is not in the queue yet, so that files can be put into its folder first."""
         with self._changed:
             self._start()
-            job = Job.create(self._folder, kind, self._owner, request, self._changed)
+            job = Job.create(self._folder, self._owner, request, self._changed)
             self._mine[job.id] = job
             return job
 
@@ -178,8 +179,7 @@ class JobBoard:
         if self._model is None:
             return "waiting for the model to load"
         if job.kind == "draw" and self._current and self._current[0].kind == "learn":
-            name = self._current[0].request["concept"]["name"]
-            return f"waiting: {name} is being learned, this is drawn at the next pause"
+            return f"waiting: {self._current[0].name} is being learned, this is drawn at the next pause"
         return "waiting for its turn"
 
     # -- the worker ------------------------------------------------------------------------------
@@ -288,12 +288,11 @@ class JobBoard:
         if not job.has_checkpoint:
             self._end(job, state="failed", message=problem)
             return
-        kept = f"{problem} What was learned of {job.request['concept']['name']} is kept: resume it, or discard it."
-        comparison = job.request.get("comparison")
+        kept = f"{problem} What was learned of {job.name} is kept: resume it, or discard it."
         with self._changed:
             self._leave(job, kept)
             for other in list(self._waiting):
-                if comparison and other.request.get("comparison") == comparison:
+                if job.comparison and other.comparison == job.comparison:
                     self._waiting.remove(other)
                     self._leave(other, kept)
 
@@ -311,9 +310,9 @@ class JobBoard:
         """Delete old jobs that have ended; a comparison is kept as a whole while a part of it has not."""
         jobs = list(self.jobs(kind))
         open_ones = [job for job in jobs if not job.finished or job.resumable]
-        comparisons = {job.request.get("comparison") or job.id for job in open_ones}
+        comparisons = {job.comparison or job.id for job in open_ones}
         for old in jobs[JOBS_KEPT[kind] :]:
-            if (old.request.get("comparison") or old.id) not in comparisons:
+            if (old.comparison or old.id) not in comparisons:
                 self._mine.pop(old.id, None)
                 shutil.rmtree(old.folder, ignore_errors=True)
 

@@ -18,21 +18,26 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from clora_core.answers import UNFINISHED, JobView, Preview, Verdict
 from clora_core.concepts import TrainStep
 from clora_core.disk import read_json, write_json, write_text
 from clora_core.errors import Cancelled, StoreError
+from clora_core.jobs.requests import DrawRequest, LearnRequest
 
 CURVE_POINTS = 500
 PROGRESS_EVERY_SECONDS = 0.25
 
 StopWish = Literal["", "keep", "discard", "close"]
+REQUESTS: Mapping[str, type[LearnRequest] | type[DrawRequest]] = MappingProxyType(
+    {"learn": LearnRequest, "draw": DrawRequest}
+)
 
 
 class Interrupted(Exception):
@@ -45,22 +50,27 @@ def job_number(folder: Path) -> int:
 
 
 class Job:
-    """One job's folder, and the wish to stop it. Safe to read from any thread; written by its owner."""
+    """One job's folder, and the wish to stop it. Safe to read from any thread; written by its owner.
+
+    request: what was asked for.
+    """
 
     def __init__(self, folder: Path, changed: threading.Condition) -> None:
+        """Read a job's folder. Raises StoreError when its record or what it asks for is damaged."""
         self.folder = folder
-        self.record = read_json(folder / "job.json")
+        self.record = read_json(folder / "job.json", "id", "kind", "state", "owner", "request")
+        self.request = self._read_request()
         self.stop_wish: StopWish = ""
         self._changed = changed
         self._written = 0.0
         self._steps: list[TrainStep] | None = None  # read once, then kept up with by add_step
 
     @classmethod
-    def create(cls, jobs: Path, kind: str, owner: str, request: dict[str, Any], changed: threading.Condition) -> Job:
+    def create(cls, jobs: Path, owner: str, request: LearnRequest | DrawRequest, changed: threading.Condition) -> Job:
         """Make the next job folder ("0007-learn"): a queued job of ``owner``."""
         number = max((job_number(path) for path in jobs.glob("[0-9]*-*") if path.is_dir()), default=0) + 1
         while True:
-            folder = jobs / f"{number:04d}-{kind}"
+            folder = jobs / f"{number:04d}-{request.kind}"
             try:
                 folder.mkdir(parents=True)
                 break
@@ -68,7 +78,7 @@ class Job:
                 number += 1
         record = {
             "id": folder.name,
-            "kind": kind,
+            "kind": request.kind,
             "state": "queued",
             "owner": owner,
             "step": 0,
@@ -78,13 +88,22 @@ class Job:
             "seconds_left": None,
             "phase": "waiting",
             "message": "",
-            "request": request,
+            "request": request.to_json(),
             "pictures": [],
             "verdict": None,
             "concept_id": "",
         }
         write_json(folder / "job.json", record)
         return cls(folder, changed)
+
+    def _read_request(self) -> LearnRequest | DrawRequest:
+        try:
+            if self.kind not in REQUESTS:
+                raise StoreError(f"There are no jobs of kind {self.kind!r}.")
+            return REQUESTS[self.kind].from_json(self.record["request"])
+        except StoreError as error:
+            remedy = f"Delete the folders {self.folder} and {self.uploads}, and ask for it again."
+            raise StoreError(f"The job {self.folder.name} is damaged. {error} {remedy}") from error
 
     @property
     def id(self) -> str:
@@ -97,9 +116,14 @@ class Job:
         return str(self.record["kind"])
 
     @property
-    def request(self) -> dict[str, Any]:
-        """What was asked for."""
-        return dict(self.record["request"])
+    def name(self) -> str:
+        """Name of the concept that is to be learned; "" for a draw job."""
+        return self.request.concept.name if isinstance(self.request, LearnRequest) else ""
+
+    @property
+    def comparison(self) -> str:
+        """Id of the comparison that it is a part of; "" for none."""
+        return self.request.comparison if isinstance(self.request, LearnRequest) else ""
 
     @property
     def finished(self) -> bool:
@@ -125,35 +149,36 @@ class Job:
         """Raise StoreError when the checkpoint was learned on other concepts than those with the ids ``now``."""
         after = read_json(self.checkpoint)["after"] if self.has_checkpoint else list(now)
         if after != list(now):
-            name, past = self.request["concept"]["name"], ", ".join(after) or "nothing"
+            past = ", ".join(after) or "nothing"
             raise StoreError(
-                f"{name} was begun after {past}, and the timeline has changed since. Bring it back with Undo or "
-                f"Redo and go "
-                f"on, or give {name} up."
+                f"{self.name} was begun after {past}, and the timeline has changed since. Bring it back with Undo or "
+                f"Redo and go on, or give {self.name} up."
             )
 
     def cut_off(self) -> str:
         """What to say when the programme ended before the job did."""
         if self.kind != "learn":
             return "The programme ended before the pictures were drawn. Ask for them again."
-        name, step, total = self.request["concept"]["name"], self.record["step"], self.record["total"]
-        ended = f"The programme ended while {name} was being learned (step {step} of {total})."
+        step, total = self.record["step"], self.record["total"]
+        ended = f"The programme ended while {self.name} was being learned (step {step} of {total})."
         return f"{ended} Resume it or discard it."
 
     @property
     def uploads(self) -> Path:
         """Where the job's uploaded pictures lie until it ends: beside the jobs, which the page may show."""
-        return self.folder.parent.parent / "uploads" / self.id
+        return self.folder.parent.parent / "uploads" / self.folder.name
 
     def take_pictures(self, paths: Iterable[Path]) -> None:
-        """Copy uploaded pictures, under plain names, so that they outlive the upload. Raises OSError."""
+        """Copy the uploaded pictures of a learn job, under plain names, so that they outlive the upload. Raises
+        OSError."""
+        assert isinstance(self.request, LearnRequest)
         self.uploads.mkdir(parents=True)
         names = []
         for number, path in enumerate(paths, 1):
-            names.append(f"{number:02d}{path.suffix.lower()}")
+            names.append(Path(f"{number:02d}{path.suffix.lower()}"))
             shutil.copyfile(path, self.uploads / names[-1])
-        request = self.request
-        self.update(request={**request, "concept": {**request["concept"], "pictures": names}}, state="queued")
+        self.request = replace(self.request, concept=replace(self.request.concept, pictures=tuple(names)))
+        self.update(request=self.request.to_json(), state="queued")
 
     # -- what the work calls ---------------------------------------------------------------------
 
@@ -241,8 +266,7 @@ class Job:
         """The job as the page sees it."""
         with self._changed:
             record = dict(self.record)
-        request, verdict = record["request"], record["verdict"]
-        concept = request.get("concept", {})
+        request, verdict = self.request, record["verdict"]
         return JobView(
             id=record["id"],
             kind=record["kind"],
@@ -254,13 +278,13 @@ class Job:
             seconds_left=record["seconds_left"],
             phase=record["phase"],
             message=record["message"],
-            timeline_id=request.get("timeline_id", ""),
+            timeline_id=request.timeline_id,
             curve=thin(self.steps()),
             previews=self.previews(),
             pictures=[Path(path) for path in record["pictures"]],
-            name=concept.get("name", ""),
-            token=concept.get("token", ""),
-            prompt=request.get("prompt", ""),
+            name=self.name,
+            token=request.concept.token if isinstance(request, LearnRequest) else "",
+            prompt=request.prompt if isinstance(request, DrawRequest) else "",
             verdict=Verdict.from_json(verdict) if verdict else None,
             concept_id=record["concept_id"],
             resumable=self.resumable,

@@ -1,4 +1,4 @@
-"""What the worker thread does with the model: learn a concept, draw pictures, check what was learned.
+"""Learning what was asked for: the steps, what is shown and saved between them, and storing what was learned.
 
 Nothing here keeps state between jobs. The model comes in as ``Loaded``, progress and wishes go through
 the ``Job``, results through the ``ConceptStore``.
@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 from clora_core.answers import Preview
-from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
+from clora_core.concepts import LearnedConcept, Timeline, TrainStep
 from clora_core.errors import Cancelled, StudioError
 from clora_core.jobs.check import CARD_STEPS, Loaded, card_settings, check_learned, draw_concept
 from clora_core.jobs.checkpoints import read_checkpoint, save_checkpoint
 from clora_core.jobs.folder import Interrupted, Job
+from clora_core.jobs.requests import LearnRequest
 from clora_core.learning.trainer import Training, train_concept
 from clora_core.settings.learning import TrainConfig
 from clora_core.store.store import ConceptStore
@@ -30,9 +31,6 @@ CHECKPOINT_SHARE = 0.05  # of the time, at most
 NOTHING_TO_KEEP = "Stopped before the first step; there is nothing to keep."
 
 
-# ---------------------------------------------------------------------------------------- learning
-
-
 def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]) -> dict[str, Any]:
     """Learn the concept of ``job``, check it, store it; returns the job's last changes.
 
@@ -42,12 +40,12 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
         Cancelled (discard), Interrupted (the programme ends; a checkpoint is left), StudioError.
     """
     request, begun = job.request, time.monotonic()
-    config = TrainConfig.from_dict(request["config"])
-    concept = concept_of(job)
-    timeline = replace(store.load(request["timeline_id"], model.base.id), method=config.method)
-    place = request.get("place")
-    if place is not None and place != len(timeline.concepts):
-        raise StudioError(f"{concept.name} was to be learned after {place} others, which were not all learned.")
+    assert isinstance(request, LearnRequest)
+    config, pictures = request.config, tuple(job.uploads / name for name in request.concept.pictures)
+    concept = replace(request.concept, pictures=pictures)
+    timeline = replace(store.load(request.timeline_id, model.base.id), method=config.method)
+    if request.place is not None and request.place != len(timeline.concepts):
+        raise StudioError(f"{concept.name} was to be learned after {request.place} others, which were not all learned.")
     job.update(phase="preparing the pictures", total=config.steps, step=0)
     job.check_past([earlier.id for earlier in timeline.concepts])
     resume = read_checkpoint(job)
@@ -68,7 +66,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
         token_start = training.token_start
     del training  # its copies and moments: whole-model methods need the room
     verdict, drawn = check_learned(model, job, store, timeline, learned, token_start)
-    keep = concept.pictures if request["keep_pictures"] else ()
+    keep = pictures if request.keep_pictures else ()
     stored = store.append(timeline, learned, drawn, verdict, keep)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
     seconds = time.monotonic() - begun
@@ -85,13 +83,6 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]
         "seconds": seconds,
         "pictures": [str(store.drawn(timeline.id, stored.id)[stored.id])],
     }
-
-
-def concept_of(job: Job) -> Concept:
-    """The concept of a learn job, with its pictures where they were copied to."""
-    asked = job.request["concept"]
-    pictures = tuple(job.uploads / name for name in asked["pictures"])
-    return Concept(asked["name"], asked["token"], pictures, asked["template"])
 
 
 class _Progress:
@@ -203,9 +194,3 @@ class _Progress:
     def _keep_going(self, done: int, total: int) -> None:
         if self._job.stop_wish:
             raise Cancelled("Stopped.")
-
-
-# ---------------------------------------------------------------------------------------- checking
-
-
-# ----------------------------------------------------------------------------------------- drawing

@@ -1,86 +1,94 @@
-"""Asking the job board for a concept to be learned: pictures checked and copied first, one learning at a time."""
+"""What may be asked for, as values: ``Studio`` takes them, job.json keeps them, the worker reads them.
+
+Whoever makes one has already checked its parts: a ``Concept`` and the settings refuse what is wrong with them when they
+are made. ``Studio`` checks them against the timeline and the model, once; after that they are believed.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
 
 from clora_core.concepts import Concept
-from clora_core.data.pictures import accepted, minimum_side, open_pictures
-from clora_core.errors import BusyError, StoreError
-from clora_core.jobs.board import JobBoard
-from clora_core.jobs.folder import Job
+from clora_core.errors import StoreError, StudioError
+from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
+
+# settings read and write themselves: they know which names they had before
+Learning = Annotated[TrainConfig, PlainValidator(TrainConfig.from_dict), PlainSerializer(TrainConfig.to_json)]
+Drawing = Annotated[SamplingConfig, PlainValidator(SamplingConfig.from_dict), PlainSerializer(SamplingConfig.to_json)]
+
+
+class Request:
+    """Common to the requests: to JSON and back, by their types."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain JSON values."""
+        values: dict[str, Any] = self._converter().dump_python(self, mode="json")
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of ``to_json``; what is missing keeps its default. Raises StoreError saying what is wrong."""
+        try:
+            request: Self = cls._converter().validate_python(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "request"
+            raise StoreError(f"What was asked for cannot be read ({place}: {first['msg']}).") from error
+        except (StudioError, TypeError) as error:  # a concept or settings that refuse, or that are none
+            raise StoreError(f"What was asked for cannot be read ({str(error).rstrip('.')}).") from error
+        return request
+
+    @classmethod
+    @cache
+    def _converter(cls) -> TypeAdapter[Any]:
+        return TypeAdapter(cls)
 
 
 @dataclass(frozen=True)
-class Part:
-    """A learning that is queued before its past is learned: the comparison it belongs to, and how many concepts its
-    timeline must have when its turn comes."""
+class LearnRequest(Request):
+    """Learn ``concept`` at the end of a timeline.
 
-    comparison: str
-    place: int
+    keep_pictures: they are stored with the concept, else deleted when the job ends.
+    comparison: id of the comparison that this is a part of; "" = none.
+    place: how many concepts the timeline must have when its turn comes, for what is queued before its past is learned.
 
-
-def queue_learning(
-    board: JobBoard,
-    timeline_id: str,
-    concept: Concept,
-    config: TrainConfig,
-    keep: bool = False,
-    part: Part | None = None,
-) -> str:
-    """Queue a learn job and return its id.
-
-    keep: the pictures are to be stored with the concept.  part: where it stands in a comparison, None for a learning
-    of its own.
-
-    Raises PictureError when too few pictures can be used, StoreError when they cannot be copied.
+    In a job's folder ``concept.pictures`` are names below ``Job.uploads``.
     """
-    checked = open_pictures(concept.pictures, minimum_side(config.resolution))
-    accepted(checked)
-    job = board.create(
-        "learn",
-        {
-            "timeline_id": timeline_id,
-            "config": config.to_json(),
-            "keep_pictures": keep,
-            "comparison": part.comparison if part else "",
-            "place": part.place if part else None,
-            "concept": {
-                "name": concept.name.strip(),
-                "token": concept.token,
-                "template": concept.template,
-                "pictures": [],
-            },
-        },
-    )
-    try:
-        job.take_pictures([picture.path for picture in checked if picture.image is not None])
-    except OSError as error:
-        board.abandon(job)
-        raise StoreError(f"The pictures could not be copied: {error}. Free some space.") from error
-    board.submit(job)
-    return job.id
+
+    kind: ClassVar[str] = "learn"
+    timeline_id: str
+    concept: Concept
+    config: Learning
+    keep_pictures: bool = False
+    comparison: str = ""
+    place: int | None = None
 
 
-def comparison_jobs(board: JobBoard, comparison: str) -> list[Job]:
-    """All learn jobs of one comparison, first asked for first; [] for ""."""
-    jobs = [job for job in board.jobs("learn") if comparison and job.request.get("comparison") == comparison]
-    return jobs[::-1]
+@dataclass(frozen=True)
+class DrawRequest(Request):
+    """Draw pictures of ``prompt``. as_of: with the first so many concepts only (0 = base model); None = all."""
+
+    kind: ClassVar[str] = "draw"
+    timeline_id: str
+    prompt: str
+    settings: Drawing
+    as_of: int | None = None
 
 
-def interrupted_with(board: JobBoard, job: Job) -> list[Job]:
-    """The job, and all that were interrupted of the comparison it belongs to, first asked for first."""
-    parts = comparison_jobs(board, job.request.get("comparison", "")) or [job]
-    return [each for each in parts if each.record["state"] == "interrupted"]
+@dataclass(frozen=True)
+class CompareRequest(Request):
+    """Learn a timeline's concepts again under each of ``methods``, in new timelines.
 
+    pictures: by token, those of concepts for which none are at hand.
+    """
 
-def refuse_while_learning(board: JobBoard, timeline_id: str | None = None) -> None:
-    """Raise BusyError while a concept is being learned or waits for it; with a timeline, only in that one."""
-    busy = board.active("learn")
-    if timeline_id is not None:
-        unfinished = (job for job in board.jobs("learn") if not job.finished)
-        busy = next((job for job in unfinished if job.request["timeline_id"] == timeline_id), None)
-    if busy:
-        name = busy.request["concept"]["name"]
-        raise BusyError(f"{name} is being learned. Wait until it is done, or stop it.")
+    timeline_id: str
+    methods: tuple[str, ...]
+    pictures: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)

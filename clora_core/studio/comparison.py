@@ -29,7 +29,8 @@ from clora_core.drawing.contact_sheet import contact_sheet
 from clora_core.errors import SettingsError, StoreError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job
-from clora_core.jobs.requests import Part, comparison_jobs, queue_learning, refuse_while_learning
+from clora_core.jobs.queue import comparison_jobs, queue_learning, refuse_while_learning
+from clora_core.jobs.requests import CompareRequest, LearnRequest
 from clora_core.models.description import BaseModel
 from clora_core.settings.methods import METHOD_TITLES
 from clora_core.store.store import ConceptStore
@@ -126,25 +127,21 @@ class Comparisons:
         firsts = {token: found[0] for token, found in pictures.items() if found}
         return {token: path for token, path in firsts.items() if kept or path in public}
 
-    def start(
-        self, timeline_id: str, methods: Sequence[str], given: Mapping[str, Sequence[Path]] | None = None
-    ) -> list[str]:
+    def start(self, request: CompareRequest) -> list[str]:
         """Queue the learning of the timeline's concepts under each method, in new timelines; returns their ids.
 
         Every concept keeps its seed; the other settings are the preset of its method.
-        given: by token, pictures of concepts for which none are at hand.
 
         Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures or others than it was
         learned from.  PictureError: too few of them can be used.  BusyError: a concept is being learned.  Nothing is
         begun then.
         """
+        timeline_id, methods = request.timeline_id, request.methods
         refuse_while_learning(self._board)
         view = self._store.view(timeline_id, self._base().id)
         if not methods or len(view.cards) < 2:
             raise SettingsError("A comparison needs at least one method and a timeline of two concepts or more.")
-        pictures = {
-            token: tuple((given or {}).get(token) or found) for token, found in self.pictures(timeline_id).items()
-        }
+        pictures = {token: request.pictures.get(token) or found for token, found in self.pictures(timeline_id).items()}
         missing = [token for token, found in pictures.items() if not found]
         if missing:
             raise SettingsError(
@@ -173,7 +170,7 @@ class Comparisons:
             for place, card in enumerate(view.cards):
                 concept = Concept(card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}"))
                 seeded = config.updated({"seed": card.settings["seed"]})
-                queue_learning(self._board, new_id, concept, seeded, part=Part(comparison, place))
+                queue_learning(self._board, LearnRequest(new_id, concept, seeded, False, comparison, place))
             made.append(new_id)
         return made
 
@@ -186,14 +183,14 @@ class Comparisons:
     def progress(self) -> tuple[int, int]:
         """(learned, all) of the concepts of the comparison that is running; (0, 0) when none is."""
         asked = self._asked()
-        running = {job.request["comparison"] for job in asked if not job.finished}  # one at most
-        finished = [job.finished for job in asked if job.request["comparison"] in running]
+        running = {job.comparison for job in asked if not job.finished}  # one at most
+        finished = [job.finished for job in asked if job.comparison in running]
         return sum(finished), len(finished)
 
     def _asked(self) -> list[Job]:
         """Learn jobs of the comparison that is running; [] when none is."""
         running = self._board.active("learn")
-        return comparison_jobs(self._board, running.request.get("comparison", "")) if running else []
+        return comparison_jobs(self._board, running.comparison) if running else []
 
     def picture(self, timelines: Sequence[str], kept: bool = False) -> Path:
         """The whole comparison as one PNG: a real picture of each concept, where one is at hand, what was drawn, how

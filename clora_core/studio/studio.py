@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.answers import JobView, Sample, TimelineSummary, TimelineView
-from clora_core.concepts import Concept, LearnedConcept, TrainStep, token_for_name
+from clora_core.concepts import LearnedConcept, TrainStep, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.data.picture_sets import read_samples
 from clora_core.data.pictures import CheckedPicture, minimum_side, open_pictures
@@ -22,10 +22,10 @@ from clora_core.disk import ASSETS, read_json
 from clora_core.errors import SettingsError, StoreError, StudioError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
-from clora_core.jobs.requests import interrupted_with, queue_learning, refuse_while_learning
+from clora_core.jobs.queue import interrupted_with, queue_learning, refuse_while_learning
+from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.models import description
 from clora_core.models.loading import load_backbone
-from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
@@ -186,11 +186,10 @@ class Studio:
 
     # -- work ------------------------------------------------------------------------------------
 
-    def learn(self, timeline_id: str, concept: Concept, config: TrainConfig, keep_pictures: bool = False) -> str:
-        """Queue the learning of ``concept`` at the end of a timeline and return the job's id.
+    def learn(self, request: LearnRequest) -> str:
+        """Queue the learning of a concept at the end of a timeline and return the job's id.
 
-        The pictures are copied into the job folder now and deleted when the job ends, unless
-        ``keep_pictures``: then they are stored with the concept.
+        The pictures are copied into the job's folder now.
 
         Raises:
             PictureError, ConceptError, SettingsError: what is asked for cannot work.
@@ -198,20 +197,20 @@ class Studio:
             BusyError: another concept is being learned.
         """
         refuse_while_learning(self._board)
-        self._store.check(timeline_id, self.base.id)
-        view = self.timeline(timeline_id)
+        self._store.check(request.timeline_id, self.base.id)
+        view, config = self.timeline(request.timeline_id), request.config
         if view.cards and view.method != config.method:
             raise SettingsError(
                 f"The timeline {view.name!r} is learned with the method {view.method}, not {config.method}. "
                 "Start a new timeline for another method."
             )
-        self.check_token(concept.token, timeline_id)
+        self.check_token(request.concept.token, request.timeline_id)
         if self.ready:  # else the worker says what does not fit the model
             from clora_core.learning.trainer import checked_settings
 
             last = TrainConfig.from_dict(view.cards[-1].settings) if view.cards else None
             checked_settings(self._board.model.backbone, config, last)
-        return queue_learning(self._board, timeline_id, concept, config, keep_pictures)
+        return queue_learning(self._board, request)
 
     def resume(self, job_id: str) -> str:
         """Go on with an interrupted learn job from its last checkpoint; returns the same id."""
@@ -222,49 +221,35 @@ class Studio:
         jobs = interrupted_with(self._board, job)
         for each in jobs:
             request = each.request
-            self._store.check(request["timeline_id"], self.base.id)
-            self.check_token(request["concept"]["token"], request["timeline_id"])
-            each.check_past([card.id for card in self.timeline(request["timeline_id"]).cards])
+            assert isinstance(request, LearnRequest)
+            self._store.check(request.timeline_id, self.base.id)
+            self.check_token(request.concept.token, request.timeline_id)
+            each.check_past([card.id for card in self.timeline(request.timeline_id).cards])
         for each in jobs:
             self._board.submit(each)
         return job_id
 
-    def draw(self, timeline_id: str, prompt: str, settings: SamplingConfig, as_of: int | None = None) -> str:
-        """Queue pictures of ``prompt`` and return the job's id.
-
-        Args:
-            as_of: draw with the first ``as_of`` concepts only (0 = base model); None = all.
+    def draw(self, request: DrawRequest) -> str:
+        """Queue pictures and return the job's id.
 
         While a concept is being learned the job waits; ``JobView.phase`` says so.
+
+        Raises SettingsError (no prompt, no such ``as_of``), StoreError (no such timeline, another base model).
         """
-        if not prompt.strip():
+        request = replace(request, prompt=request.prompt.strip())
+        if not request.prompt:
             raise SettingsError("The prompt is empty. Write what the picture should show.")
-        self._store.check(timeline_id, self.base.id)
-        view = self.timeline(timeline_id)
+        self._store.check(request.timeline_id, self.base.id)
+        view, as_of = self.timeline(request.timeline_id), request.as_of
         if as_of is not None and not 0 <= as_of <= len(view.cards):
             raise SettingsError(f"The timeline {view.name!r} has {len(view.cards)} concepts; there is no {as_of}.")
-        job = self._board.create(
-            "draw",
-            {
-                "timeline_id": timeline_id,
-                "prompt": prompt.strip(),
-                "settings": settings.to_json(),
-                "as_of": as_of,
-            },
-        )
+        job = self._board.create(request)
         self._board.submit(job)
         return job.id
 
-    def draw_now(
-        self,
-        timeline_id: str,
-        prompt: str,
-        settings: SamplingConfig,
-        as_of: int | None = None,
-        on_progress: Callable[[JobView], None] | None = None,
-    ) -> list[Path]:
+    def draw_now(self, request: DrawRequest, on_progress: Callable[[JobView], None] | None = None) -> list[Path]:
         """``draw`` and wait. Raises StudioError with the job's message when it did not end well."""
-        view = self.follow(self.draw(timeline_id, prompt, settings, as_of), on_progress)
+        view = self.follow(self.draw(request), on_progress)
         if view.state != "done":
             raise StudioError(view.message)
         return view.pictures

@@ -11,6 +11,7 @@ import gradio as gr
 from clora_core.concepts import Concept
 from clora_core.data.pictures import MAX_PICTURES, MIN_PICTURES
 from clora_core.errors import ConceptError, StoreError
+from clora_core.jobs.requests import LearnRequest
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
 from demo.fields import from_inputs, setting_inputs
@@ -292,7 +293,7 @@ def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown, begun: gr.Sta
         chosen = studio.base.train_with({"method": values[names.index("method")]})
         config = from_inputs(chosen, names, values)
         concept = Concept(name.strip(), token.strip(), tuple(Path(p) for p in paths))
-        job_id = studio.learn(timeline_id, concept, config, keep_pictures=keep)
+        job_id = studio.learn(LearnRequest(timeline_id, concept, config, keep))
         return [[], "", "", "", "", "", job_id]
 
     started = gr.on(

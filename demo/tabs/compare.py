@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from clora_core.errors import SettingsError
+from clora_core.jobs.requests import CompareRequest
 from clora_core.settings.methods import METHOD_NAMES, METHOD_TITLES
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
@@ -218,8 +219,8 @@ def _wire_start(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...]) -
         return [so_far, say(f"Pictures given: {words}.", "good") if words else "", None]
 
     def begin(timeline_id: str, chosen: list[str], so_far: dict[str, list[str]]) -> dict[str, list[str]]:
-        paths = {token: [Path(path) for path in found] for token, found in so_far.items()}
-        studio.comparisons.start(timeline_id, chosen, paths)
+        pictures = {token: tuple(map(Path, found)) for token, found in so_far.items()}
+        studio.comparisons.start(CompareRequest(timeline_id, tuple(chosen), pictures))
         return {}
 
     drop.upload(

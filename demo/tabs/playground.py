@@ -13,6 +13,7 @@ import gradio as gr
 
 from clora_core.concepts import TOKEN_IN_TEXT, tokens_in
 from clora_core.errors import PictureError
+from clora_core.jobs.requests import DrawRequest
 from demo.clicks import INSERT, QUIET, SEND, picked, scroll_to
 from demo.errors import told
 from demo.fields import from_inputs, setting_inputs
@@ -273,7 +274,7 @@ def _wire_draw(
             studio.base.sampling, [*names, "seed", "pictures"], [*values, used, int(pictures)]
         )
         last = len(studio.timeline(timeline_id).cards)
-        started = studio.draw(timeline_id, prompt, settings, int(as_of) if as_of < last else None)
+        started = studio.draw(DrawRequest(timeline_id, prompt, settings, int(as_of) if as_of < last else None))
         drawing, idle = ([gr.update(visible=ready), gr.update(visible=not ready)] for ready in (False, True))
         # a new seed is said once, at the start: somebody may be typing the next one by the end
         yield [gr.skip(), *drawing, started, gr.skip() if keep else used, *[gr.skip()] * 3]

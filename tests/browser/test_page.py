@@ -27,6 +27,7 @@ from clora_core.answers import Sample
 from clora_core.concepts import Concept
 from clora_core.disk import ASSETS
 from clora_core.drawing.png_settings import read_settings
+from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -258,7 +259,9 @@ def test_try_it_goes_to_the_timeline_it_was_learned_in_and_the_prompt_stays_wher
 def test_a_concept_that_lands_leaves_what_is_being_typed(visit: Visit, studio: Studio) -> None:
     first = studio.samples()[-1]  # Mia
     config = studio.base.train.updated({"steps": 2, "preview_every_seconds": 0.0})
-    learning = studio.learn(studio.default_timeline(), Concept(first.name, first.token, first.pictures), config)
+    learning = studio.learn(
+        LearnRequest(studio.default_timeline(), Concept(first.name, first.token, first.pictures), config)
+    )
     assert studio.wait(learning, WAIT_MS / 1000).state == "done"
     page = visit()
     teach(page, "Ida Rot", steps=LONG["steps"])
@@ -460,7 +463,7 @@ def test_compare_learns_the_same_under_other_methods_and_shows_all(visit: Visit,
     page = visit()
     own = studio.default_timeline()
     for sample in studio.samples()[:2]:
-        job = studio.learn(own, Concept(sample.name, sample.token, sample.pictures), studio.base.train)
+        job = studio.learn(LearnRequest(own, Concept(sample.name, sample.token, sample.pictures), studio.base.train))
         assert studio.wait(job, WAIT_MS / 1000).state == "done"
     page.reload()
     open_tab(page, "Compare")
@@ -492,7 +495,7 @@ def test_compare_asks_again_for_pictures_that_were_not_kept(visit: Visit, studio
     for name, sample in zip(("Ilva", "Orso"), studio.samples(), strict=False):
         given[name] = [shutil.copyfile(path, tmp_path / f"{name}-{path.name}") for path in sample.pictures]
         concept = Concept(name, studio.propose_token(name), tuple(given[name]))
-        job = studio.learn(own, concept, studio.base.train)
+        job = studio.learn(LearnRequest(own, concept, studio.base.train))
         assert studio.wait(job, WAIT_MS / 1000).state == "done"
     page.reload()
     open_tab(page, "Compare")

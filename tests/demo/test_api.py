@@ -17,6 +17,7 @@ from tiny.served import make_people, open_studio, served
 
 from clora_core.concepts import Concept
 from clora_core.errors import StoreError
+from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 from demo.api import Api
 from demo.page import build_demo
@@ -152,7 +153,7 @@ def test_the_buttons_stop_the_job_that_is_shown_and_not_the_one_that_runs_by_now
     shown, sample = studio.job(), studio.samples()[1]
     assert shown and shown.finished
     config = studio.base.train.updated({"steps": 100_000, "preview_every_seconds": 0.0})
-    running = studio.learn(learned, Concept("Ben", "<ben>", sample.pictures), config)
+    running = studio.learn(LearnRequest(learned, Concept("Ben", "<ben>", sample.pictures), config))
     discard((shown.id, "running"))
     while (view := studio.wait(running, 0.02)).step < 3:
         assert not view.finished, view.message

@@ -6,19 +6,23 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clora_core.answers import Preview
-from clora_core.concepts import TrainStep
+from clora_core.concepts import Concept, TrainStep
 from clora_core.errors import BusyError, ModelError, SettingsError, StoreError, TrainingError
 from clora_core.jobs.board import JOBS_KEPT, JobBoard
 from clora_core.jobs.folder import Job, thin
+from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.learning import TrainConfig
 
-LEARN = {"timeline_id": "t", "concept": {"name": "Rex", "token": "<rex>"}}
-DRAW = {"timeline_id": "t", "prompt": "a photo"}
+LEARN = LearnRequest("t", Concept("Rex", "<rex>", ()), TrainConfig())
+DRAW = DrawRequest("t", "a photo", SamplingConfig())
 SECONDS = 20.0
 
 Board = Callable[..., JobBoard]
@@ -41,7 +45,7 @@ def board(tmp_path: Path) -> Iterator[Board]:
 
 
 def start(board: JobBoard, kind: str = "learn") -> Job:
-    job = board.create(kind, LEARN if kind == "learn" else DRAW)
+    job = board.create(LEARN if kind == "learn" else DRAW)
     board.submit(job)
     return job
 
@@ -182,9 +186,9 @@ def test_a_full_disk_fails_the_job_and_not_the_worker(board: Board, monkeypatch:
 
 def test_the_tenthousandth_job_is_the_newest(board: Board) -> None:
     made = board()
-    first = made.create("learn", LEARN)
+    first = made.create(LEARN)
     first.folder.rename(first.folder.with_name("9999-learn"))
-    made.submit(second := made.create("learn", LEARN))
+    made.submit(second := made.create(LEARN))
     assert second.id == "10000-learn" and made.wait(second.id, SECONDS).record["state"] == "done"
     assert [job.id for job in made.jobs("learn")][0] == second.id
 
@@ -247,7 +251,7 @@ def test_a_failure_that_can_be_mended_leaves_the_rest_of_its_comparison(board: B
     made = board(fails_after_a_checkpoint)
 
     def ask(comparison: str) -> Job:
-        job = made.create("learn", {**LEARN, "comparison": comparison})
+        job = made.create(replace(LEARN, comparison=comparison))
         job.uploads.mkdir(parents=True)
         return job
 
@@ -274,7 +278,7 @@ def test_another_programme_may_go_on_with_a_lesson_that_was_left(board: Board) -
 
 def test_uploaded_pictures_are_deleted_at_the_end(board: Board) -> None:
     made = board()
-    job = made.create("learn", LEARN)
+    job = made.create(LEARN)
     job.uploads.mkdir(parents=True)
     (job.uploads / "01.png").write_bytes(b"x")
     made.submit(job)
@@ -333,7 +337,7 @@ def test_closing_interrupts_what_runs_and_waits_and_keeps_the_pictures(board: Bo
 @pytest.mark.parametrize("owner", ["999999999-dead", f"{os.getpid()}-other"], ids=["gone", "silent"])
 def test_the_job_of_a_dead_owner_is_interrupted(board: Board, owner: str) -> None:
     made = board()
-    job = Job.create(made._folder, "learn", owner, LEARN, threading.Condition())
+    job = Job.create(made._folder, owner, LEARN, threading.Condition())
     found = made.find(job.id)
     assert found.record["state"] == on_disk(job)["state"] == "interrupted"
     assert made.active("learn") is None
@@ -341,7 +345,7 @@ def test_the_job_of_a_dead_owner_is_interrupted(board: Board, owner: str) -> Non
 
 def test_a_silent_owner_is_dead_even_if_its_number_is_in_use(board: Board, tmp_path: Path) -> None:
     made, owner = board(), f"{os.getpid()}-other"
-    job = Job.create(tmp_path / "jobs", "learn", owner, LEARN, threading.Condition())
+    job = Job.create(tmp_path / "jobs", owner, LEARN, threading.Condition())
     beat = tmp_path / "jobs" / f"owner-{owner}.alive"
     beat.touch()
     assert not made.find(job.id).finished
@@ -369,18 +373,18 @@ def test_what_can_be_gone_on_with_is_not_pruned(board: Board, monkeypatch: pytes
     """An old lesson that was left, and all of an old comparison of which a part was."""
 
     def work(model: Any, job: Job) -> dict[str, Any]:
-        return fails_after_a_checkpoint(model, job) if job.request.get("fails") else {}
+        return fails_after_a_checkpoint(model, job) if job.request.keep_pictures else {}
 
     made, ids = board(work), []
-    for asked in (
+    for asked in (  # those whose pictures are to be kept fail
         {},
-        {"fails": 1},
+        {"keep_pictures": True},
         {"comparison": "c"},
-        {"comparison": "c", "fails": 1},
+        {"comparison": "c", "keep_pictures": True},
         {"comparison": "d"},
         {},
     ):
-        job = made.create("learn", {**LEARN, **asked})
+        job = made.create(replace(LEARN, **asked))
         made.submit(job)
         ids.append(made.wait(job.id, SECONDS).id)
     monkeypatch.setitem(JOBS_KEPT, "learn", 1)
@@ -390,7 +394,7 @@ def test_what_can_be_gone_on_with_is_not_pruned(board: Board, monkeypatch: pytes
 
 def test_the_curve_is_thinned_and_a_torn_line_left_out(board: Board) -> None:
     made = board()
-    job = made.create("learn", LEARN)
+    job = made.create(LEARN)
     steps = [TrainStep(i, 1200, 1.0 / i, 0.0, 1.0, float(i)) for i in range(1, 1201)]
     for step in steps:
         job.add_step(step)
@@ -405,7 +409,7 @@ def test_the_curve_is_thinned_and_a_torn_line_left_out(board: Board) -> None:
 
 def test_going_back_to_a_checkpoint_drops_the_later_steps_and_previews(board: Board) -> None:
     made = board()
-    job = made.create("learn", LEARN)
+    job = made.create(LEARN)
     for i in range(1, 6):
         job.add_step(TrainStep(i, 9, 1.0, 0.0, 1.0, 0.1))
         job.add_preview(Preview(i, "<rex>", "Rex", job.preview_path(i, True), True))

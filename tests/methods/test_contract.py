@@ -12,6 +12,7 @@ from clora_core.bench.forgetting.figures import costs
 from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.drawing.generate import generate
 from clora_core.errors import Cancelled, SettingsError
+from clora_core.jobs.requests import LearnRequest
 from clora_core.learning.trainer import DRAWN_AT_ONCE, train_concept
 from clora_core.methods import METHODS, Method, method_named
 from clora_core.models.installation import sum_of_deltas
@@ -361,7 +362,7 @@ def test_every_method_goes_through_the_door_with_previews_and_checks(open_bench,
         changes = {"method": method, "preview_every_seconds": 0.001, "steps": 4, "replay_pictures": 1}
         for sample in studio.samples()[:2]:
             concept = Concept(sample.name, sample.token, sample.pictures)
-            job_id = studio.learn(timeline_id, concept, studio.base.train_with(changes))
+            job_id = studio.learn(LearnRequest(timeline_id, concept, studio.base.train_with(changes)))
             view = studio.wait(job_id, 120)
             assert (view.state, view.resumable) == ("done", False), view.message
         assert [p.is_new for p in view.previews].count(True) >= 2 and view.verdict

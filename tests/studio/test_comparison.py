@@ -15,6 +15,7 @@ from clora_core.bench.arm import learn_sample
 from clora_core.concepts import Concept
 from clora_core.drawing.contact_sheet import GAP, HEAD, LABEL, LINE, SIDE, contact_sheet
 from clora_core.errors import BusyError, SettingsError
+from clora_core.jobs.requests import CompareRequest, LearnRequest
 from clora_core.studio.studio import Studio
 from demo.tabs.compare import follow
 
@@ -44,10 +45,10 @@ def wait_for_all(studio: Studio) -> None:
 
 def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: str, tmp_path: Path) -> None:
     assert studio.comparisons.siblings(learned) == []
-    made = studio.comparisons.start(learned, ["sequential", "routed"])
+    made = studio.comparisons.start(CompareRequest(learned, ("sequential", "routed")))
     assert studio.comparisons.progress()[1] == 4
     with pytest.raises(BusyError, match="is being learned"):
-        studio.comparisons.start(learned, ["merged"])
+        studio.comparisons.start(CompareRequest(learned, ("merged",)))
     wait_for_all(studio)
     assert studio.comparisons.progress() == (0, 0)
     assert {sibling.id for sibling in studio.comparisons.siblings(learned)} == set(made)
@@ -71,7 +72,7 @@ def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: 
 
 
 def test_the_whole_comparison_is_one_picture_with_its_settings_inside(studio: Studio, learned: str) -> None:
-    (other,) = studio.comparisons.start(learned, ["sequential"])
+    (other,) = studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     wait_for_all(studio)
     with Image.open(studio.comparisons.picture([learned, other])) as picture:
         facts = json.loads(picture.info["comparison"])
@@ -90,18 +91,18 @@ def test_the_whole_comparison_is_one_picture_with_its_settings_inside(studio: St
 
 def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictures: tuple[Path, ...]) -> None:
     with pytest.raises(SettingsError, match="two concepts or more"):
-        studio.comparisons.start(studio.new_timeline("Empty"), ["sequential"])
+        studio.comparisons.start(CompareRequest(studio.new_timeline("Empty"), ("sequential",)))
     with pytest.raises(SettingsError, match="at least one method"):
-        studio.comparisons.start(learned, [])
-    studio.wait(studio.learn(learned, Concept("Mug", "<mug>", pictures), studio.base.train), SECONDS)
+        studio.comparisons.start(CompareRequest(learned, ()))
+    studio.wait(studio.learn(LearnRequest(learned, Concept("Mug", "<mug>", pictures), studio.base.train)), SECONDS)
     assert studio.comparisons.pictures(learned)["<mug>"] == ()
     with pytest.raises(SettingsError, match="no pictures of <mug>"):
-        studio.comparisons.start(learned, ["sequential"])
+        studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     for others in (studio.samples()[0].pictures, pictures[:3]):
         with pytest.raises(SettingsError, match="Mug was learned from other pictures than these"):
-            studio.comparisons.start(learned, ["sequential"], {"<mug>": others})
+            studio.comparisons.start(CompareRequest(learned, ("sequential",), {"<mug>": others}))
     assert [summary.name for summary in studio.timelines()].count("People · Sequential LoRA") == 0
-    studio.comparisons.start(learned, ["sequential"], {"<mug>": pictures})
+    studio.comparisons.start(CompareRequest(learned, ("sequential",), {"<mug>": pictures}))
     wait_for_all(studio)
     assert [sibling.concepts for sibling in studio.comparisons.siblings(learned)] == [3]
 
@@ -109,10 +110,10 @@ def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictur
 def test_pictures_kept_by_consent_are_learned_from_again(
     studio: Studio, learned: str, pictures: tuple[Path, ...]
 ) -> None:
-    job = studio.learn(learned, Concept("Mug", "<mug>", pictures), studio.base.train, keep_pictures=True)
+    job = studio.learn(LearnRequest(learned, Concept("Mug", "<mug>", pictures), studio.base.train, keep_pictures=True))
     studio.wait(job, SECONDS)
     assert len(studio.comparisons.pictures(learned)["<mug>"]) == len(pictures)
-    studio.comparisons.start(learned, ["sequential"])
+    studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     wait_for_all(studio)
     for private, names in ((True, ["Ann", "Bob", "Mug"]), (False, ["Ann", "Bob"])):
         grid = follow(studio, learned, private=private)[2]
@@ -125,7 +126,7 @@ def test_pictures_kept_by_consent_are_learned_from_again(
 
 
 def test_stopping_drops_what_waits_and_what_follows_does_not_learn_on_a_gap(studio: Studio, learned: str) -> None:
-    (other,) = studio.comparisons.start(learned, ["sequential"])
+    (other,) = studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     studio.comparisons.stop()
     wait_for_all(studio)
     assert len(studio.timeline(other).cards) < 2
@@ -133,7 +134,7 @@ def test_stopping_drops_what_waits_and_what_follows_does_not_learn_on_a_gap(stud
 
 
 def test_a_learning_that_is_out_of_place_is_refused(studio: Studio, learned: str) -> None:
-    (other,) = studio.comparisons.start(learned, ["sequential"])
+    (other,) = studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     first = studio.job()
     assert first is not None
     studio.stop(first.id)
@@ -174,10 +175,10 @@ def test_siblings_were_taught_the_same(studio: Studio, learned: str) -> None:
 
 
 def test_what_came_later_on_one_side_is_left_out(studio: Studio, learned: str, pictures: tuple[Path, ...]) -> None:
-    (other,) = studio.comparisons.start(learned, ["sequential"])
+    (other,) = studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     wait_for_all(studio)
     before = studio.comparisons.side(learned)
-    studio.wait(studio.learn(learned, Concept("Mug", "<mug>", pictures), studio.base.train), SECONDS)
+    studio.wait(studio.learn(LearnRequest(learned, Concept("Mug", "<mug>", pictures), studio.base.train)), SECONDS)
     assert [sibling.id for sibling in studio.comparisons.siblings(learned)] == [other]
     assert studio.comparisons.shared(learned, other) == studio.comparisons.shared(other, learned) == 2
     assert studio.comparisons.side(learned, 2) == before
@@ -191,7 +192,7 @@ def test_what_came_later_on_one_side_is_left_out(studio: Studio, learned: str, p
 def test_an_interrupted_comparison_goes_on_as_a_whole(
     open_bench: Callable[[Path], Studio], studio: Studio, learned: str, tmp_path: Path
 ) -> None:
-    (other,) = studio.comparisons.start(learned, ["sequential"])
+    (other,) = studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     studio.close()
     again = open_bench(tmp_path / "home")
     try:
@@ -208,7 +209,7 @@ def test_an_interrupted_comparison_goes_on_as_a_whole(
 def test_giving_up_an_interrupted_comparison_deletes_its_pictures(
     open_bench: Callable[[Path], Studio], studio: Studio, learned: str, tmp_path: Path
 ) -> None:
-    studio.comparisons.start(learned, ["sequential", "routed"])
+    studio.comparisons.start(CompareRequest(learned, ("sequential", "routed")))
     studio.close()
     again = open_bench(tmp_path / "home")
     try:

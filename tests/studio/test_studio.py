@@ -34,6 +34,7 @@ from clora_core.errors import (
     StudioError,
 )
 from clora_core.jobs import learn as work
+from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.measures.difference import difference
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
@@ -72,7 +73,7 @@ def mug(pictures: tuple[Path, ...]) -> Concept:
 
 
 def teach(studio: Studio, concept: Concept, config: TrainConfig, keep_pictures: bool = False) -> JobView:
-    view = studio.wait(studio.learn(studio.default_timeline(), concept, config, keep_pictures), SECONDS)
+    view = studio.wait(studio.learn(LearnRequest(studio.default_timeline(), concept, config, keep_pictures)), SECONDS)
     assert view.state == "done", view.message
     return view
 
@@ -92,7 +93,7 @@ def test_teach_two_draw_both_go_back_and_forth(
 ) -> None:
     timeline_id = studio.default_timeline()
     first = teach(studio, rex, config)
-    after_first = pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings))
+    after_first = pixels(studio.draw_now(DrawRequest(timeline_id, "a photo of <rex>", settings)))
     second = teach(studio, mug, config)
 
     assert (first.step, first.total, len(first.curve)) == (4, 4, 4)
@@ -108,14 +109,14 @@ def test_teach_two_draw_both_go_back_and_forth(
     assert cards[0].learned_picture != cards[0].now_picture
     assert studio.curve(timeline_id, "002-mug") == tuple(second.curve)
 
-    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings)) != after_first
-    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings, as_of=1)) == after_first
+    assert pixels(studio.draw_now(DrawRequest(timeline_id, "a photo of <rex>", settings))) != after_first
+    assert pixels(studio.draw_now(DrawRequest(timeline_id, "a photo of <rex>", settings, as_of=1))) == after_first
     view = studio.undo(timeline_id)
     assert [card.token for card in view.undone] == ["<mug>"]
-    assert pixels(studio.draw_now(timeline_id, "a photo of <rex>", settings)) == after_first
+    assert pixels(studio.draw_now(DrawRequest(timeline_id, "a photo of <rex>", settings))) == after_first
     assert len(studio.redo(timeline_id).cards) == 2
     branch = studio.branch(timeline_id, 1, "Another way")
-    assert pixels(studio.draw_now(branch, "a photo of <rex>", settings)) == after_first
+    assert pixels(studio.draw_now(DrawRequest(branch, "a photo of <rex>", settings))) == after_first
     assert {summary.id for summary in studio.timelines()} == {timeline_id, branch}
     found = studio.picture_settings(studio.history()[0])
     assert (found["prompt"], found["timeline"], found["as_of"]) == ("a photo of <rex>", branch, 1)
@@ -138,7 +139,7 @@ def test_previews_show_the_new_concept_and_an_older_one(
 ) -> None:
     teach(studio, rex, config)
     job_id = studio.learn(
-        studio.default_timeline(), mug, config.updated({"steps": 5000, "preview_every_seconds": 0.05})
+        LearnRequest(studio.default_timeline(), mug, config.updated({"steps": 5000, "preview_every_seconds": 0.05}))
     )
     view = until(studio, job_id, lambda view: len(view.previews) >= 3)
     assert [(p.step == 0, p.token, p.is_new) for p in view.previews[:3]] == [
@@ -154,7 +155,7 @@ def test_previews_show_the_new_concept_and_an_older_one(
 
 def test_stop_and_keep_and_stop_and_discard(studio: Studio, rex: Concept, mug: Concept, config: TrainConfig) -> None:
     timeline_id = studio.default_timeline()
-    job_id = studio.learn(timeline_id, rex, config.updated(LONG))
+    job_id = studio.learn(LearnRequest(timeline_id, rex, config.updated(LONG)))
     until(studio, job_id, lambda view: view.step >= 2)
     studio.stop(job_id, keep=True)
     kept = studio.wait(job_id, SECONDS)
@@ -162,7 +163,7 @@ def test_stop_and_keep_and_stop_and_discard(studio: Studio, rex: Concept, mug: C
     (card,) = studio.timeline(timeline_id).cards
     assert card.steps == kept.step < 5000
 
-    job_id = studio.learn(timeline_id, mug, config.updated(LONG))
+    job_id = studio.learn(LearnRequest(timeline_id, mug, config.updated(LONG)))
     stopped_at = until(studio, job_id, lambda view: view.step >= 2).step
     studio.stop(job_id, keep=False)
     gone = studio.wait(job_id, SECONDS)
@@ -203,7 +204,7 @@ def no_room(*args: object, **options: object) -> None:
 def test_what_is_stopped_and_kept_outlives_a_full_disk(
     studio: Studio, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = studio.learn(studio.default_timeline(), rex, config.updated(LONG))
+    job_id = studio.learn(LearnRequest(studio.default_timeline(), rex, config.updated(LONG)))
     until(studio, job_id, lambda view: view.step >= 2)
     monkeypatch.setattr("clora_core.store.store.write_concept", no_room)
     studio.stop(job_id, keep=True)
@@ -236,7 +237,7 @@ def test_uploads_may_vanish_while_learning_and_are_not_kept(
     upload = tmp_path / "upload"
     upload.mkdir()
     paths = tuple(Path(shutil.copy(path, upload)) for path in pictures)
-    job_id = studio.learn(studio.default_timeline(), Concept("Rex", "<rex>", paths), config)
+    job_id = studio.learn(LearnRequest(studio.default_timeline(), Concept("Rex", "<rex>", paths), config))
     shutil.rmtree(upload)
     assert studio.wait(job_id, SECONDS).state == "done"
     home = tmp_path / "home"
@@ -249,17 +250,17 @@ def test_drawing_while_learning_is_served_between_steps(
     studio: Studio, rex: Concept, config: TrainConfig, settings: SamplingConfig
 ) -> None:
     timeline_id = studio.default_timeline()
-    learning = studio.learn(timeline_id, rex, config.updated(LONG))
+    learning = studio.learn(LearnRequest(timeline_id, rex, config.updated(LONG)))
     until(studio, learning, lambda view: view.step >= 1)
-    drawn = studio.wait(studio.draw(timeline_id, "a photo", replace(settings, pictures=2)), SECONDS)
+    drawn = studio.wait(studio.draw(DrawRequest(timeline_id, "a photo", replace(settings, pictures=2))), SECONDS)
     assert drawn.state == "done" and len(drawn.pictures) == 2
     running = studio.job()
     assert running and running.id == learning and running.state == "running"
-    drawing = studio.draw(timeline_id, "a photo", replace(settings, steps=1000))
+    drawing = studio.draw(DrawRequest(timeline_id, "a photo", replace(settings, steps=1000)))
     until(studio, drawing, lambda view: view.step >= 1)
     studio.stop(drawing)
     assert studio.wait(drawing, SECONDS).state == "stopped"
-    assert studio.draw_now(timeline_id, "a photo", settings) == studio.history()[:1]
+    assert studio.draw_now(DrawRequest(timeline_id, "a photo", settings)) == studio.history()[:1]
 
 
 def test_what_cannot_be_learned_is_refused_at_once(
@@ -267,25 +268,27 @@ def test_what_cannot_be_learned_is_refused_at_once(
 ) -> None:
     timeline_id = studio.default_timeline()
     with pytest.raises(PictureError, match="needs 3 to 30 pictures, got 2"):
-        studio.learn(timeline_id, replace(rex, pictures=rex.pictures[:2]), config)
+        studio.learn(LearnRequest(timeline_id, replace(rex, pictures=rex.pictures[:2]), config))
     with pytest.raises(StoreError, match="There is no timeline"):
-        studio.learn("nowhere", rex, config)
-    job_id = studio.learn(timeline_id, rex, config)
+        studio.learn(LearnRequest("nowhere", rex, config))
+    job_id = studio.learn(LearnRequest(timeline_id, rex, config))
     with pytest.raises(BusyError, match="Rex is being learned"):
-        studio.learn(timeline_id, mug, config)
+        studio.learn(LearnRequest(timeline_id, mug, config))
     with pytest.raises(BusyError, match="Rex is being learned"):
         studio.undo(timeline_id)
     assert studio.wait(job_id, SECONDS).state == "done"
     with pytest.raises(ConceptError, match="already taken"):
-        studio.learn(timeline_id, replace(mug, token="<rex>"), config)
+        studio.learn(LearnRequest(timeline_id, replace(mug, token="<rex>"), config))
     with pytest.raises(SettingsError, match="method"):
-        studio.learn(timeline_id, mug, replace(config, method="other"))
+        studio.learn(LearnRequest(timeline_id, mug, replace(config, method="other")))
 
 
 def test_a_resolution_that_does_not_fit_fails_with_the_reason(
     studio: Studio, rex: Concept, config: TrainConfig
 ) -> None:
-    view = studio.wait(studio.learn(studio.default_timeline(), rex, replace(config, resolution=33)), SECONDS)
+    view = studio.wait(
+        studio.learn(LearnRequest(studio.default_timeline(), rex, replace(config, resolution=33))), SECONDS
+    )
     assert view.state == "failed" and "multiple of" in view.message
     assert studio.timeline(studio.default_timeline()).cards == ()
 
@@ -305,7 +308,7 @@ def test_settings_that_do_not_fit_the_model_or_the_past_are_refused_before_pictu
     sequential = config.updated({"method": "sequential"})
     first = teach(studio, rex, sequential)
     with pytest.raises(SettingsError, match=words):
-        studio.learn(studio.default_timeline(), mug, sequential.updated(wrong))
+        studio.learn(LearnRequest(studio.default_timeline(), mug, sequential.updated(wrong)))
     latest = studio.job()
     assert latest and latest.id == first.id
 
@@ -313,11 +316,11 @@ def test_settings_that_do_not_fit_the_model_or_the_past_are_refused_before_pictu
 def test_what_cannot_be_drawn_is_said(studio: Studio, settings: SamplingConfig) -> None:
     timeline_id = studio.default_timeline()
     with pytest.raises(SettingsError, match="prompt is empty"):
-        studio.draw(timeline_id, "  ", settings)
+        studio.draw(DrawRequest(timeline_id, "  ", settings))
     with pytest.raises(SettingsError, match="there is no 1"):
-        studio.draw(timeline_id, "a photo", settings, as_of=1)
+        studio.draw(DrawRequest(timeline_id, "a photo", settings, as_of=1))
     with pytest.raises(StudioError, match="<rex>"):
-        studio.draw_now(timeline_id, "a photo of <rex>", settings)
+        studio.draw_now(DrawRequest(timeline_id, "a photo of <rex>", settings))
 
 
 def test_an_interrupted_lesson_is_resumed_bit_for_bit(
@@ -326,7 +329,7 @@ def test_an_interrupted_lesson_is_resumed_bit_for_bit(
     config = config.updated({"steps": 40, "preview_every_seconds": 0.0})
     teach(open_studio("straight"), rex, config)
     studio = open_studio("home")
-    job_id = studio.learn(studio.default_timeline(), rex, config)
+    job_id = studio.learn(LearnRequest(studio.default_timeline(), rex, config))
     until(studio, job_id, lambda view: view.step >= 3)
     studio.close()
     again = open_studio("home")
@@ -351,7 +354,7 @@ def test_a_lesson_is_not_resumed_on_another_past(
 ) -> None:
     studio = open_studio()
     teach(studio, rex, config)
-    job_id = studio.learn(studio.default_timeline(), mug, config.updated(LONG))
+    job_id = studio.learn(LearnRequest(studio.default_timeline(), mug, config.updated(LONG)))
     until(studio, job_id, lambda view: view.step >= 3)
     studio.close()
     again = open_studio()
@@ -369,7 +372,7 @@ def test_stop_and_keep_while_pictures_are_drawn_to_learn_from_ends_at_once(
 ) -> None:
     monkeypatch.setattr("clora_core.learning.trainer.DRAWN_AT_ONCE", 1)
     prior = config.updated({"prior_pictures": 1000, "preview_every_seconds": 0.0})
-    job_id = studio.learn(studio.default_timeline(), rex, prior)
+    job_id = studio.learn(LearnRequest(studio.default_timeline(), rex, prior))
     until(studio, job_id, lambda view: view.phase.startswith("drawing pictures"))
     studio.stop(job_id, keep=True)
     view = studio.wait(job_id, SECONDS)
@@ -398,7 +401,9 @@ def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
         return draw(*values)
 
     monkeypatch.setattr(work, "draw_concept", slow)
-    job_id = studio.learn(studio.default_timeline(), mug, config.updated({"steps": 6, "preview_every_seconds": 0.001}))
+    job_id = studio.learn(
+        LearnRequest(studio.default_timeline(), mug, config.updated({"steps": 6, "preview_every_seconds": 0.001}))
+    )
     assert drawing.wait(SECONDS)
     ending = threading.Thread(target=studio.close)
     ending.start()
@@ -418,7 +423,7 @@ def test_pictures_that_could_not_be_copied_leave_nothing_behind(
 ) -> None:
     monkeypatch.setattr("clora_core.jobs.folder.shutil.copyfile", no_room)
     with pytest.raises(StoreError, match="Free some space"):
-        studio.learn(studio.default_timeline(), rex, config)
+        studio.learn(LearnRequest(studio.default_timeline(), rex, config))
     assert not list((tmp_path / "home" / "uploads").iterdir())
     monkeypatch.undo()
     teach(studio, rex, config)
@@ -454,12 +459,13 @@ KILLED = """
 import sys
 from pathlib import Path
 from clora_core.concepts import Concept
+from clora_core.jobs.requests import LearnRequest
 from clora_core.settings.learning import TrainConfig
 from clora_core.studio.studio import Studio
 home, model, *pictures = sys.argv[1:]
 studio = Studio.open(Path(home), model, "cpu", assets=Path(home))
 config = TrainConfig(rank=2, steps=100_000, resolution=32, preview_every_seconds=0.0)
-job = studio.learn(studio.default_timeline(), Concept("Rex", "<rex>", tuple(map(Path, pictures))), config)
+job = studio.learn(LearnRequest(studio.default_timeline(), Concept("Rex", "<rex>", tuple(map(Path, pictures))), config))
 while studio.wait(job, 0.05).step < 3:
     pass
 print(job, flush=True)
@@ -517,7 +523,7 @@ def test_first_start_brings_samples_and_the_example_timeline(
     studio = open_studio("home")
     assert [(found.name, found.token, len(found.pictures)) for found in studio.samples()] == [("Ilva", "<ilva>", 4)]
     assert [summary.id for summary in studio.timelines()] == ["my-concepts"]
-    assert len(studio.draw_now(studio.default_timeline(), "a photo of <rex>", settings)) == 1
+    assert len(studio.draw_now(DrawRequest(studio.default_timeline(), "a photo of <rex>", settings))) == 1
     studio.undo("my-concepts")
     assert (tmp_path / "assets/timelines/my-concepts/timeline.json").read_text() != (
         tmp_path / "home/timelines/my-concepts/timeline.json"
@@ -541,7 +547,7 @@ def test_a_home_of_another_model_is_listed_but_not_used(
     assert [summary.usable for summary in other.timelines()] == [False]
     assert not other.timeline("my-concepts").usable
     with pytest.raises(StoreError, match="belongs to the base model"):
-        other.learn("my-concepts", replace(rex, token="<max>"), config)
+        other.learn(LearnRequest("my-concepts", replace(rex, token="<max>"), config))
     assert other.default_timeline() == "my-concepts-2"
     other.close()
 
@@ -561,7 +567,7 @@ def test_opening_is_quick_and_needs_no_torch(tiny_folder: Path, tmp_path: Path) 
 
 def test_warm_up_makes_it_ready(studio: Studio, settings: SamplingConfig) -> None:
     studio.warm_up()
-    studio.draw_now(studio.default_timeline(), "a photo", settings)
+    studio.draw_now(DrawRequest(studio.default_timeline(), "a photo", settings))
     assert studio.ready and studio.model_problem == "" and studio.base.resolution == 32
     assert studio.propose_token("Ilva Maron") == "<ilva-maron>"
     with pytest.raises(ConceptError):
