@@ -216,9 +216,8 @@ def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studi
     with pytest.raises(StoreError, match="without a password"):
         shared.stop("0001-learn", keep=False)
     closed = Studio.open(folder / "other", studio.base.path, "cpu", assets=folder / "assets")
-    waiting = closed.learn(
-        closed.default_timeline(), Concept("Ben", "<ben>", studio.samples()[1].pictures), studio.base.train
-    )
+    ben = Concept("Ben", "<ben>", studio.samples()[1].pictures)
+    waiting = closed.learn(LearnRequest(closed.default_timeline(), ben, studio.base.train))
     closed.close()
     with pytest.raises(StoreError, match="is not running"):
         Api(closed, may_remove=False).stop(waiting, keep=True)

@@ -332,6 +332,22 @@ def test_an_interrupted_lesson_is_resumed_bit_for_bit(
     job_id = studio.learn(LearnRequest(studio.default_timeline(), rex, config))
     until(studio, job_id, lambda view: view.step >= 3)
     studio.close()
+    record = tmp_path / "home/jobs" / job_id / "job.json"
+    asked = {  # as it was written before requests were values
+        "timeline_id": "my-concepts",
+        "config": config.to_json(),
+        "keep_pictures": False,
+        "comparison": "",
+        "place": None,
+        "concept": {
+            "name": "Rex",
+            "token": "<rex>",
+            "template": "a photo of {}",
+            "pictures": [f"{number:02d}.png" for number in range(1, 5)],
+        },
+    }
+    left = {"owner": "4000000-0123456789ab", "state": "running"}  # as after a power cut
+    record.write_text(json.dumps({**json.loads(record.read_text()), **left, "request": asked}))
     again = open_studio("home")
     view = again.job()
     assert view and (view.id, view.state, view.resumable) == (job_id, "interrupted", True)
