@@ -17,6 +17,9 @@ _PUBLIC = {  # name -> the module it is written in
     "ASSETS": "disk",
     "generate": "drawing.generate",
     "StudioError": "errors",
+    "CompareRequest": "jobs.requests",
+    "DrawRequest": "jobs.requests",
+    "LearnRequest": "jobs.requests",
     "train_concept": "learning.trainer",
     "Method": "methods",
     "Backbone": "models.backbone",
@@ -37,6 +40,9 @@ if TYPE_CHECKING:  # the same for mypy and editors
     from clora_core.disk import ASSETS as ASSETS
     from clora_core.drawing.generate import generate as generate
     from clora_core.errors import StudioError as StudioError
+    from clora_core.jobs.requests import CompareRequest as CompareRequest
+    from clora_core.jobs.requests import DrawRequest as DrawRequest
+    from clora_core.jobs.requests import LearnRequest as LearnRequest
     from clora_core.learning.trainer import train_concept as train_concept
     from clora_core.methods import Method as Method
     from clora_core.models.backbone import Backbone as Backbone
