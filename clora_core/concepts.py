@@ -19,7 +19,7 @@ from clora_core.settings.learning import TrainConfig as TrainConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-OLD_EMBEDDING = "token_embedding"  # (d,), in files of version 0.1: the embedding of the one table there was
+OLD_EMBEDDING = "token_embedding"  # (d,), in older files: the embedding in the one table there was
 OLD_TABLE = "clip"
 TOKEN_PATTERN = re.compile(r"<[a-z0-9]+(?:[-_][a-z0-9]+)*>")
 TOKEN_IN_TEXT = re.compile(r"<[^<>\s]*>")

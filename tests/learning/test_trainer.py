@@ -196,6 +196,17 @@ def test_going_on_from_a_checkpoint_gives_the_same_bits(backbone, rex, config, l
     assert rest[0].seconds > state.curve[-1].seconds
 
 
+def test_a_checkpoint_from_when_a_token_had_one_vector_is_gone_on_from(backbone, rex, config, learn, empty) -> None:
+    with train_concept(backbone, rex, empty, config) as training:
+        next(training)
+        state = training.state()
+    older = {name: value[0] if value.shape == (1, 32) else value for name, value in state.tensors.items()}
+    assert sum(value.shape == (32,) for value in older.values()) == 3  # the vector and AdamW's two moments
+    with train_concept(backbone, rex, empty, config, resume=replace(state, tensors=older)) as training:
+        list(training)
+        assert concept_digest(training.finish()) == concept_digest(learn("Rex", empty))
+
+
 def test_a_checkpoint_from_before_the_first_update_of_all_is_gone_on_from(backbone, rex, config, empty) -> None:
     """As fp16's scaler leaves it when it has skipped every step so far: no moments."""
     with train_concept(backbone, rex, empty, config) as training:

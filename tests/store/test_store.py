@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from store.races import OWN_PIDS, Programme, race
 from tiny.concepts import tiny_concept
 
@@ -321,6 +323,23 @@ def test_unknown_timelines_and_formats_are_said(store: ConceptStore, timeline_id
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(StoreError, match="format 99"):
         store.view(timeline_id)
+
+
+@pytest.mark.parametrize("to_draw", [False, True])
+def test_a_concept_that_was_stored_when_there_was_one_table_is_read(
+    store: ConceptStore, tmp_path: Path, to_draw: bool
+) -> None:
+    timeline_id = store.create("My people", BASE, "Portraits", "sequential")
+    first = add(store, timeline_id, "Rex").embeddings["clip"]
+    add(store, timeline_id, "Mug")
+    folder = tmp_path / "timelines" / timeline_id / "001-rex"
+    tensors = load_file(folder / "weights.safetensors")
+    tensors["token_embedding"] = tensors.pop("embeddings.clip")[0]
+    save_file(tensors, folder / "weights.safetensors")
+    facts = json.loads((folder / "concept.json").read_text())
+    facts["weights_sha256"] = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    (folder / "concept.json").write_text(json.dumps(facts))
+    assert torch.equal(store.load(timeline_id, BASE, to_draw=to_draw).concepts[0].embeddings["clip"], first)
 
 
 def test_a_timeline_with_a_damaged_file_is_listed_as_such(

@@ -25,7 +25,7 @@ MERGES = ("p h", "o t", "ph ot", "phot o</w>", "o f</w>", "f a", "a r</w>", "a w
 def build_tiny_model(folder: Path) -> Path:
     """Write the model into `folder` with save_pretrained and return it."""
     torch.manual_seed(7)
-    tokenizer = _tokenizer()
+    tokenizer = tiny_tokenizer()
     pipe = StableDiffusionPipeline(
         vae=AutoencoderKL(
             block_out_channels=(8, 8, 8),
@@ -37,7 +37,7 @@ def build_tiny_model(folder: Path) -> Path:
             sample_size=RESOLUTION,
             scaling_factor=0.5,
         ),
-        text_encoder=_text_encoder(tokenizer),
+        text_encoder=tiny_text_encoder(tokenizer),
         tokenizer=tokenizer,
         unet=UNet2DConditionModel(
             sample_size=RESOLUTION // 4,
@@ -64,14 +64,14 @@ def build_tiny_model(folder: Path) -> Path:
     return folder
 
 
-def _tokenizer() -> CLIPTokenizer:
+def tiny_tokenizer() -> CLIPTokenizer:
     letters = list(string.ascii_lowercase + string.digits + "<>-.,'!")
     words = [*letters, *(letter + "</w>" for letter in letters), *(pair.replace(" ", "") for pair in MERGES)]
     vocab = {word: number for number, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
     return CLIPTokenizer(vocab=vocab, merges=[tuple(pair.split()) for pair in MERGES], model_max_length=24)
 
 
-def _text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
