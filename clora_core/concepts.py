@@ -64,6 +64,12 @@ def check_token(token: str, taken: Iterable[str] = ()) -> None:
         raise ConceptError(f"The token {token} is already taken in this timeline. Choose another one.")
 
 
+def filled(template: str, token: str) -> str:
+    """The prompt of a template: "a photo of {}" and "<rex>" give "a photo of <rex>". Other braces stay as they are: a
+    template is users' text, or a file's, and never a format string."""
+    return template.replace("{}", token)
+
+
 def tokens_in(text: str) -> tuple[str, ...]:
     """Everything in `text` that is written like a token, lower-cased, in order, each once."""
     return tuple(dict.fromkeys(found.lower() for found in TOKEN_IN_TEXT.findall(text)))

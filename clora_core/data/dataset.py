@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from clora_core.concepts import Concept, TrainConfig
+from clora_core.concepts import Concept, TrainConfig, filled
 from clora_core.errors import ConceptError
 from clora_core.models.backbone import Backbone
 from clora_core.seeds import generator_for
@@ -84,7 +84,7 @@ def _view(image: Image.Image, concept: Concept, config: TrainConfig, rng: random
     valid = np.zeros((side, side), dtype=bool)
     valid[max(0, top) : top + inner, max(0, left) : left + inner] = True
     framing = "far away" if scale < FAR_AWAY_BELOW else "close-up" if scale > 1.0 else ""
-    return View(canvas, valid, framed(concept.template, framing).format(concept.token))
+    return View(canvas, valid, filled(framed(concept.template, framing), concept.token))
 
 
 def _square(image: Image.Image, rng: random.Random | None) -> Image.Image:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clora_core.answers import Verdict
-from clora_core.concepts import LearnedConcept, Timeline
+from clora_core.concepts import LearnedConcept, Timeline, filled
 from clora_core.drawing.generate import generate
 from clora_core.drawing.png_settings import picture_info, save_picture
 from clora_core.errors import TrainingError
@@ -111,7 +111,7 @@ def draw_concept(
     on_step: Callable[[int, int], None],
 ) -> Path:
     """One picture of ``concept``'s own prompt at the end of ``timeline``, saved as PNG at ``path``."""
-    prompt = concept.template.format(concept.token)
+    prompt = filled(concept.template, concept.token)
     image = generate(model.backbone, timeline, prompt, settings, on_step)[0]
     save_picture(image, path, picture_info(model.base.name, model.backbone.sampler, timeline, prompt, settings))
     return path

@@ -33,6 +33,7 @@ from clora_core.concepts import (
     TrainStep,
     check_token,
     concept_id,
+    filled,
 )
 from clora_core.data.dataset import LatentDataset, encode_views, make_views
 from clora_core.data.pictures import accepted, minimum_side, open_pictures, pictures_digest
@@ -105,7 +106,7 @@ def train_concept(
     method = method_named(config.method)(config)
     images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
     if config.object_word.strip():
-        concept = replace(concept, template=concept.template.format(f"{{}} {config.object_word.strip()}"))
+        concept = replace(concept, template=filled(concept.template, f"{{}} {config.object_word.strip()}"))
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
     return Training(backbone, concept, timeline, method, images, resume, drawing, on_draw, clock)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from clora_core.concepts import Concept, LearnedConcept, Timeline
+from clora_core.concepts import Concept, LearnedConcept, Timeline, filled
 from clora_core.data.dataset import LatentDataset
 from clora_core.methods.base import StepLoss
 from clora_core.methods.custom_diffusion import CustomDiffusion
@@ -46,7 +46,7 @@ class CustomDiffusionMerge(CustomDiffusion):
 
     def memory_so_far(self, backbone: Backbone) -> dict[str, Tensor]:
         """C with the token as it is now, and G."""
-        prompt = self._concept.template.format(self._concept.token)
+        prompt = filled(self._concept.template, self._concept.token)
         with torch.no_grad(), self.attached():
             read = backbone.encode([prompt])
         first = read.positions[self._concept.token][0].int().argmax()  # where the token stands

@@ -8,7 +8,7 @@ guidance adds would be learned, and added again for the next concept.
 
 from __future__ import annotations
 
-from clora_core.concepts import Timeline
+from clora_core.concepts import Timeline, filled
 from clora_core.data.dataset import View, plain_view
 from clora_core.methods.base import Draw
 from clora_core.methods.sequential import Sequential
@@ -23,7 +23,7 @@ class GenerativeReplay(Sequential):
         """Pictures of each earlier concept, besides those of prior preservation."""
         views = super().drawn_views(timeline, draw)
         for concept in timeline.concepts:
-            prompt = concept.template.format(concept.token)
+            prompt = filled(concept.template, concept.token)
             images = draw(timeline, prompt, self.config.replay_pictures, self.config.replay_guidance)
             views += [plain_view(image, prompt) for image in images]
         return views

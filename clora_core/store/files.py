@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.answers import Card, Verdict
-from clora_core.concepts import LearnedConcept, Timeline, TrainStep, is_embedding
+from clora_core.concepts import LearnedConcept, Timeline, TrainStep, filled, is_embedding
 from clora_core.disk import check_id, check_keys, read_json, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
@@ -131,7 +131,7 @@ def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
         now_picture=now if now.exists() else None,
         changed=change(learned, now),
         settings=values["config"],
-        prompt=values["template"].format(values["token"]),
+        prompt=filled(values["template"], values["token"]),
         verdict=Verdict.from_json(verdict) if verdict else None,
     )
 

@@ -11,7 +11,7 @@ from tiny.digests import base_digest, digest
 from clora_core.bench.forgetting.figures import costs
 from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.drawing.generate import generate
-from clora_core.errors import Cancelled, SettingsError
+from clora_core.errors import Cancelled, ConceptError, SettingsError
 from clora_core.jobs.requests import LearnRequest
 from clora_core.learning.trainer import DRAWN_AT_ONCE, train_concept
 from clora_core.methods import METHODS, Method, method_named
@@ -276,6 +276,15 @@ def test_ewc_holds_the_weights_that_matter(sequence, learn) -> None:
     fisher = torch.cat([value.flatten() for name, value in first.memory.items()])
     assert (fisher >= 0).all() and fisher.max() > 0
     assert moved(1e9) < 0.3 * moved(0.0)
+
+
+@pytest.mark.parametrize("word", ["{a|b}", "a {", "{}", "{0}"])
+def test_braces_in_the_object_word_are_text(learn, empty, word) -> None:
+    if word == "{}":  # a place for the token: two of them make no sense, and are said
+        with pytest.raises(ConceptError, match="must hold {} once"):
+            learn("Rex", empty, object_word=word, steps=1)
+    else:
+        assert learn("Rex", empty, object_word=word, steps=1).config.object_word == word
 
 
 def test_the_merge_gives_every_concept_what_it_learned(backbone, sequence, settings) -> None:
