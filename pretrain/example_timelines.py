@@ -1,6 +1,6 @@
 """The timelines that ship with the app: ``python -m pretrain.example_timelines --home DIR --assets assets/timelines``.
 
-DIR is that of ``python -m clora_core bench sequence``: the first five of its people become one example; they are
+DIR is the cell of ``python -m clora_core bench sequence``: the first five of its people become one example; they are
 learned again under sequential LoRA, as the Compare tab does it, for the other. Goes on where it was interrupted.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import shutil
 from pathlib import Path
 
+from clora_core.bench.learning import TIMELINE
 from clora_core.errors import StudioError
 from clora_core.jobs.requests import CompareRequest
 from clora_core.studio.progress import ProgressLine, telling
@@ -21,11 +22,13 @@ PEOPLE, NAME = 5, "Five people"
 def learn_examples(studio: Studio) -> list[str]:
     """Ids of both timelines in the studio's home; learns what is missing. Raises StudioError when a learning fails."""
     by_name = {summary.name: summary.id for summary in studio.timelines()}
-    if "sequence" not in by_name:
-        raise StudioError("There is no sequence in this folder. Run bench sequence with it as --out first.")
-    example = by_name.get(NAME) or studio.branch(by_name["sequence"], PEOPLE, NAME)
+    if TIMELINE not in by_name:
+        raise StudioError(
+            "There is no sequence in this folder. Give the cell's folder of bench sequence, OUT/cells/...."
+        )
+    example = by_name.get(NAME) or studio.branch(by_name[TIMELINE], PEOPLE, NAME)
     job = studio.job()
-    if job and job.resumable and job.timeline_id != by_name["sequence"]:
+    if job and job.resumable and job.timeline_id != by_name[TIMELINE]:
         studio.resume(job.id)
     elif not _sequential(studio, example):
         studio.comparisons.start(CompareRequest(example, ("sequential",)))
@@ -47,7 +50,7 @@ def _sequential(studio: Studio, example: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Learn the example timelines.")
-    parser.add_argument("--home", type=Path, required=True, help="folder of bench sequence")
+    parser.add_argument("--home", type=Path, required=True, help="the cell's folder of bench sequence")
     parser.add_argument("--assets", type=Path, required=True, help="folder of the examples, replaced")
     args = parser.parse_args()
     studio = Studio.open(args.home, examples=False)

@@ -27,8 +27,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from clora_core.bench.forgetting.arms import arm_title  # noqa: E402
 from clora_core.bench.forgetting.lines import Lines, values_of  # noqa: E402
-from clora_core.bench.forgetting.plan import TITLES  # noqa: E402
 from clora_core.bench.tables import table  # noqa: E402
 from clora_core.disk import read_lines  # noqa: E402
 from clora_core.measures.intervals import interval_text, mean_interval  # noqa: E402
@@ -129,14 +129,14 @@ def runs(columns: Sequence[Column], rows: Sequence[Row], first: str = "method") 
 
 def main_rows(file: str) -> list[Row]:
     """The four main methods over all orders, and nothing learned."""
-    methods = [Row(TITLES[arm], file, arm) for arm in ("clora", "sequential", "merged", "routed")]
+    methods = [Row(arm_title(arm), file, arm) for arm in ("clora", "sequential", "merged", "routed")]
     return [*methods, Row("nothing learned", f"{file}-nothing", "textual_inversion")]
 
 
 def all_rows(file: str, order: int, more: Sequence[Row] = ()) -> list[Row]:
     """Every method at one order with both seeds, nearest to the real people first."""
     arms = dict.fromkeys(line["arm"] for line in results(file))
-    rows = [Row(TITLES[arm], file, arm, {"order": order}) for arm in arms]
+    rows = [Row(arm_title(arm), file, arm, {"order": order}) for arm in arms]
     rows += [*more, Row("nothing learned", f"{file}-nothing", "textual_inversion")]
     return sorted(rows, key=lambda row: statistics.fmean(values_of(row.lines(), "a_mmd_x1000")))
 
@@ -194,7 +194,7 @@ def rates() -> str:
         train = Row(arm, "forgetting-fresh", arm).lines()[0]["train"]
         rate = "token_learning_rate" if arm == "textual_inversion" else "learning_rate"
         cells = [_swept(arm, train, rate, factor) for factor in (0.1, 1.0, 10.0)]
-        rows.append([TITLES[arm], f"{train[rate]:g}", *cells])
+        rows.append([arm_title(arm), f"{train[rate]:g}", *cells])
     return table(["method", "rate", "a tenth", "this rate", "ten times"], rows)
 
 

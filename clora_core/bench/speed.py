@@ -1,29 +1,21 @@
-"""Two measurements, each one command and each through the same door as the page; ``clora_core.bench.sweep`` and
-``clora_core.bench.forgetting.cells`` hold the others.
-
-``speed``     seconds to learn one sample person and to draw a picture, and what the penalty costs.
-``sequence``  the sample people learned in order; at the end everyone is drawn and looked for.
-
-``sequence`` works in a folder of its own and goes on where it was interrupted: its concepts and its drawn
-pictures are not made again.
-"""
+"""``bench speed``: seconds to learn one concept and to draw a picture, and what the penalty costs. One cell."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from clora_core.answers import Sample
-from clora_core.bench.arm import (
-    OpenStudio,
-    first_samples,
-    learn_sample,
-)
+from clora_core.bench.cells import Cell, Plan
+from clora_core.bench.learning import OpenStudio, learn_sample
+from clora_core.bench.lines import Line
+from clora_core.bench.measure import facts
+from clora_core.bench.run import Result
 from clora_core.bench.tables import table
 from clora_core.concepts import Concept
 from clora_core.jobs.requests import DrawRequest
@@ -33,67 +25,53 @@ from clora_core.studio.progress import Say, telling
 
 PENALTY_REPEATS = 20
 PENALTY_AT = (2, 20)  # concepts for whose learning the penalty is timed
+PICTURES = 3
 
-# ------------------------------------------------------------------------------------------- speed
+
+def speed_cell(plan: Plan) -> Cell:
+    """The preset as it is."""
+    return Cell("speed", {}, seed=plan.base.train.seed)
 
 
-def speed(open_studio: OpenStudio, say: Say) -> dict[str, Any]:
-    """Learn the first sample with the model's preset and draw three pictures, in a folder thrown away."""
-    with tempfile.TemporaryDirectory(prefix="clora-speed-") as folder:
-        studio = open_studio(Path(folder))
-        try:
-            sample, timeline_id = first_samples(studio, 1)[0], studio.new_timeline("speed")
-            say("loading the model")
+def measure_speed(open_studio: OpenStudio, out: Path, plan: Plan, cell: Cell, say: Say) -> Result:
+    """Learn the first concept with the model's preset, previews and checks as in the app, and draw three pictures."""
+    home, (sample,), config = out / "cells" / cell.id, plan.samples(), plan.base.train
+    shutil.rmtree(home, ignore_errors=True)  # half a measurement is none
+    studio = open_studio(home)
+    try:
+        timeline_id = studio.new_timeline("speed")
+        say("loading the model")
+        began = time.monotonic()
+        studio.warm_up()
+        settings = replace(studio.base.sampling, pictures=1)
+        studio.draw_now(DrawRequest(timeline_id, "a portrait", replace(settings, steps=1)))
+        load_seconds = time.monotonic() - began
+        view = learn_sample(studio, timeline_id, sample, config, telling(say, sample.name))
+        pictures = []
+        for seed in range(PICTURES):
+            say(f"drawing picture {seed + 1} of {PICTURES}")
             began = time.monotonic()
-            studio.warm_up()
-            settings = replace(studio.base.sampling, pictures=1)
-            studio.draw_now(DrawRequest(timeline_id, "a portrait", replace(settings, steps=1)))
-            load_seconds = time.monotonic() - began
-            view = learn_sample(studio, timeline_id, sample, studio.base.train, telling(say, sample.name))
-            pictures = []
-            for seed in range(3):
-                say(f"drawing picture {seed + 1} of 3")
-                began = time.monotonic()
-                studio.draw_now(DrawRequest(timeline_id, f"a photo of {sample.token}", replace(settings, seed=seed)))
-                pictures.append(time.monotonic() - began)
-            card = studio.timeline(timeline_id).cards[0]
-            base, device = studio.base, studio.device
-        finally:
-            studio.close()
-        penalty_seconds = _penalty_seconds(base, device, Path(folder), timeline_id, sample)
+            studio.draw_now(DrawRequest(timeline_id, f"a photo of {sample.token}", replace(settings, seed=seed)))
+            pictures.append(time.monotonic() - began)
+        card, base = studio.timeline(timeline_id).cards[0], studio.base
+    finally:
+        studio.close()
+    penalty_seconds = _penalty_seconds(base, studio.device, home, timeline_id, sample)
     step_seconds = card.seconds / card.steps
-    shares = {number: own / (step_seconds + own) for number, own in penalty_seconds.items()}
-    result = {
-        "model": base.name,
+    line = {
+        **facts(cell, plan, base, [sample], config),
         "cpus": os.cpu_count(),
         "load_seconds": round(load_seconds, 2),
         "steps": card.steps,
         "learn_seconds": round(view.seconds, 2),
         "learn_without_previews_seconds": round(card.seconds, 2),
         "picture_seconds": round(statistics.median(pictures), 2),
-        "penalty_share_of_a_step": {number: round(share, 4) for number, share in shares.items()},
-        "train": base.train.to_json(),
+        "penalty_share_of_a_step": {
+            str(number): round(own / (step_seconds + own), 4) for number, own in penalty_seconds.items()
+        },
         "sampling": base.sampling.to_json(),
     }
-    return {
-        **result,
-        "text": table(
-            [base.name, "measured"],
-            [
-                ["load the model and the libraries", f"{load_seconds:.1f} s"],
-                [
-                    f"learn {sample.name}, {card.steps} steps, with previews and checks",
-                    f"{view.seconds:.1f} s",
-                ],
-                ["of that, the steps alone", f"{card.seconds:.1f} s ({step_seconds * 1000:.0f} ms a step)"],
-                [f"one picture, {base.sampling.steps} steps", f"{result['picture_seconds']:.2f} s"],
-                *(
-                    [f"penalty, share of a step of concept {number}", f"{share:.2%}"]
-                    for number, share in shares.items()
-                ),
-            ],
-        ),
-    }
+    return line, {}
 
 
 def _penalty_seconds(
@@ -130,7 +108,15 @@ def _penalty_seconds(
     return {number: statistics.median(own) for number, own in seconds.items()}
 
 
-# ---------------------------------------------------------------------------------------- sequence
-
-
-# -------------------------------------------------------------------------------------- wording
+def speed_report(line: Line) -> dict[str, Any]:
+    """The line, and its figures as a table."""
+    (name,), steps, seconds = line["concepts"], line["steps"], line["learn_without_previews_seconds"]
+    rows = [
+        ["load the model and the libraries", f"{line['load_seconds']:.1f} s"],
+        [f"learn {name}, {steps} steps, with previews and checks", f"{line['learn_seconds']:.1f} s"],
+        ["of that, the steps alone", f"{seconds:.1f} s ({seconds / steps * 1000:.0f} ms a step)"],
+        [f"one picture, {line['sampling']['steps']} steps", f"{line['picture_seconds']:.2f} s"],
+    ]
+    for number, share in line["penalty_share_of_a_step"].items():
+        rows.append([f"penalty, share of a step of concept {number}", f"{share:.2%}"])
+    return {"text": table([line["model"], "measured"], rows), **line}

@@ -131,27 +131,40 @@ def _add_judge(kind: Any, network: str, judges: str) -> None:
 def _add_bench(commands: Any, common: _Parser) -> None:
     bench = commands.add_parser("bench", parents=[common], help="measure: speed, sequence, sweep, forgetting")
     kinds = bench.add_subparsers(dest="bench", required=True, metavar="speed|sequence|sweep|forgetting")
-    kinds.add_parser("speed", parents=[common], help="seconds to learn a sample, seconds a picture")
     for name, help_text in (
-        ("sequence", "learn the sample people in order, then count who is recognised"),
-        ("sweep", "try several values of settings on a few people"),
+        ("speed", "seconds to learn a concept, seconds a picture"),
+        ("sequence", "learn the sample concepts in order, then count which are recognised"),
+        ("sweep", "try several values of settings on a few concepts"),
         ("forgetting", "compare methods: what each forgets, over orders and seeds"),
     ):
         kind = kinds.add_parser(name, parents=[common], help=help_text)
-        kind.add_argument("--out", type=Path, required=True, metavar="DIR", help="results; run again to go on there")
+        kind.add_argument(
+            "--out",
+            type=Path,
+            required=name != "speed",
+            metavar="DIR",
+            help="results; run again to go on there" + (" (default: none are kept)" if name == "speed" else ""),
+        )
+        kind.add_argument(
+            "--on",
+            metavar="dask://HOST:PORT",
+            help="Dask cluster that runs the cells (default: this machine, all its GPUs)",
+        )
+        if name == "speed":
+            continue
         kind.add_argument(
             "--references",
             type=Path,
             metavar="DIR",
-            help="real pictures to compare with, one folder a person (default: the samples' own)",
+            help="real pictures to compare with, one folder a concept (default: the samples' own)",
         )
-        kind.add_argument("--people", type=int, default=3 if name == "sweep" else 10, help="how many sample people")
-        kind.add_argument("--draws", type=int, default=4 if name == "sweep" else 8, help="pictures a person")
+        kind.add_argument("--people", type=int, default=3 if name == "sweep" else 10, help="how many sample concepts")
+        kind.add_argument("--draws", type=int, default=4 if name == "sweep" else 8, help="pictures a concept")
         kind.add_argument(
             "--concepts",
             type=Path,
             metavar="DIR",
-            help="people to learn, a folder like assets/base/people (default: the sample people)",
+            help="concepts to learn, a folder like assets/base/people (default: the sample concepts)",
         )
         _add_judge(kind, "dino", "concepts are alike")
         if name == "sweep":
@@ -169,11 +182,10 @@ def _add_bench(commands: Any, common: _Parser) -> None:
                 nargs="+",
                 default=["clora", "sequential", "merged", "routed"],
                 metavar="METHOD",
-                help="what to compare: methods, and C-LoRA's ablations clora-word-token (the token starts at "
-                "person) and "
-                "clora-object-word (person stays in the prompt) (default: the main four)",
+                help="what to compare: methods, and C-LoRA's ablations clora-word-token (the token starts at the "
+                "model's object word) and clora-object-word (that word stays in the prompt) (default: the main four)",
             )
             _add_judge(kind, "clip", "prompts are followed")
-            kind.add_argument("--orders", type=int, default=1, help="how many orders of the people")
+            kind.add_argument("--orders", type=int, default=1, help="how many orders of the concepts")
             kind.add_argument("--seeds", type=int, default=1, help="how many seeds for each order")
         _add_settings(kind, TrainConfig, several=name == "sweep")

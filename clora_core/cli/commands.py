@@ -19,7 +19,6 @@ from typing import Any
 
 from clora_core.answers import TimelineView, count, to_plain
 from clora_core.cli.arguments import COMMON, chosen_settings, make_parser
-from clora_core.cli.bench import bench
 from clora_core.concepts import Concept
 from clora_core.disk import home_folder
 from clora_core.errors import PictureError, SettingsError, StudioError
@@ -39,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})
-        commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "bench": bench}
+        commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "bench": _bench}
         result = commands[chosen.command](chosen)
     except (StudioError, OSError) as error:  # OSError: a folder or file that cannot be read or written
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -198,3 +197,14 @@ def _words(view: TimelineView) -> str:
     ] or ["  no concepts yet"]
     lines += [f"  undone: {card.token} {card.name}" for card in view.undone]
     return "\n".join(lines)
+
+
+def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
+    try:
+        from clora_core.cli.bench import bench
+    except ModuleNotFoundError as error:  # what only measuring needs
+        raise SettingsError(
+            f"bench needs {error.name}, which is not installed. Install it with: "
+            "python -m pip install -r requirements-dev.txt"
+        ) from None
+    return bench(chosen)

@@ -76,9 +76,3 @@ class AttributeNetwork(nn.Module):  # type: ignore[misc]
 def pixels(pictures: np.ndarray) -> Tensor:
     """(B, 128, 128, 3) uint8 to the network's input."""
     return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def share_found(found: Sequence[Mapping[str, str]], asked: Sequence[Mapping[str, str]]) -> float:
-    """Text alignment: the share of all asked attributes that were found, over pictures in one order."""
-    right = [got[key] == name for got, wanted in zip(found, asked, strict=True) for key, name in wanted.items()]
-    return sum(right) / len(right)

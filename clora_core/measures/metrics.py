@@ -99,15 +99,15 @@ def text_alignment(pictures: Array, words: Array) -> float:
     return float(250.0 * np.maximum((pictures * words).sum(axis=1), 0.0).mean())
 
 
-def nearest_person(drawn: Array, references: Mapping[str, Array]) -> str:
-    """The person whose mean reference feature is nearest to the mean feature of ``drawn`` (N, D)."""
+def nearest_concept(drawn: Array, references: Mapping[str, Array]) -> str:
+    """The concept whose mean reference feature is nearest to the mean feature of ``drawn`` (N, D)."""
     mean = unit(drawn.mean(axis=0))
     return max(references, key=lambda name: float(mean @ unit(references[name].mean(axis=0))))
 
 
-def nearest_share(drawn: Array, person: str, references: Mapping[str, Array]) -> float:
-    """Share of the single pictures ``drawn`` (N, D) that are nearest to ``person``."""
-    return float(np.mean([nearest_person(row[None], references) == person for row in drawn]))
+def nearest_share(drawn: Array, concept: str, references: Mapping[str, Array]) -> float:
+    """Share of the single pictures ``drawn`` (N, D) that are nearest to ``concept``."""
+    return float(np.mean([nearest_concept(row[None], references) == concept for row in drawn]))
 
 
 # ------------------------------------------------------------------------------------- result matrix

@@ -15,6 +15,7 @@ from typing import Any
 
 from clora_core.concepts import SamplingConfig, TrainConfig, tokens_in
 from clora_core.errors import ModelError
+from clora_core.models.asked import Asked, read_asked
 from clora_core.settings.methods import METHOD_SETTINGS
 
 PRESET_FILE = "clora.json"
@@ -32,7 +33,7 @@ class BaseModel:
     name: for people.  path: folder or Hub id, as `load_backbone` takes it.  id: fingerprint of the weights,
     kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
     train, sampling: the model's preset, or the class defaults at its resolution.  methods: how the settings of
-    a method differ from `train`.
+    a method differ from `train`.  asked: what benchmarks may ask it for beside a concept.
     """
 
     name: str
@@ -42,6 +43,7 @@ class BaseModel:
     train: TrainConfig
     sampling: SamplingConfig
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(METHOD_SETTINGS))
+    asked: Asked | None = None
 
     def train_with(self, changes: Mapping[str, Any]) -> TrainConfig:
         """The preset of the method that `changes` names (or of `train`'s), with `changes` in place.
@@ -71,7 +73,7 @@ def read_base(model: str | Path) -> BaseModel:
     for method in methods:  # a wrong preset is told at once, not when the method is chosen
         train.updated({"method": method, **methods[method]})
     base_id = fingerprint(folder)
-    return BaseModel(name, str(model), base_id, train.resolution, train, sampling, methods)
+    return BaseModel(name, str(model), base_id, train.resolution, train, sampling, methods, read_asked(folder))
 
 
 def folder_of(model: str) -> Path | None:

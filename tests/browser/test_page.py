@@ -560,7 +560,7 @@ def test_two_people_compared_under_two_methods_from_uploads_to_the_table(walked:
 @needs_the_model
 def test_the_first_is_drawn_as_herself(walked: Walk) -> None:
     from clora_core.measures.features import EfficientNetLite0, unit_features
-    from clora_core.measures.metrics import nearest_person
+    from clora_core.measures.metrics import nearest_concept
 
     name, pictures, _ = walked
     network = EfficientNetLite0()
@@ -568,4 +568,4 @@ def test_the_first_is_drawn_as_herself(walked: Walk) -> None:
         folder.name: unit_features(network, [Image.open(path) for path in sorted(folder.glob("*.png"))])
         for folder in sorted(HELD_OUT.iterdir())
     }
-    assert nearest_person(unit_features(network, [Image.open(path) for path in pictures]), references) == name.lower()
+    assert nearest_concept(unit_features(network, [Image.open(path) for path in pictures]), references) == name.lower()

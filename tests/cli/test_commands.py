@@ -1,4 +1,4 @@
-"""The command line and the benchmarks behind it, on the tiny model."""
+"""The command line, on the tiny model."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
-from clora_core.bench import speed as benchmark
-from clora_core.bench.sweep import decade_arms, grid_arms, sweep
 from clora_core.cli import commands as cli
-from clora_core.errors import SettingsError
-from clora_core.models.description import read_base
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.studio.progress import ProgressLine
-from clora_core.studio.studio import Studio
 
 QUICK = ["--rank", "2", "--steps", "3", "--preview-every-seconds", "0"]
 Command = Callable[..., tuple[int, str, str]]
@@ -198,87 +192,3 @@ def test_it_starts_as_a_module() -> None:
     )
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "learn needs --pictures" in ran.stderr
-
-
-# ------------------------------------------------------------------------------------- benchmarks
-
-
-def test_bench_speed(open_bench: Callable[[Path], Studio]) -> None:
-    told: list[str] = []
-    result = benchmark.speed(open_bench, told.append)
-    assert result["learn_seconds"] >= result["learn_without_previews_seconds"] > 0
-    assert result["picture_seconds"] > 0
-    shares = result["penalty_share_of_a_step"]
-    assert [*shares] == [2, 20] and all(0 < share < 1 for share in shares.values())
-    assert "| learn Ann, 3 steps, with previews and checks" in result["text"]
-    assert told
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("feature_network")
-def test_bench_sequence_and_sweep_go_on_where_they_stopped(
-    open_bench: Callable[[Path], Studio], tmp_path: Path
-) -> None:
-    out, told = tmp_path / "out", []
-
-    def run(people: int) -> dict[str, Any]:
-        told.clear()
-        return benchmark.sequence(open_bench, told.append, out, people=people, draws=2)
-
-    assert len(run(2)["people"]) == 2
-    again = run(3)
-    learned = {line.split(" (")[0] for line in told if "/3" in line}
-    assert learned <= {"Cy"}
-    assert [person.name for person in again["people"]] == ["Ann", "Bob", "Cy"]
-    assert 0 <= again["recognised"] <= 3
-    assert "of 3 recognised" in (out / "sequence.md").read_text()
-
-    for name in ("1-bob", "2-cy"):
-        shutil.copytree(tmp_path / "assets/base/people" / name, tmp_path / "others" / name)
-    with pytest.raises(SettingsError, match="begun with other people"):
-        benchmark.sequence(open_bench, told.append, out, people=2, draws=2, concepts=tmp_path / "others")
-    for draws in (0, 65):  # before anything is learned
-        with pytest.raises(SettingsError, match="pictures"):
-            benchmark.sequence(open_bench, told.append, tmp_path / "none", people=1, draws=draws)
-    assert not list((tmp_path / "none").rglob("*learn*"))
-
-    grid = {"penalty_weight": [1.0, 100.0], "learning_rate": [0.01], "steps": [2]}
-    arms = grid_arms(grid)
-    first = sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms)
-    assert len(first["arms"]) == len((tmp_path / "sweep/sweep.jsonl").read_text().splitlines()) == 2
-    told.clear()
-    assert sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms) == first
-    assert told == []
-    kept = tmp_path / "sweep/sweep.jsonl"
-    kept.write_text(kept.read_text().replace('"rank": 2', '"rank": 7', 1))  # once another preset's
-    sweep(open_bench, told.append, tmp_path / "sweep", people=2, draws=1, arms=arms)
-    assert len(kept.read_text().splitlines()) == 3
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("feature_network")
-def test_a_sweep_learns_once_what_two_methods_learn_on_the_base_alone(
-    open_bench: Callable[[Path], Studio], tmp_path: Path
-) -> None:
-    arms = [{"method": method, "steps": 2} for method in ("merged", "routed")]
-    sweep(open_bench, lambda line: None, tmp_path, people=2, draws=1, arms=arms)
-    assert len(list((tmp_path / "jobs").glob("*learn*"))) == 2  # two people learned once for both arms
-
-
-def test_decades_stand_around_each_methods_own_preset(tiny_folder: Path) -> None:
-    base = read_base(tiny_folder)
-    (first, *_) = tokens = decade_arms(base, ["textual_inversion"], ["learning_rate"])
-    assert len(tokens) == 3 and set(first) == {"method", "token_learning_rate"}  # it has no other rate
-    arms = decade_arms(base, ["clora", "dreambooth"], ["learning_rate", "penalty_weight"])
-    own = [arm for arm in arms if arm["method"] == "clora"]
-    assert len(own) == 9 and len(arms) == 12  # DreamBooth has no penalty
-    assert {arm["penalty_weight"] for arm in own} == {1e7, 1e8, 1e9}
-    assert [arm["learning_rate"] for arm in arms if arm["method"] == "dreambooth"] == [5e-7, 5e-6, 5e-5]
-
-
-def test_bench_sweep_takes_values_or_decades(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["bench", "sweep", "--out", str(tmp_path), "--methods", "clora", "--learning-rate", "1", "2"]
-    assert cli.main(words) == 2
-    assert "learning_rate) or --methods and --decades, not both" in capsys.readouterr().err
-    assert cli.main(words[:-1]) == 2  # one value, which the decades would replace
-    assert "Swept already by --methods and --decades: learning_rate" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from clora_core.measures.attributes import AttributeNetwork, pixels, share_found
+from clora_core.measures.attributes import AttributeNetwork, pixels
 
 CLASSES = {"clothes": ["red", "blue"], "background": ["beach", "city", "grey"]}
 
@@ -29,8 +29,3 @@ def test_classes_and_weights_come_back_from_the_file(tmp_path: Path) -> None:
     for row, clothes, background in zip(found, *logits, strict=True):
         assert row["clothes"] == CLASSES["clothes"][int(clothes.argmax())]
         assert row["background"] == CLASSES["background"][int(background.argmax())]
-
-
-def test_share_found_counts_every_attribute_that_was_asked_for() -> None:
-    found = [{"clothes": "red", "background": "city"}, {"clothes": "blue", "background": "grey"}]
-    assert share_found(found, [{"clothes": "red", "background": "beach"}, {"clothes": "blue"}]) == 2 / 3

@@ -83,7 +83,7 @@ def test_likeness() -> None:
     assert metrics.cosine(one, one) == pytest.approx(0.5)
     assert metrics.cosine_within(one) == pytest.approx(0.0, abs=1e-6)
     people = {"a": one[:1], "b": one[1:]}
-    assert metrics.nearest_person(one[:1], people) == "a"
+    assert metrics.nearest_concept(one[:1], people) == "a"
     assert metrics.nearest_share(one, "a", people) == 0.5
     assert metrics.text_alignment(one, one[[0, 0]]) == pytest.approx(125.0)
     assert metrics.text_alignment(one, -one) == 0.0

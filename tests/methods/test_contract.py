@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny.digests import base_digest, digest
 
-from clora_core.bench.forgetting.figures import costs
+from clora_core.bench.costs import costs
 from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.drawing.generate import generate
 from clora_core.errors import Cancelled, ConceptError, SettingsError

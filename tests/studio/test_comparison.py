@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from clora_core.bench.arm import learn_sample
+from clora_core.bench.learning import learn_sample
 from clora_core.concepts import Concept
 from clora_core.drawing.contact_sheet import GAP, HEAD, LABEL, LINE, SIDE, contact_sheet
 from clora_core.errors import BusyError, SettingsError

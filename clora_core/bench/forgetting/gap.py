@@ -1,4 +1,4 @@
-"""Where C-LoRA's distance to routed LoRAs comes from: by person, by layer and by pair of people.
+"""Where C-LoRA's distance to routed LoRAs comes from: by concept, by layer and by pair of concepts.
 
 Routed LoRAs are learned freely and keep every picture, so for concept j of N, with R_c and R_r their likeness:
 
@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clora_core.bench.forgetting.lines import Line
-from clora_core.bench.forgetting.plan import TITLES
+from clora_core.bench.forgetting.arms import arm_title
+from clora_core.bench.lines import Line
 from clora_core.bench.tables import table
 from clora_core.measures.intervals import interval_text, mean_interval
 
@@ -27,21 +27,21 @@ Matrix = NDArray[np.float64]
 
 
 def gap_report(arms: Mapping[str, Sequence[Line]]) -> str:
-    """Three tables, of the cells of two people or more that both methods have; "" when there is none. arms: the lines
-    of each arm."""
-    pairs = [pair for pair in _same_cells(arms) if len(pair[0]["people"]) > 1]
+    """Three tables, of the cells of two concepts or more that both methods have; "" when there is none. arms: the
+    lines of each arm."""
+    pairs = [pair for pair in _same_cells(arms) if len(pair[0]["concepts"]) > 1]
     if not pairs:
         return ""
     return "\n\n".join(
         [
-            f"## Where the gap between {TITLES[ARM]} and {TITLES[FREE]} comes from",
-            f"Runs of both with the same order and seed: {len(pairs)}. By person, likeness:",
-            _by_person(pairs),
+            f"## Where the gap between {arm_title(ARM)} and {arm_title(FREE)} comes from",
+            f"Runs of both with the same order and seed: {len(pairs)}. By concept, likeness:",
+            _by_concept(pairs),
             "By layer: the length of what a concept changes there when it is learned freely, as a share of all "
             "layers, and "
-            f"how much of that length the penalty leaves it under {TITLES[ARM]} (second concept and later):",
+            f"how much of that length the penalty leaves it under {arm_title(ARM)} (second concept and later):",
             _by_layer(pairs),
-            "By pair of people: likeness an older person loses while a newer one is learned, where the two are "
+            "By pair of concepts: likeness an older one loses while a newer one is learned, where the two are "
             "alike (the "
             "third of all pairs whose real pictures are nearest) and where they are not (the farthest third); the "
             "difference with its 95 % interval over runs:",
@@ -62,11 +62,11 @@ def _same_cells(arms: Mapping[str, Sequence[Line]]) -> Iterator[tuple[Line, Line
             yield line, free[line["order"], line["seed"]]
 
 
-def _by_person(pairs: Sequence[tuple[Line, Line]]) -> str:
+def _by_concept(pairs: Sequence[tuple[Line, Line]]) -> str:
     found: dict[str, list[tuple[float, float, float]]] = {}
     for own, free in pairs:
         ours, theirs = result_matrix_of(own), result_matrix_of(free)
-        for j, name in enumerate(own["people"]):
+        for j, name in enumerate(own["concepts"]):
             found.setdefault(name, []).append((theirs[-1, j], ours[j, j], ours[-1, j]))
     means = {name: np.mean(values, axis=0) for name, values in found.items()}
     means = dict(sorted(means.items(), key=lambda item: float(item[1][2] - item[1][0])))
@@ -84,9 +84,9 @@ def _by_person(pairs: Sequence[tuple[Line, Line]]) -> str:
         for name, (free, learned, end) in means.items()
     ]
     head = [
-        "person",
-        TITLES[FREE],
-        f"{TITLES[ARM]} when learned",
+        "concept",
+        arm_title(FREE),
+        f"{arm_title(ARM)} when learned",
         "at the end",
         "gap",
         "of it learned less well",
@@ -98,10 +98,10 @@ def _by_person(pairs: Sequence[tuple[Line, Line]]) -> str:
 def _by_layer(pairs: Sequence[tuple[Line, Line]]) -> str:
     lengths: dict[str, list[tuple[float, float]]] = {}
     for own, free in pairs:
-        places = {name: place for place, name in enumerate(free["people"])}
+        places = {name: place for place, name in enumerate(free["concepts"])}
         for matrix, ours in own["change_norms"].items():
             theirs = free["change_norms"][matrix]
-            pairs_here = [(ours[t], theirs[places[name]]) for t, name in enumerate(own["people"]) if t]
+            pairs_here = [(ours[t], theirs[places[name]]) for t, name in enumerate(own["concepts"]) if t]
             lengths.setdefault(matrix, []).extend(pairs_here)
     means = {matrix: np.mean(values, axis=0) for matrix, values in lengths.items()}
     whole = sum(float(free) for _, free in means.values())
@@ -117,7 +117,7 @@ def _by_layer(pairs: Sequence[tuple[Line, Line]]) -> str:
 def _by_pair(arms: Mapping[str, Sequence[Line]]) -> str:
     rows = []
     for arm, own in arms.items():
-        found = []  # what was lost where people are alike, and where they are not, for each run
+        found = []  # what was lost where concepts are alike, and where they are not, for each run
         for line in own:
             matrix, between = result_matrix_of(line), np.array(line["real_between"])
             older, newer = np.triu_indices(len(matrix), 1)
@@ -126,5 +126,5 @@ def _by_pair(arms: Mapping[str, Sequence[Line]]) -> str:
             found.append((lost[alike >= high].mean(), lost[alike <= low].mean()))
         near, far = np.array(found).T
         apart = interval_text(*mean_interval(list(near - far)), "+.4f")
-        rows.append([TITLES[arm], f"{near.mean():+.4f}", f"{far.mean():+.4f}", apart])
+        rows.append([arm_title(arm), f"{near.mean():+.4f}", f"{far.mean():+.4f}", apart])
     return table(["method", "lost a concept, alike", "not alike", "difference"], rows)

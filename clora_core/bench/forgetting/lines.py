@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from clora_core.bench.lines import Line, Lines
 from clora_core.measures.intervals import mean_interval
-
-Line = Mapping[str, Any]
-"""One finished cell, as ``results.jsonl`` holds it."""
-Lines = Sequence[Line]
 
 AT_THE_END = (
     "alignment_end",
@@ -32,9 +28,9 @@ TELLING = (
 )
 
 
-def by_arm(lines: Lines) -> dict[str, list[Mapping[str, Any]]]:
+def by_arm(lines: Lines) -> dict[str, list[Line]]:
     """The lines of each arm, in the order in which arms first appear."""
-    arms: dict[str, list[Mapping[str, Any]]] = {}
+    arms: dict[str, list[Line]] = {}
     for line in lines:
         arms.setdefault(line["arm"], []).append(line)
     return arms
@@ -47,14 +43,14 @@ def independent(lines: Lines, key: str = "") -> Lines:
     key: the figure that is wanted; "" = all of them.
     """
     figures = AT_THE_END if key in AT_THE_END else TELLING
-    found: list[Mapping[str, Any]] = []
+    found: list[Line] = []
     for line in lines:
         if not any(_repeats(line, other, figures) for other in found):
             found.append(line)
     return found
 
 
-def _repeats(line: Mapping[str, Any], other: Mapping[str, Any], figures: Sequence[str]) -> bool:
+def _repeats(line: Line, other: Line, figures: Sequence[str]) -> bool:
     pairs = ((line.get(key) or 0.0, other.get(key) or 0.0) for key in figures)
     return line["seed"] == other["seed"] and all(
         math.isclose(one, two, rel_tol=1e-3, abs_tol=1e-6) for one, two in pairs

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from clora_core.bench.forgetting.arms import arm_title
 from clora_core.bench.forgetting.gap import result_matrix_of
-from clora_core.bench.forgetting.lines import Lines, by_arm, independent, interval
-from clora_core.bench.forgetting.plan import TITLES
+from clora_core.bench.forgetting.lines import by_arm, independent, interval
+from clora_core.bench.lines import Line, Lines
 from clora_core.drawing.contact_sheet import contact_sheet
 from clora_core.errors import SettingsError
 
@@ -67,8 +68,8 @@ def plot_alignment(lines: Lines, path: Path) -> None:
             axis.plot(times, matrix[j:, j], "o-", color=_shade(shade), markersize=3, linewidth=1.4, label=name)
         learned = np.diag(matrix)
         axis.plot(np.arange(count) + 1, learned, ":", color="0.4", linewidth=1, label="when learned")
-        axis.axhline(own[0]["real_to_real"], color="0.75", linewidth=1, label="real pictures of one person")
-        axis.set_title(TITLES[arm], fontsize=10)
+        axis.axhline(own[0]["real_to_real"], color="0.75", linewidth=1, label="real pictures of one concept")
+        axis.set_title(arm_title(arm), fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     values = np.concatenate([matrix.ravel() for matrix in means.values()])
     highest = max(float(np.nanmax(values)), *(line["real_to_real"] for line in lines))
@@ -81,7 +82,7 @@ def plot_alignment(lines: Lines, path: Path) -> None:
     _save(figure, path)
 
 
-def _most_shared(arms: Mapping[str, Lines], key: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
+def _most_shared(arms: Mapping[str, Lines], key: Callable[[Line], Any]) -> dict[str, Any]:
     """Of each arm's values of ``key`` the one that most arms have, the first where several are equal."""
     having = Counter(value for own in arms.values() for value in dict.fromkeys(map(key, own)))
     ranked = [value for value, _ in having.most_common()]
@@ -120,8 +121,8 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
             ends = np.array([[run["alignment_learned"], run["forgetting"]] for run in runs])
             axis.plot(*ends.T, "-", color=colour, linewidth=1, alpha=0.35)
         # stands out from its bars
-        axis.plot(*point, marker, color=colour, markersize=7, label=TITLES[arm])
-    off = [f"{TITLES[arm]} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
+        axis.plot(*point, marker, color=colour, markersize=7, label=arm_title(arm))
+    off = [f"{arm_title(arm)} ({points[arm][0]:.2f}, {points[arm][1]:.2f})" for arm in points if arm not in near]
     if off:
         axis.set_title(f"off the plot: {', '.join(off)}", fontsize=8, loc="left", color="0.35")
     low, high = (edge(list(near.values()), axis=0) for edge in (np.min, np.max))
@@ -137,7 +138,7 @@ def plot_tradeoff(lines: Lines, path: Path) -> None:
 
 
 def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path) -> None:
-    """A real picture of every person, the first learned on top, then for each method the first one drawn as learned
+    """A real picture of every concept, the first learned on top, then for each method the first one drawn as learned
     and the one of the same seed at the end, with how many are recognised by all their pictures.
 
     All from one order and seed where every method has it and its pictures are at hand: results may come from another
@@ -146,15 +147,16 @@ def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path)
     at_hand = [line for line in lines if (out / "cells" / line["cell"]).is_dir()]
     runs = _most_shared(by_arm(at_hand), lambda line: (line["order"], line["seed"]))
     firsts = [line for line in at_hand if runs[line["arm"]] == (line["order"], line["seed"])]
-    people = (firsts or lines)[0]["people"]
+    first = (firsts or lines)[0]
+    concepts: list[str] = first["concepts"]
 
-    def recognised(line: Mapping[str, Any], key: str) -> str:
-        return "" if line.get(key) is None else f" {line[key] * len(people):.0f}/{len(people)}"
+    def recognised(line: Line, key: str) -> str:
+        return "" if line.get(key) is None else f" {line[key] * len(concepts):.0f}/{len(concepts)}"
 
-    def column(line: Mapping[str, Any], at_the_end: bool) -> list[Path | None]:
+    def column(line: Line, at_the_end: bool) -> list[Path | None]:
         drawn = out / "cells" / line["cell"] / "drawn" / "arm"
-        places = [line["people"].index(name) for name in people]
-        times = [len(people) if at_the_end else place + 1 for place in places]
+        places = [line["concepts"].index(name) for name in concepts]
+        times = [len(concepts) if at_the_end else place + 1 for place in places]
         return [
             drawn / f"{line['tokens'][place][1:-1]}-as-of-{as_of:02d}-1.png"
             for place, as_of in zip(places, times, strict=True)
@@ -162,7 +164,7 @@ def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path)
 
     groups = [
         (
-            TITLES[line["arm"]],
+            arm_title(line["arm"]),
             [
                 (f"as learned{recognised(line, 'nearest_learned')}", column(line, False)),
                 (f"at the end{recognised(line, 'nearest')}", column(line, True)),
@@ -170,5 +172,5 @@ def plot_pictures(out: Path, lines: Lines, real: Mapping[str, Path], path: Path)
         )
         for line in firsts
     ]
-    shown = ("real", [("one of them", [real.get(name) for name in people])])
-    contact_sheet(people, [shown, *groups]).save(path, optimize=True)
+    shown = ("real", [("one of them", [real.get(token) for token in first["tokens"]])])
+    contact_sheet(concepts, [shown, *groups]).save(path, optimize=True)

@@ -1,0 +1,90 @@
+"""What a cell costs: parameters, time and memory; and how much each concept changes the weights."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import statistics
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from clora_core.concepts import LearnedConcept
+
+
+def change_norms(learned: Sequence[LearnedConcept]) -> dict[str, list[float]]:
+    """||A_t B_t||_F of each concept in order, by matrix; {} for methods without a low-rank pair of each concept's
+    own."""
+    from clora_core.methods import method_named
+
+    if method_named(learned[-1].config.method).continues:
+        return {}
+    return {
+        name: [round(float((c.factors[name][0] @ c.factors[name][1]).norm()), 5) for c in learned]
+        for name in learned[-1].factors
+    }
+
+
+def costs(learned: Sequence[LearnedConcept], model: str, method: str) -> dict[str, Any]:
+    """Numbers trained for one concept and stored for all of them at the end, in % of the denoiser's; and time.
+
+    Stored is what drawing and learning on need of the files. Where one set of weights is trained on and on, that is
+    the last concept's weights (all concepts' for EWC, whose anchors they are), and every concept's token and memory.
+    """
+    from clora_core.methods import method_named
+    from clora_core.models.loading import denoiser_parameters
+
+    whole = denoiser_parameters(model)
+    weights = [_weights(concept) for concept in learned]
+    tokens = [sum(value.numel() for value in concept.embeddings.values()) for concept in learned]
+    beside = [token + _remembered(concept, learned[0]) for token, concept in zip(tokens, learned, strict=True)]
+    kept = weights[-1:] if method_named(method).continues and method != "ewc" else weights
+    return {
+        "trained_percent": round(100 * (weights[-1] + tokens[-1]) / whole, 4),
+        "stored_percent": round(100 * (sum(kept) + sum(beside)) / whole, 4),
+        "seconds_a_concept": round(statistics.fmean(concept.seconds for concept in learned), 2),
+    }
+
+
+def _remembered(concept: LearnedConcept, first: LearnedConcept) -> int:
+    """Numbers in a concept's memory; what is the first one's, too (the G of Custom Diffusion's merge), counts there."""
+    theirs = first.memory if concept is not first else {}
+    return sum(
+        value.numel() for name, value in concept.memory.items() if not (name in theirs and value.equal(theirs[name]))
+    )
+
+
+def _weights(concept: LearnedConcept) -> int:
+    pairs = sum(a.numel() + b.numel() for a, b in concept.factors.values())
+    return pairs + sum(delta.numel() for delta in concept.deltas.values())
+
+
+def reset_peak_memory(device: str | None) -> None:
+    """Begin to measure the peak memory, where the device or the system can tell."""
+    import torch
+
+    gc.collect()  # the cell before may have left its model
+    if torch.cuda.is_available() and device != "cpu":
+        torch.cuda.init()  # a worker that has just begun has not
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError, AttributeError, TypeError):  # another system or C library
+            ctypes.CDLL(None).malloc_trim(0)  # what the cell before freed, glibc keeps
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts anew, see proc(5)
+
+
+def peak_memory_mb(device: str | None) -> int | None:
+    """The peak since ``reset_peak_memory``: of the GPU's allocator, on a CPU of the whole process (Linux; else
+    None)."""
+    import torch
+
+    if torch.cuda.is_available() and device != "cpu":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6)
+    return None
