@@ -31,6 +31,10 @@ from clora_core.jobs.requests import DrawRequest, LearnRequest
 BEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 20.0
 JOBS_KEPT = {"learn": 100, "draw": 40}
+MOST_WAITING = {
+    "learn": 1000,
+    "draw": 30,
+}  # a comparison queues many lessons; anybody asks for drawings
 
 Work = Callable[[Any, Job], dict[str, Any]]
 """(model, job) -> the last changes to the job's record, e.g. {"message": ..., "pictures": [...]}."""
@@ -75,8 +79,11 @@ class JobBoard:
             self._changed.notify_all()
 
     def create(self, request: LearnRequest | DrawRequest) -> Job:
-        """A new job that is not in the queue yet, so that files can be put into its folder first."""
+        """A new job that is not in the queue yet, so that files can be put into its folder first. Raises BusyError when
+        too many are waiting."""
         with self._changed:
+            if sum(job.kind == request.kind for job in self._waiting) >= MOST_WAITING[request.kind]:
+                raise BusyError(f"{MOST_WAITING[request.kind]} others are waiting already. Try again in a few minutes.")
             self._start()
             job = Job.create(self._folder, self._owner, request, self._changed)
             self._mine[job.id] = job
@@ -184,17 +191,15 @@ class JobBoard:
 
     # -- the worker ------------------------------------------------------------------------------
 
-    def serve_waiting(self, kind: str) -> int:
-        """Called by running work at a pause: do the queued jobs of another kind now. Returns how many."""
-        served = 0
-        while True:
-            with self._changed:
-                job = next((job for job in self._waiting if job.kind == kind), None)
-                if job is None or self._closing:
-                    return served
-                self._waiting.remove(job)
-            self._do(job)
-            served += 1
+    def serve_waiting(self, kind: str) -> bool:
+        """Called by running work at a pause: do the first queued job of another kind. Says whether there was one."""
+        with self._changed:
+            job = next((job for job in self._waiting if job.kind == kind), None)
+            if job is None or self._closing:
+                return False
+            self._waiting.remove(job)
+        self._do(job)
+        return True
 
     def close(self, timeout: float = 60.0) -> None:
         """Interrupt what runs or waits and end the threads."""

@@ -28,10 +28,11 @@ PREVIEW_SHARE = 0.25  # of the time, at most
 FIRST_PREVIEW_SECONDS = 3.0
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.05  # of the time, at most
+SERVING_SHARE = 0.5  # of the time, at most, for drawings that were asked for meanwhile, however many people draw
 NOTHING_TO_KEEP = "Stopped before the first step; there is nothing to keep."
 
 
-def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], int]) -> dict[str, Any]:
+def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool]) -> dict[str, Any]:
     """Learn the concept of ``job``, check it, store it; returns the job's last changes.
 
     ``serve`` is called between two steps, when the model is free to draw what was asked for meanwhile.
@@ -89,7 +90,7 @@ class _Progress:
     """The steps of one learn job: what is reported, previewed and saved between them."""
 
     def __init__(
-        self, model: Loaded, job: Job, timeline: Timeline, config: TrainConfig, serve: Callable[[], int]
+        self, model: Loaded, job: Job, timeline: Timeline, config: TrainConfig, serve: Callable[[], bool]
     ) -> None:
         self._model, self._job, self._timeline = model, job, timeline
         self._config, self._serve = config, serve
@@ -97,6 +98,7 @@ class _Progress:
         self._preview_seconds = 0.0  # what the last preview cost, for one picture
         self._preview_due = float("inf")
         self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
+        self._serving_due = 0.0
         # not spent on learning: until the first step is done, and drawing pictures that were asked for
         self._other_seconds = 0.0
 
@@ -158,8 +160,10 @@ class _Progress:
     def _pause(self, training: Training, step: TrainStep) -> None:
         """Between two steps the model is free: pictures asked for, previews, checkpoint."""
         before = time.monotonic()
-        if self._serve():
-            self._other_seconds += time.monotonic() - before
+        if before >= self._serving_due and self._serve():
+            spent = time.monotonic() - before
+            self._other_seconds += spent
+            self._serving_due = time.monotonic() + spent * (1 / SERVING_SHARE - 1)
         if time.monotonic() >= self._preview_due and step.step < step.total:
             self._preview(training, step.step)
         if time.monotonic() >= self._checkpoint_due:

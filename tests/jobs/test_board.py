@@ -15,7 +15,7 @@ import pytest
 from clora_core.answers import Preview
 from clora_core.concepts import Concept, TrainStep
 from clora_core.errors import BusyError, ModelError, SettingsError, StoreError, TrainingError
-from clora_core.jobs.board import JOBS_KEPT, JobBoard
+from clora_core.jobs.board import JOBS_KEPT, MOST_WAITING, JobBoard
 from clora_core.jobs.folder import Job, thin
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.settings.drawing import SamplingConfig
@@ -292,7 +292,7 @@ def test_work_may_serve_waiting_drawings_at_its_pauses(board: Board) -> None:
 
     def learn(model: Any, job: Job) -> dict[str, Any]:
         assert asked.wait(SECONDS)
-        order.append(f"served {made.serve_waiting('draw')}")
+        order.extend(f"served {made.serve_waiting('draw')}" for _ in range(3))
         return {}
 
     def draw(model: Any, job: Job) -> dict[str, Any]:
@@ -305,7 +305,24 @@ def test_work_may_serve_waiting_drawings_at_its_pauses(board: Board) -> None:
     asked.set()
     assert made.wait(learning.id, SECONDS).record["state"] == "done"
     assert all(made.wait(job.id, SECONDS).record["state"] == "done" for job in drawings)
-    assert order == ["draw", "draw", "served 2"]
+    assert order == ["draw", "served True", "draw", "served True", "served False"]
+
+
+def test_no_more_drawings_wait_than_somebody_would_wait_for(board: Board) -> None:
+    go = threading.Event()
+
+    def busy(model: Any, job: Job) -> dict[str, Any]:
+        assert go.wait(SECONDS)
+        return {}
+
+    made = board(busy, lambda model, job: {})
+    start(made)
+    drawings = [start(made, "draw") for _ in range(MOST_WAITING["draw"])]
+    with pytest.raises(BusyError, match="30 others are waiting already"):
+        start(made, "draw")
+    go.set()
+    assert all(made.wait(job.id, SECONDS).record["state"] == "done" for job in drawings)
+    start(made, "draw")
 
 
 def test_closing_interrupts_what_runs_and_waits_and_keeps_the_pictures(board: Board) -> None:
@@ -358,7 +375,10 @@ def test_a_silent_owner_is_dead_even_if_its_number_is_in_use(board: Board, tmp_p
 def test_old_jobs_are_pruned_each_kind_by_itself(board: Board) -> None:
     made = board()
     learning = start(made)
-    drawings = [start(made, "draw") for _ in range(JOBS_KEPT["draw"] + 5)]
+    drawings = []
+    for _ in range(JOBS_KEPT["draw"] + 5):
+        drawings.append(start(made, "draw"))
+        made.wait(drawings[-1].id, SECONDS)
     for job in [learning, *drawings[5:]]:
         made.wait(job.id, SECONDS)
     made.wait(start(made, "draw").id, SECONDS)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,23 @@ def test_drawing_while_learning_is_served_between_steps(
     studio.stop(drawing)
     assert studio.wait(drawing, SECONDS).state == "stopped"
     assert studio.draw_now(DrawRequest(timeline_id, "a photo", settings)) == studio.history()[:1]
+
+
+def test_learning_goes_on_while_several_people_draw(
+    studio: Studio, rex: Concept, config: TrainConfig, settings: SamplingConfig
+) -> None:
+    """Each asks for the next picture as soon as the last is there, so that somebody always waits."""
+    timeline_id, drawn = studio.default_timeline(), []
+    learning = studio.learn(LearnRequest(timeline_id, rex, config.updated({"steps": 20})))
+
+    def visitor() -> None:
+        while not studio.wait(learning, 0.0).finished:
+            drawn.append(studio.draw_now(DrawRequest(timeline_id, "a photo", settings)))
+
+    with ThreadPoolExecutor(3) as visitors:
+        for visit in [visitors.submit(visitor) for _ in range(3)]:
+            visit.result(SECONDS)
+    assert studio.wait(learning).state == "done" and len(drawn) >= 3
 
 
 def test_what_cannot_be_learned_is_refused_at_once(
