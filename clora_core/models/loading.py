@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def load_backbone(model: str | Path, device: str | None = None, precision: str | None = None) -> Backbone:
-    """The model, frozen, silent, without safety checker.
+    """The model, frozen, silent, without safety checker. A pipeline you have already becomes one by
+    `StableDiffusion(pipe)`.
 
     model: folder or Hub id.  device: "cpu", "cuda", "mps", ...; None takes the best there is.
     precision: of the weights, "fp32", "bf16" or "fp16"; None is fp32 on CPU and mps, else bf16 (fp16 on

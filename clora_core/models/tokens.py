@@ -29,7 +29,7 @@ class TokenTable:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, text_encoder: PreTrainedModel) -> None:
         self.tokenizer = self._plain_tokenizer = tokenizer
         self._text_encoder = text_encoder
-        self.weight: nn.Parameter = self.embedding.weight
+        self.weight: Tensor = self.embedding.weight
         self._installed: dict[str, Tensor | None] = {}
 
     @property

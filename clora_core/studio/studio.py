@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clora_core.answers import JobView, Sample, TimelineSummary, TimelineView
 from clora_core.concepts import LearnedConcept, TrainStep, token_for_name
@@ -29,6 +29,9 @@ from clora_core.models.loading import load_backbone
 from clora_core.settings.learning import TrainConfig
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
+
+if TYPE_CHECKING:
+    from clora_core.jobs.check import Loaded
 
 FOLLOW_SECONDS = 0.3
 
@@ -310,7 +313,7 @@ class Studio:
                 if read_json(shipped)["base_id"] == self._base.id:
                     self._store.adopt(shipped.parent)
 
-    def _load(self) -> Any:
+    def _load(self) -> Loaded:
         from clora_core.jobs.check import Loaded
 
         backbone = load_backbone(self._base.path, self._device, self._precision)
@@ -318,12 +321,12 @@ class Studio:
         base = self._base if self._base.id else description.read_base(self._base.path)
         return Loaded(backbone, base)
 
-    def _do_learn(self, model: Any, job: Job) -> dict[str, Any]:
+    def _do_learn(self, model: Loaded, job: Job) -> dict[str, Any]:
         from clora_core.jobs.learn import learn
 
         return learn(model, job, self._store, lambda: self._board.serve_waiting("draw"))
 
-    def _do_draw(self, model: Any, job: Job) -> dict[str, Any]:
+    def _do_draw(self, model: Loaded, job: Job) -> dict[str, Any]:
         from clora_core.jobs.draw import draw
 
         return draw(model, job, self._store, self._home / "pictures")

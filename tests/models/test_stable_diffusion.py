@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from clora_core.concepts import OLD_TABLE
 from clora_core.errors import SettingsError
 from clora_core.models.backbone import check_size
 
@@ -20,6 +21,10 @@ def test_prompts_are_encoded_as_diffusers_does(backbone) -> None:
     lengths = [backbone.tables["clip"].length(prompt) for prompt in PROMPTS]
     assert ours.mask.sum(1).tolist() == lengths and all(ours.mask[:, 0])
     assert ours.pooled is None and ours.sizes is None and not ours.positions
+
+
+def test_its_table_is_the_one_that_older_files_speak_of(backbone) -> None:
+    assert list(backbone.tables) == [OLD_TABLE]
 
 
 def test_alike_prompts_are_encoded_once(backbone) -> None:
