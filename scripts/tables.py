@@ -27,12 +27,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from clora_core.bench.forgetting.arms import arm_title  # noqa: E402
+from clora_core.bench.forgetting.arms import ABLATIONS, arm_title  # noqa: E402
 from clora_core.bench.forgetting.lines import Lines, values_of  # noqa: E402
 from clora_core.bench.tables import table  # noqa: E402
 from clora_core.disk import read_lines  # noqa: E402
 from clora_core.measures.intervals import interval_text, mean_interval  # noqa: E402
-from clora_core.settings.methods import METHOD_TITLES  # noqa: E402
 
 RESULTS = ROOT / "docs" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -190,7 +189,7 @@ def rates() -> str:
     """The sweep by decades on three tuning people: likeness when learned and at the end, and who is recognised, around
     the rate at which each method was then run."""
     rows = []
-    for arm in dict.fromkeys(line["arm"] for line in results("forgetting-fresh") if line["arm"] in METHOD_TITLES):
+    for arm in dict.fromkeys(line["arm"] for line in results("forgetting-fresh") if line["arm"] not in ABLATIONS):
         train = Row(arm, "forgetting-fresh", arm).lines()[0]["train"]
         rate = "token_learning_rate" if arm == "textual_inversion" else "learning_rate"
         cells = [_swept(arm, train, rate, factor) for factor in (0.1, 1.0, 10.0)]
