@@ -11,6 +11,7 @@ from typing import Any
 from clora_core.data.pictures import MAX_FILE_BYTES
 from clora_core.disk import ASSETS, HOME, home_folder
 from clora_core.errors import StudioError
+from clora_core.settings.plugins import known_methods
 from clora_core.studio.studio import Studio
 from demo.page import LOGO, build_demo
 from demo.sharing import open_to_others
@@ -42,6 +43,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         type=name_and_password,
         metavar="NAME:PASSWORD",
         help="ask visitors for this name and password; without it, a page that others can reach takes nothing back",
+    )
+    parser.add_argument(
+        "--method-file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="Python file with a learning method of your own; may be given again",
     )
     parser.add_argument("--device", help="cpu, cuda, mps, ...; default: the best there is")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="number format for drawing")
@@ -82,7 +91,8 @@ def main(argv: list[str] | None = None) -> None:
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "")
     others = open_to_others(options.share, host, space="SPACE_ID" in os.environ)
     try:
-        studio = Studio.open(home, options.model, options.device, options.precision)
+        methods = known_methods(options.method_file)
+        studio = Studio.open(home, options.model, options.device, options.precision, methods=methods)
         try:
             demo = build_demo(studio, may_remove=bool(options.auth) or not others)
             demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)

@@ -137,7 +137,6 @@ class Card:
     created: str
     seconds: float
     steps: int
-    rank: int
     picture_count: int
     learned_picture: Path | None
     now_picture: Path | None

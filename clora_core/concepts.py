@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from clora_core.errors import ConceptError
 from clora_core.settings.drawing import SamplingConfig as SamplingConfig
 from clora_core.settings.learning import TrainConfig as TrainConfig
+from clora_core.settings.methods import BUILT_IN, CLORA, MethodRow, Methods
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -166,8 +167,11 @@ class LearnedConcept:
         return flat | {f"memory.{name}": value for name, value in self.memory.items()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LearnedConcept:
-        """The inverse of `to_json` and `tensors`; raises ConceptError when a part is missing."""
+    def from_json(
+        cls, values: Mapping[str, Any], tensors: Mapping[str, Tensor], methods: Methods = BUILT_IN
+    ) -> LearnedConcept:
+        """The inverse of `to_json` and `tensors`; raises ConceptError when a part is missing, SettingsError when its
+        method is not one of ``methods``."""
         try:
             plain = {key: values[key] for key in _PLAIN_FIELDS}
             layers = [name[8:-2] for name in tensors if name.startswith("factors.") and name.endswith(".A")]
@@ -178,7 +182,7 @@ class LearnedConcept:
                 embeddings=_embeddings(tensors),
                 memory=_below("memory.", tensors),
                 curve=tuple(TrainStep(**step) for step in values["curve"]),
-                config=TrainConfig.from_dict(values["config"]),
+                config=TrainConfig.from_json(values["config"], methods),
                 pictures_sha256=values.get("pictures_sha256", ""),
             )
         except (KeyError, TypeError) as error:
@@ -224,7 +228,7 @@ class Timeline:
     id: str
     name: str
     base_id: str
-    method: str = "clora"
+    method: MethodRow = CLORA
     concepts: tuple[LearnedConcept, ...] = ()
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -13,18 +12,21 @@ from clora_core.settings.fields import Settings
 Config = TypeVar("Config", bound=Settings)
 
 
-def setting_inputs(preset: Settings, skip: Sequence[str] = ()) -> dict[str, gr.components.Component]:
-    """One input for each field of ``preset`` that is not in ``skip``, in their order, filled with its value."""
-    specs = {spec.name: spec for spec in fields(preset) if spec.name not in skip}  # type: ignore[arg-type]
-    return {name: _input(name, getattr(preset, name), spec.metadata) for name, spec in specs.items()}
+def setting_inputs(
+    preset: Settings, skip: Sequence[str] = (), visible: bool = True
+) -> dict[str, gr.components.Component]:
+    """One input for each setting of ``preset`` that is not in ``skip``, in their order, filled with its value."""
+    values, specs = preset.to_json(), preset.specs()
+    return {name: _input(name, values[name], specs[name].metadata, visible) for name in specs if name not in skip}
 
 
-def _input(name: str, value: Any, facts: Mapping[str, Any]) -> gr.components.Component:
-    common: dict[str, Any] = {
-        "label": facts.get("label", name),
-        "info": facts.get("help"),
-        "elem_id": f"setting-{name}",
-    }
+def input_facts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Label and help of an input, from the metadata of its setting's field."""
+    return {"label": facts["label"], "info": facts["help"]}
+
+
+def _input(name: str, value: Any, facts: Mapping[str, Any], visible: bool) -> gr.components.Component:
+    common: dict[str, Any] = {**input_facts(facts), "elem_id": f"setting-{name}", "visible": visible}
     if isinstance(value, bool):
         return gr.Checkbox(value, **common)
     if isinstance(value, int | float):
@@ -36,15 +38,16 @@ def _input(name: str, value: Any, facts: Mapping[str, Any]) -> gr.components.Com
 
 
 def from_inputs(preset: Config, names: Sequence[str], values: Sequence[Any]) -> Config:
-    """``preset`` with the values of the inputs; an emptied field falls back to the preset.
+    """``preset`` with the values of the inputs that it has; an emptied field falls back to the preset.
 
     Raises:
         SettingsError: a value is out of range; the message names it.
     """
     changed: dict[str, Any] = {}
+    before = preset.to_json()
     for name, value in zip(names, values, strict=True):
-        old = getattr(preset, name)
-        if value is None:
+        if value is None or name not in before:
             continue
+        old = before[name]
         changed[name] = type(old)(value) if isinstance(old, int | float) else value
     return preset.updated(changed)

@@ -28,6 +28,7 @@ from clora_core.learning.trainer import train_concept
 from clora_core.models.backbone import Backbone
 from clora_core.models.description import fingerprint
 from clora_core.models.loading import load_backbone
+from clora_core.settings.methods import CLoraOptions
 from clora_core.studio.studio import Studio
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
@@ -92,7 +93,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 def config() -> TrainConfig:
     """A few steps large enough to leave a mark on the tiny model."""
     return TrainConfig(
-        rank=2,
+        options=CLoraOptions(rank=2),
         steps=4,
         resolution=RESOLUTION,
         learning_rate=1e-2,
@@ -114,11 +115,12 @@ def empty(tiny_folder: Path) -> Timeline:
 
 @pytest.fixture
 def learn(backbone: Backbone, pictures: tuple[Path, ...], config: TrainConfig) -> Callable[..., LearnedConcept]:
-    """learn(name, timeline, **settings) -> LearnedConcept, through `train_concept`."""
+    """learn(name, timeline, **settings) -> LearnedConcept, through `train_concept`, with the timeline's method."""
 
     def learn(name: str, timeline: Timeline, **settings: Any) -> LearnedConcept:
         concept = Concept(name, token_for_name(name), pictures)
-        with train_concept(backbone, concept, timeline, config.updated(settings)) as training:
+        chosen = config.under(timeline.method).updated(settings)
+        with train_concept(backbone, concept, timeline, chosen) as training:
             for _ in training:
                 pass
             return training.finish()
@@ -141,7 +143,7 @@ def quick_model(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_bench(quick_model: Path, tmp_path: Path) -> Callable[[Path], Studio]:
+def open_bench(quick_model: Path, tmp_path: Path) -> Callable[..., Studio]:
     """Opens a Studio with three sample people on the quick model."""
     rng = np.random.default_rng(3)
     for number, name in enumerate(("Ann", "Bob", "Cy")):
@@ -150,4 +152,5 @@ def open_bench(quick_model: Path, tmp_path: Path) -> Callable[[Path], Studio]:
         (sample / "concept.json").write_text(json.dumps({"name": name, "token": f"<{name.lower()}>"}))
         for i in range(3):
             Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(sample / f"{i}.png")
-    return lambda folder: Studio.open(folder, str(quick_model), "cpu", assets=tmp_path / "assets")
+    assets = tmp_path / "assets"
+    return lambda folder, **more: Studio.open(folder, str(quick_model), "cpu", assets=assets, **more)

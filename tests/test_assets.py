@@ -44,7 +44,7 @@ def test_the_preset_is_found() -> None:
 
 def test_the_embedded_model_draws_a_picture_and_follows_the_background() -> None:
     backbone = load_backbone(BASE, "cpu")
-    empty = Timeline("none", "none", "", "clora", ())
+    empty = Timeline("none", "none", "")
     settings = read_base(BASE).sampling.updated({"seed": 3, "steps": 6})
     means = {}
     for colour in ("red", "blue"):

@@ -104,9 +104,9 @@ class Plan:
         return likeness_network(self.dino, device), Clip(self.clip, device) if self.clip else None
 
     def config(self, cell: Cell) -> TrainConfig:
-        """How the cell learns: the preset of its method, what the plan changes, and what the cell does."""
+        """How the cell learns: the preset of its method, what it reads of the plan's settings, what the cell does."""
         quiet = {"preview_every_seconds": 0.0}
-        return self.base.train_with({**self.settings, **cell.changes, "seed": cell.seed, **quiet})
+        return self.base.train_shared(self.settings, {**cell.changes, "seed": cell.seed, **quiet})
 
     def to_json(self, cell: Cell) -> dict[str, Any]:
         """What of the plan decides about a cell, as plain values; other methods' presets do not."""
@@ -123,4 +123,7 @@ class Plan:
         """Whether a finished line is this plan's. cell: the one it is of, None when that is not asked for."""
         noted = dict(line["plan"])
         train = noted.pop("train", {})
-        return noted == self._common() and (cell is None or train == decisive(self.config(cell)))
+        if cell is None or noted != self._common():
+            return noted == self._common()
+        wanted = decisive(self.config(cell))  # lines were once noted with options of other methods, too
+        return {name: value for name, value in train.items() if name in wanted} == wanted

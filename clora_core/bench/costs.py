@@ -16,9 +16,7 @@ from clora_core.concepts import LearnedConcept
 def change_norms(learned: Sequence[LearnedConcept]) -> dict[str, list[float]]:
     """||A_t B_t||_F of each concept in order, by matrix; {} for methods without a low-rank pair of each concept's
     own."""
-    from clora_core.methods import method_named
-
-    if method_named(learned[-1].config.method).continues:
+    if learned[-1].config.method.continues:
         return {}
     return {
         name: [round(float((c.factors[name][0] @ c.factors[name][1]).norm()), 5) for c in learned]
@@ -26,20 +24,19 @@ def change_norms(learned: Sequence[LearnedConcept]) -> dict[str, list[float]]:
     }
 
 
-def costs(learned: Sequence[LearnedConcept], model: str, method: str) -> dict[str, Any]:
+def costs(learned: Sequence[LearnedConcept], model: str) -> dict[str, Any]:
     """Numbers trained for one concept and stored for all of them at the end, in % of the denoiser's; and time.
 
     Stored is what drawing and learning on need of the files. Where one set of weights is trained on and on, that is
-    the last concept's weights (all concepts' for EWC, whose anchors they are), and every concept's token and memory.
+    the last concept's weights (all concepts' where it is anchored to them), and every concept's token and memory.
     """
-    from clora_core.methods import method_named
     from clora_core.models.loading import denoiser_parameters
 
-    whole = denoiser_parameters(model)
+    method, whole = learned[-1].config.method, denoiser_parameters(model)
     weights = [_weights(concept) for concept in learned]
     tokens = [sum(value.numel() for value in concept.embeddings.values()) for concept in learned]
     beside = [token + _remembered(concept, learned[0]) for token, concept in zip(tokens, learned, strict=True)]
-    kept = weights[-1:] if method_named(method).continues and method != "ewc" else weights
+    kept = weights[-1:] if method.continues and not method.anchored else weights
     return {
         "trained_percent": round(100 * (weights[-1] + tokens[-1]) / whole, 4),
         "stored_percent": round(100 * (sum(kept) + sum(beside)) / whole, 4),

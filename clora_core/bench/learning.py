@@ -21,7 +21,6 @@ from clora_core.concepts import Concept, LearnedConcept, slug
 from clora_core.disk import read_json, replacing, write_json
 from clora_core.errors import SettingsError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
-from clora_core.methods import method_named
 from clora_core.settings.learning import TrainConfig, decisive
 from clora_core.studio.progress import Say, minutes_left, telling
 from clora_core.studio.studio import Studio
@@ -71,7 +70,7 @@ def _demand_the_same(cards: Sequence[Card], home: Path, samples: Sequence[Sample
     if [card.token for card in cards] != [sample.token for sample in samples][: len(cards)]:
         raise SettingsError(f"{home} was begun with other concepts. Choose another --out folder.")
     wanted = {key: value for key, value in decisive(config).items() if value != "auto"}
-    begun = [{**TrainConfig().to_json(), **card.settings} for card in cards]
+    begun = [{**TrainConfig(config.method).to_json(), **card.settings} for card in cards]
     if any({**settings, **wanted} != settings for settings in begun):
         raise SettingsError(f"{home} was begun with other settings. Choose another --out folder, or the same settings.")
 
@@ -112,17 +111,13 @@ def alone_home(out: Path, config: TrainConfig) -> Path:
     """The folder of what is learned in this way and under these settings, of whichever method."""
     settings = sorted((name, value) for name, value in decisive(config).items() if name != "method")
     digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
-    return out / "alone" / f"{slug(method_named(config.method).alone)}-seed{config.seed}-{digest}"
+    return out / "alone" / f"{slug(config.method.alone)}-seed{config.seed}-{digest}"
 
 
 def alone_cells(cells: Sequence[Cell], plan: Plan) -> list[Cell]:
     """One cell for each folder in which concepts are learned on the base model alone."""
     configs = [(cell, plan.config(cell)) for cell in cells]
-    return list({alone_home(Path(), config): cell for cell, config in configs if _alone(config)}.values())
-
-
-def _alone(config: TrainConfig) -> bool:
-    return bool(method_named(config.method).alone)
+    return list({alone_home(Path(), config): cell for cell, config in configs if config.method.alone}.values())
 
 
 def learn_alone(open_studio: OpenStudio, out: Path, plan: Plan, cell: Cell, say: Say) -> Result:
@@ -140,14 +135,14 @@ def learn_alone(open_studio: OpenStudio, out: Path, plan: Plan, cell: Cell, say:
 def learned_alone(open_studio: OpenStudio, out: Path, config: TrainConfig) -> dict[str, LearnedConcept]:
     """By token, what ``learn_alone`` learned under this very config; {} for methods that build on the past."""
     home = alone_home(out, config)
-    if not _alone(config) or not home.is_dir():
+    if not config.method.alone or not home.is_dir():
         return {}
     studio = open_studio(home)
     try:
         learned = studio.learned(TIMELINE)
     finally:
         studio.close()
-    return {found.token: replace(found, config=replace(found.config, method=config.method)) for found in learned}
+    return {found.token: replace(found, config=found.config.under(config.method)) for found in learned}
 
 
 # ----------------------------------------------------------------------------------------- drawing

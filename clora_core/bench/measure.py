@@ -32,7 +32,6 @@ from clora_core.bench.run import REAL, Result, missing_cells, run_cells, save_fe
 from clora_core.bench.workers import Workers, run_all
 from clora_core.measures.attributes import ATTRIBUTES_FILE, AttributeNetwork
 from clora_core.measures.features import Array, Clip, seen
-from clora_core.methods import method_named
 from clora_core.models.asked import Asked
 from clora_core.models.description import BaseModel
 from clora_core.settings.learning import TrainConfig
@@ -78,7 +77,7 @@ def measure_cell(open_studio: OpenStudio, out: Path, plan: Plan, real: Features,
             learn_concepts(studio, say, home, samples, config)
             peak = noted_peak(home)
         network, clip = plan.judges(studio.device)
-        drawn = draw_concepts(studio, say, home, plan.draws, method_named(config.method).steady, plan.whole)
+        drawn = draw_concepts(studio, say, home, plan.draws, config.method.steady, plan.whole)
         judges = {"likeness": network, **({"clip": clip} if clip else {})}
         features = {
             key(judge, token, after): seen(judges[judge], paths)
@@ -98,7 +97,7 @@ def measure_cell(open_studio: OpenStudio, out: Path, plan: Plan, real: Features,
         "features": network.name,
         **figures([sample.token for sample in samples], features, real),
         "change_norms": change_norms(learned),
-        **costs(learned, base.path, config.method),
+        **costs(learned, base.path),
         "seconds": [round(concept.seconds, 2) for concept in learned],
         "peak_memory_mb": peak,  # of learning
     }

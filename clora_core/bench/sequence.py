@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from clora_core.bench.figures import by_concept
 from clora_core.bench.lines import Line
 from clora_core.bench.run import REAL, read_features
 from clora_core.bench.tables import table
+from clora_core.settings.fields import labelled
 from clora_core.settings.learning import TrainConfig
 
 
 def sequence_cell(plan: Plan) -> Cell:
     """The concepts in the order they come in, under the plan's method and with its seed."""
     config = plan.base.train_with(plan.settings)
-    return Cell(config.method, {"method": config.method}, seed=config.seed)
+    return Cell(config.method.name, {"method": config.method.name}, seed=config.seed)
 
 
 def sequence_report(out: Path, line: Line) -> dict[str, Any]:
@@ -37,14 +39,11 @@ def sequence_report(out: Path, line: Line) -> dict[str, Any]:
         for row, seconds in zip(rows, line["seconds"], strict=True)
     ]
     recognised = sum(row.nearest == row.token for row in rows)
-    config = TrainConfig.from_dict(line["train"])
-    note = f"mean cosine of {line['features']} features; {_words(config)}"
+    note = f"mean cosine of {line['features']} features; {_words(line['train'])}"
     text = f"{table(head, cells)}\n\n{recognised} of {len(rows)} recognised at the end ({note})"
     return {"text": text, "recognised": recognised, "by_concept": rows, **line}
 
 
-def _words(config: TrainConfig) -> str:
-    return (
-        f"lambda {config.penalty_weight:g}, learning rate {config.learning_rate:g}, {config.steps} steps, "
-        f"rank {config.rank}"
-    )
+def _words(train: Mapping[str, Any]) -> str:
+    own = (f"{name} {value}" for name, value in train.items() if name not in labelled(TrainConfig))
+    return f"{', '.join(own)}, learning_rate {train['learning_rate']:g}, {train['steps']} steps"

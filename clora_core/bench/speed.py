@@ -84,15 +84,15 @@ def _penalty_seconds(
     """
     import torch
 
-    from clora_core.methods import method_named
+    from clora_core.methods import class_of
     from clora_core.store.store import ConceptStore
 
     backbone = load_backbone(base.path, device)
-    timeline, methods = ConceptStore(home).load(timeline_id, base.id), {}
+    timeline, methods = ConceptStore(home, base.methods).load(timeline_id, base.id), {}
     for number in PENALTY_AT:
         while (count := len(timeline.concepts) + 1) < number:
             timeline = timeline.then(replace(timeline.concepts[0], token=f"<p{count}>", id=f"{count:03d}-p"))
-        method = method_named(base.train.method)(base.train)
+        method = class_of(base.train.method)(base.train)
         concept = Concept("next", "<next>", sample.pictures)
         method.install(backbone, timeline, "", reserve=concept.token)
         method.begin_concept(backbone, concept, timeline)

@@ -14,7 +14,6 @@ from clora_core.bench.cells import Cell
 from clora_core.bench.lines import Lines
 from clora_core.bench.tables import table
 from clora_core.models.description import BaseModel
-from clora_core.settings.methods import reads
 
 FACTORS = (0.1, 1.0, 10.0)
 
@@ -29,14 +28,13 @@ def grid_arms(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 def decade_arms(base: BaseModel, methods: Iterable[str], names: Sequence[str]) -> list[dict[str, Any]]:
     """For every method a tenth, once and ten times its own preset of each of the named settings, in all combinations.
 
-    The penalty weight is left out for methods that have no penalty; Textual Inversion's learning rate is its token's.
+    Settings that a method does not read are left out; where tokens are all that is learned, the rate is theirs.
     """
     arms = []
     for method in methods:
-        preset = base.train_with({"method": method}).to_json()
-        swept = [name for name in names if reads(method, name)]
-        if method == "textual_inversion":
-            swept = list(dict.fromkeys("token_learning_rate" if n == "learning_rate" else n for n in swept))
+        config = base.train_with({"method": method})
+        preset, rate = config.to_json(), {"learning_rate": "token_learning_rate"} if config.method.weightless else {}
+        swept = dict.fromkeys(rate.get(name, name) for name in names if name in preset)
         grid = {name: [float(f"{preset[name] * factor:.6g}") for factor in FACTORS] for name in swept}
         arms += [{"method": method, **values} for values in grid_arms(grid)]
     return arms

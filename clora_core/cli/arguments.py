@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import Field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,8 +13,9 @@ from clora_core.data.pictures import MAX_PICTURES, MIN_PICTURES
 from clora_core.disk import HOME
 from clora_core.errors import SettingsError
 from clora_core.settings.drawing import SamplingConfig
-from clora_core.settings.fields import Settings
+from clora_core.settings.fields import labelled
 from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import MethodRow, Methods
 
 DECADES = ("learning_rate", "penalty_weight")
 COMMON = {"home": None, "model": None, "device": None, "precision": None, "json": False}
@@ -26,7 +28,24 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message} (see: {self.prog} --help)")
 
 
-def make_parser() -> _Parser:
+def method_files(arguments: Sequence[str] | None) -> list[Path]:
+    """What stands after each ``--method-file``: read first, for the other options come from the methods."""
+    first = _Parser(add_help=False, allow_abbrev=False)
+    _add_method_file(first)
+    return first.parse_known_args(arguments)[0].method_file or []
+
+
+def _add_method_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--method-file",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="Python file with a method of your own (METHOD = MethodRow(...)); may be given again",
+    )
+
+
+def make_parser(methods: Methods) -> _Parser:
     """The parser of ``clora``, or ``python -m clora_core``; it raises SettingsError instead of leaving."""
     common = _common()
     parser = _Parser(
@@ -45,14 +64,14 @@ def make_parser() -> _Parser:
     learn.add_argument("--timeline", metavar="ID", help="timeline to add to (default: the one changed last)")
     learn.add_argument("--keep-pictures", action="store_true", help="store the pictures with the concept")
     learn.add_argument("--resume", metavar="JOB", help="go on with an interrupted learning instead")
-    _add_settings(learn, TrainConfig)
+    _add_learning(learn, methods)
 
     draw = commands.add_parser("draw", parents=[common], help="draw pictures from a prompt")
     draw.add_argument("--prompt", required=True, help='for example "a photo of <rex> at the beach"')
     draw.add_argument("--out", type=Path, metavar="FILE", help="PNG to write (default: only into the home folder)")
     draw.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only; 0 is the base model")
     draw.add_argument("--timeline", metavar="ID", help="timeline to draw from (default: the one changed last)")
-    _add_settings(draw, SamplingConfig)
+    _add_settings(draw, "settings (default: the base model's own)", labelled(SamplingConfig))
 
     timeline = commands.add_parser("timeline", parents=[common], help="show or change a timeline")
     timeline.add_argument("--timeline", metavar="ID", help="which one (default: the one changed last)")
@@ -62,7 +81,7 @@ def make_parser() -> _Parser:
     change.add_argument("--branch", nargs=2, metavar=("K", "NAME"), help="copy the first K concepts to a new timeline")
     change.add_argument("--new", metavar="NAME", help="make an empty timeline")
     change.add_argument("--all", action="store_true", help="list all timelines")
-    _add_bench(commands, common)
+    _add_bench(commands, common, methods)
     return parser
 
 
@@ -79,16 +98,39 @@ def _common() -> _Parser:
     common.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     common.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="for drawing (default: by device)")
     common.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    _add_method_file(common)
     return common
 
 
-def _add_settings(parser: argparse.ArgumentParser, kind: type[Settings], several: bool = False) -> None:
-    """One option for every field of a settings class: names, types and help come from there.
+def _add_learning(parser: argparse.ArgumentParser, methods: Methods, several: bool = False) -> None:
+    """Which method; what all methods read; then, in a group each, what only some read."""
+    group = parser.add_argument_group("method")
+    words = "; ".join(f"{row.name}: {row.title}. {row.sentence[:-1]}" for row in methods)
+    group.add_argument(
+        "--method", dest="set_method", choices=methods.names, metavar="NAME", help=words.replace("%", "%%")
+    )
+    _add_settings(parser, "what every method reads (default: the base model's own)", labelled(TrainConfig), several)
+    readers: dict[str, list[MethodRow]] = {}
+    for row in methods:
+        for name in labelled(row.options):
+            readers.setdefault(name, []).append(row)
+    groups: dict[str, dict[str, Field[Any]]] = {}
+    for name, rows in readers.items():
+        title = f"what only {', '.join(row.name for row in rows)} {'reads' if len(rows) == 1 else 'read'}"
+        groups.setdefault(title, {})[name] = labelled(rows[0].options)[name]
+    for title, specs in groups.items():
+        _add_settings(parser, title, specs, several)
+
+
+def _add_settings(
+    parser: argparse.ArgumentParser, title: str, specs: Mapping[str, Field[Any]], several: bool = False
+) -> None:
+    """A group with one option for every setting: names, types and help come from the fields.
 
     several: numbers may be given more than one value, to try them all.
     """
-    group = parser.add_argument_group("settings (default: the base model's own)")
-    for spec in fields(kind):  # type: ignore[arg-type]
+    group = parser.add_argument_group(title)
+    for spec in specs.values():
         name, help_text = "--" + spec.name.replace("_", "-"), spec.metadata["help"].replace("%", "%%")
         if spec.name == "precision":  # the common option of that name speaks of drawing
             name = "--train-precision"
@@ -128,7 +170,7 @@ def _add_judge(kind: Any, network: str, judges: str) -> None:
     )
 
 
-def _add_bench(commands: Any, common: _Parser) -> None:
+def _add_bench(commands: Any, common: _Parser, methods: Methods) -> None:
     bench = commands.add_parser("bench", parents=[common], help="measure: speed, sequence, sweep, forgetting")
     kinds = bench.add_subparsers(dest="bench", required=True, metavar="speed|sequence|sweep|forgetting")
     for name, help_text in (
@@ -188,4 +230,4 @@ def _add_bench(commands: Any, common: _Parser) -> None:
             _add_judge(kind, "clip", "prompts are followed")
             kind.add_argument("--orders", type=int, default=1, help="how many orders of the concepts")
             kind.add_argument("--seeds", type=int, default=1, help="how many seeds for each order")
-        _add_settings(kind, TrainConfig, several=name == "sweep")
+        _add_learning(kind, methods, several=name == "sweep")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,30 @@ from clora_core.errors import SettingsError
 from clora_core.measures.features import CLIP_MODEL, DINO_MODEL
 from clora_core.models.description import BaseModel, read_base
 from clora_core.models.loading import load_backbone
+from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import MethodRow, Methods
 from clora_core.studio.progress import ProgressLine
 from clora_core.studio.studio import Studio
 
 
-def bench(chosen: argparse.Namespace) -> dict[str, Any]:
+def bench(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     """Run one benchmark. It works in a folder of its own, never in the user's home folder."""
     if chosen.out:
-        return _run(chosen, chosen.out)
+        return _run(chosen, methods, chosen.out)
     with tempfile.TemporaryDirectory(prefix="clora-bench-") as folder:
-        return _run(chosen, Path(folder))
+        return _run(chosen, methods, Path(folder))
 
 
-def _run(chosen: argparse.Namespace, out: Path) -> dict[str, Any]:
-    base, say = _base(chosen.model or str(ASSETS / "base")), ProgressLine()
+def _run(chosen: argparse.Namespace, methods: Methods, out: Path) -> dict[str, Any]:
+    base, say = _base(chosen.model or str(ASSETS / "base"), methods), ProgressLine()
     plan, cells = _planned(chosen, base)
     open_studio = partial(
-        Studio.open, model=chosen.model, device=chosen.device, precision=chosen.precision, examples=False
+        Studio.open,
+        model=chosen.model,
+        device=chosen.device,
+        precision=chosen.precision,
+        examples=False,
+        methods=methods,
     )
     with workers_on(chosen.on, chosen.device) as workers:
         if chosen.bench == "speed":
@@ -59,11 +66,11 @@ def _run(chosen: argparse.Namespace, out: Path) -> dict[str, Any]:
     return found
 
 
-def _base(model: str) -> BaseModel:
-    base = read_base(model)
+def _base(model: str, methods: Methods) -> BaseModel:
+    base = read_base(model, methods)
     if not base.id:  # not fetched from the Hub yet, and its fingerprint says which results belong together
         load_backbone(model, "cpu")
-        base = read_base(model)
+        base = read_base(model, methods)
     return base
 
 
@@ -88,9 +95,12 @@ def _planned(chosen: argparse.Namespace, base: BaseModel) -> tuple[Plan, list[Ce
     if whole:
         if fixed := sorted({"method", "seed"} & set(settings)):
             raise SettingsError(f"The {' and the '.join(fixed)} are given by --methods and --seeds here.")
-        return plan_with(settings=settings), cells_of(chosen.methods, chosen.orders, chosen.seeds, base)
+        cells, plan = cells_of(chosen.methods, chosen.orders, chosen.seeds, base), plan_with(settings=settings)
+        _demand_read(settings, [plan.config(cell).method for cell in cells])
+        return plan, cells
     if chosen.bench == "sequence":
         plan = plan_with(settings=settings)
+        _demand_read(settings, [base.train_with(settings).method])
         return plan, [sequence_cell(plan)]
     common, arms = _swept(chosen, base, settings)
     seed = common.pop("seed", base.train.seed)
@@ -103,6 +113,8 @@ def _swept(
     """The settings of all arms, and what makes each arm."""
     grid = {name: values for name, values in settings.items() if isinstance(values, list)}
     fixed = {name: value for name, value in settings.items() if name not in grid}
+    methods = chosen.methods or [settings.get("method", base.train.method.name)]
+    _demand_read(settings, [base.methods.named(name) for name in methods])
     if grid and not chosen.methods and not chosen.decades:
         return fixed, grid_arms(grid)
     several = [name for name, values in grid.items() if len(values) > 1]
@@ -113,5 +125,12 @@ def _swept(
     twice = [name for name in fixed if name in decades or (name == "method" and chosen.methods)]
     if twice:
         raise SettingsError(f"Swept already by --methods and --decades: {', '.join(twice)}. Leave one out.")
-    methods = chosen.methods or [fixed.pop("method", base.train.method)]
+    fixed.pop("method", None)
     return fixed, decade_arms(base, methods, decades)
+
+
+def _demand_read(settings: Mapping[str, Any], rows: Sequence[MethodRow]) -> None:
+    """Raise SettingsError for a setting that none of the methods reads."""
+    read = {"method"}.union(*(TrainConfig(row).specs() for row in rows))
+    if unread := sorted(set(settings) - read):
+        raise SettingsError(f"None of {', '.join(row.name for row in rows)} reads {', '.join(unread)}. Leave it out.")

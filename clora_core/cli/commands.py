@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.answers import TimelineView, count, to_plain
-from clora_core.cli.arguments import COMMON, chosen_settings, make_parser
+from clora_core.cli.arguments import COMMON, chosen_settings, make_parser, method_files
 from clora_core.concepts import Concept
 from clora_core.disk import home_folder
 from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.settings.methods import Methods
+from clora_core.settings.plugins import known_methods
 from clora_core.studio.progress import ProgressLine, telling
 from clora_core.studio.studio import Studio
 
@@ -37,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a console that lacks a letter of a name shows its number instead
             stream.reconfigure(errors="backslashreplace")
     try:
-        chosen = argparse.Namespace(**{**COMMON, **vars(make_parser().parse_args(arguments))})
+        methods = known_methods(method_files(arguments))
+        chosen = argparse.Namespace(**{**COMMON, **vars(make_parser(methods).parse_args(arguments))})
         commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "bench": _bench}
-        result = commands[chosen.command](chosen)
+        result = commands[chosen.command](chosen, methods)
     except (StudioError, OSError) as error:  # OSError: a folder or file that cannot be read or written
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -56,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # -------------------------------------------------------------------------------------- commands
 
 
-def _open(chosen: argparse.Namespace) -> Studio:
-    return Studio.open(home_folder(chosen.home), chosen.model, chosen.device, chosen.precision)
+def _open(chosen: argparse.Namespace, methods: Methods) -> Studio:
+    return Studio.open(home_folder(chosen.home), chosen.model, chosen.device, chosen.precision, methods=methods)
 
 
-def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
+def _learn(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     if not chosen.resume and not (chosen.pictures and chosen.name):
         raise SettingsError("learn needs --pictures DIR and --name NAME (or --resume JOB).")
     given = (chosen.pictures, chosen.name, chosen.token, chosen.timeline, chosen.keep_pictures)
@@ -68,19 +71,19 @@ def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
         raise SettingsError(
             "--resume goes on with what was asked for then. Give no pictures, name or settings with it."
         )
-    studio, say = _open(chosen), ProgressLine()
+    studio, say = _open(chosen, methods), ProgressLine()
     job_id = ""
     try:
         if chosen.resume:
             job_id = studio.resume(chosen.resume)
         else:
-            concept, timeline_id = _concept(studio, chosen), chosen.timeline or studio.default_timeline()
             config = studio.base.train_with(chosen_settings(chosen))
+            concept, timeline_id = _concept(studio, chosen), chosen.timeline or studio.default_timeline()
             job_id = studio.learn(LearnRequest(timeline_id, concept, config, chosen.keep_pictures))
         view = studio.follow(job_id, telling(say))
     except KeyboardInterrupt:
         if job_id:
-            print(f"\nGo on later with: {_resume_command(chosen, job_id)}", file=sys.stderr)
+            print(f"\nGo on later with: {_resume_command(chosen, methods, job_id)}", file=sys.stderr)
         raise
     finally:
         studio.close()
@@ -100,9 +103,10 @@ def _learn(chosen: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _resume_command(chosen: argparse.Namespace, job_id: str) -> str:
+def _resume_command(chosen: argparse.Namespace, methods: Methods, job_id: str) -> str:
     places = {name: getattr(chosen, name) for name in ("home", "model", "device", "precision")}
     options = [word for name, value in places.items() if value for word in (f"--{name}", str(value))]
+    options += [word for file in methods.files for word in ("--method-file", str(file))]
     return shlex.join(["python", "-m", "clora_core", "learn", *options, "--resume", job_id])
 
 
@@ -130,10 +134,10 @@ def _concept(studio: Studio, chosen: argparse.Namespace) -> Concept:
     return Concept(chosen.name, chosen.token or studio.propose_token(chosen.name), tuple(found))
 
 
-def _draw(chosen: argparse.Namespace) -> dict[str, Any]:
+def _draw(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     if chosen.out and chosen.out.suffix.lower() != ".png":
         raise SettingsError(f"--out {chosen.out} must end in .png: a PNG carries its prompt and settings.")
-    studio, say = _open(chosen), ProgressLine()
+    studio, say = _open(chosen, methods), ProgressLine()
     try:
         timeline_id = chosen.timeline or studio.default_timeline()
         settings = studio.base.sampling.updated(chosen_settings(chosen))
@@ -157,8 +161,8 @@ def _draw(chosen: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _timeline(chosen: argparse.Namespace) -> dict[str, Any]:
-    studio = _open(chosen)
+def _timeline(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    studio = _open(chosen, methods)
     try:
         if chosen.all:
             found = studio.timelines()
@@ -199,7 +203,7 @@ def _words(view: TimelineView) -> str:
     return "\n".join(lines)
 
 
-def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
+def _bench(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     try:
         from clora_core.cli.bench import bench
     except ModuleNotFoundError as error:  # what only measuring needs
@@ -207,4 +211,4 @@ def _bench(chosen: argparse.Namespace) -> dict[str, Any]:
             f"bench needs {error.name}, which is not installed. Install it with: "
             "python -m pip install -r requirements-dev.txt"
         ) from None
-    return bench(chosen)
+    return bench(chosen, methods)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from clora_core.concepts import SamplingConfig, Timeline, tokens_in
 from clora_core.errors import ConceptError
-from clora_core.methods import method_named
+from clora_core.methods import class_of
 from clora_core.models.backbone import Backbone, check_size
 
 MAX_BATCH = 4  # pictures in the denoiser at once
@@ -33,7 +33,7 @@ def generate(
     """
     _check_tokens(timeline, f"{prompt} {settings.negative_prompt}")
     check_size(backbone, width=settings.width, height=settings.height)
-    method_named(timeline.method).install(backbone, timeline, prompt)
+    class_of(timeline.method).install(backbone, timeline, prompt)
     places = range(settings.pictures)
     batches = [places[first : first + MAX_BATCH] for first in places[::MAX_BATCH]]
     total = settings.steps * len(batches)

@@ -27,6 +27,7 @@ from clora_core.disk import check_id, process_alive, write_text
 from clora_core.errors import BusyError, Cancelled, StoreError, StudioError, TrainingError
 from clora_core.jobs.folder import Interrupted, Job, job_number
 from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.settings.methods import BUILT_IN, Methods
 
 BEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 20.0
@@ -48,11 +49,12 @@ class JobBoard:
         folder: Path,
         load_model: Callable[[], Any],
         works: Mapping[str, Work],
+        methods: Methods = BUILT_IN,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._load_model = load_model
-        self._works = works
+        self._works, self._methods = works, methods
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._changed = threading.Condition(threading.RLock())
         self._mine: dict[str, Job] = {}
@@ -85,7 +87,7 @@ class JobBoard:
             if sum(job.kind == request.kind for job in self._waiting) >= MOST_WAITING[request.kind]:
                 raise BusyError(f"{MOST_WAITING[request.kind]} others are waiting already. Try again in a few minutes.")
             self._start()
-            job = Job.create(self._folder, self._owner, request, self._changed)
+            job = Job.create(self._folder, self._owner, request, self._changed, self._methods)
             self._mine[job.id] = job
             return job
 
@@ -151,7 +153,7 @@ class JobBoard:
             if job is None:
                 if not (self._folder / job_id / "job.json").exists():
                     raise StoreError(f"There is no job {job_id!r}.")
-                job = Job(self._folder / job_id, self._changed)
+                job = Job(self._folder / job_id, self._changed, self._methods)
             if not job.finished and job.id not in self._mine and not self._alive(job.record["owner"]):
                 self._leave(job, job.cut_off())
             return job

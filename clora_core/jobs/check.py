@@ -16,7 +16,6 @@ from clora_core.drawing.png_settings import picture_info, save_picture
 from clora_core.errors import TrainingError
 from clora_core.jobs.folder import Job
 from clora_core.measures.difference import difference
-from clora_core.methods import method_named
 from clora_core.models.backbone import Backbone
 from clora_core.models.description import BaseModel
 from clora_core.settings.drawing import SamplingConfig
@@ -84,7 +83,7 @@ def _not_yet_learned(learned: LearnedConcept, before: Timeline, token_start: Map
     """The concept as it began: its token at the start, the weights as they were before it: D = A 0, or the last
     concept's where one set of weights is trained on and on."""
     learned = replace(learned, embeddings=token_start)
-    if method_named(before.method).continues and before.concepts:
+    if before.method.continues and before.concepts:
         last = before.concepts[-1]
         return replace(learned, factors=last.factors, deltas=last.deltas)
     factors = {layer: (a, torch.zeros_like(b)) for layer, (a, b) in learned.factors.items()}

@@ -30,6 +30,7 @@ from clora_core.concepts import TrainStep
 from clora_core.disk import read_json, write_json, write_text
 from clora_core.errors import Cancelled, StoreError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.settings.methods import BUILT_IN, Methods
 
 CURVE_POINTS = 500
 PROGRESS_EVERY_SECONDS = 0.25
@@ -55,18 +56,25 @@ class Job:
     request: what was asked for.
     """
 
-    def __init__(self, folder: Path, changed: threading.Condition) -> None:
+    def __init__(self, folder: Path, changed: threading.Condition, methods: Methods = BUILT_IN) -> None:
         """Read a job's folder. Raises StoreError when its record or what it asks for is damaged."""
         self.folder = folder
         self.record = read_json(folder / "job.json", "id", "kind", "state", "owner", "request")
-        self.request = self._read_request()
+        self.request = self._read_request(methods)
         self.stop_wish: StopWish = ""
         self._changed = changed
         self._written = 0.0
         self._steps: list[TrainStep] | None = None  # read once, then kept up with by add_step
 
     @classmethod
-    def create(cls, jobs: Path, owner: str, request: LearnRequest | DrawRequest, changed: threading.Condition) -> Job:
+    def create(
+        cls,
+        jobs: Path,
+        owner: str,
+        request: LearnRequest | DrawRequest,
+        changed: threading.Condition,
+        methods: Methods = BUILT_IN,
+    ) -> Job:
         """Make the next job folder ("0007-learn"): a queued job of ``owner``."""
         number = max((job_number(path) for path in jobs.glob("[0-9]*-*") if path.is_dir()), default=0) + 1
         while True:
@@ -94,13 +102,13 @@ class Job:
             "concept_id": "",
         }
         write_json(folder / "job.json", record)
-        return cls(folder, changed)
+        return cls(folder, changed, methods)
 
-    def _read_request(self) -> LearnRequest | DrawRequest:
+    def _read_request(self, methods: Methods) -> LearnRequest | DrawRequest:
         try:
             if self.kind not in REQUESTS:
                 raise StoreError(f"There are no jobs of kind {self.kind!r}.")
-            return REQUESTS[self.kind].from_json(self.record["request"])
+            return REQUESTS[self.kind].from_json(self.record["request"], methods)
         except StoreError as error:
             remedy = f"Delete the folders {self.folder} and {self.uploads}, and ask for it again."
             raise StoreError(f"The job {self.folder.name} is damaged. {error} {remedy}") from error

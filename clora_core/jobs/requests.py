@@ -12,15 +12,22 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 
 from clora_core.concepts import Concept
 from clora_core.errors import StoreError, StudioError
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import BUILT_IN, Methods
+
 
 # settings read and write themselves: they know which names they had before
-Learning = Annotated[TrainConfig, PlainValidator(TrainConfig.from_dict), PlainSerializer(TrainConfig.to_json)]
+def _config(values: Mapping[str, Any], info: ValidationInfo) -> TrainConfig:
+    methods: Methods = info.context  # type: ignore[assignment]  # `from_json` gives it
+    return TrainConfig.from_json(values, methods)
+
+
+Learning = Annotated[TrainConfig, PlainValidator(_config), PlainSerializer(TrainConfig.to_json)]
 Drawing = Annotated[SamplingConfig, PlainValidator(SamplingConfig.from_dict), PlainSerializer(SamplingConfig.to_json)]
 
 
@@ -33,10 +40,11 @@ class Request:
         return values
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of ``to_json``; what is missing keeps its default. Raises StoreError saying what is wrong."""
+    def from_json(cls, values: Mapping[str, Any], methods: Methods = BUILT_IN) -> Self:
+        """The inverse of ``to_json``; what is missing keeps its default. Raises StoreError saying what is wrong, such
+        as a method that is not one of ``methods``."""
         try:
-            request: Self = cls._converter().validate_python(values)
+            request: Self = cls._converter().validate_python(values, context=methods)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "request"

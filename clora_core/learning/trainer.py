@@ -42,7 +42,7 @@ from clora_core.errors import SettingsError, TrainingError
 from clora_core.learning.losses import diffusion_loss, diffusion_target
 from clora_core.learning.noise import draw_noise
 from clora_core.learning.optimizer import learning_rate_scale, make_optimizer
-from clora_core.methods import Method, method_named
+from clora_core.methods import Method, class_of
 from clora_core.models.backbone import Backbone, check_size
 from clora_core.models.precision import make_accelerator, resolved_precision
 from clora_core.settings.drawing import SamplingConfig
@@ -99,11 +99,11 @@ def train_concept(
     check_token(concept.token, timeline.tokens)
     if timeline.concepts and config.method != timeline.method:
         raise SettingsError(
-            f"The timeline {timeline.name!r} is learned with {timeline.method}, not {config.method}. "
+            f"The timeline {timeline.name!r} is learned with {timeline.method.title}, not {config.method.title}. "
             "One timeline holds one method: start a new timeline for another."
         )
     config = checked_settings(backbone, config, timeline.concepts[-1].config if timeline.concepts else None)
-    method = method_named(config.method)(config)
+    method = class_of(config.method)(config)
     images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
     if config.object_word.strip():
         concept = replace(concept, template=filled(concept.template, f"{{}} {config.object_word.strip()}"))
@@ -119,7 +119,7 @@ def checked_settings(backbone: Backbone, config: TrainConfig, last: TrainConfig 
     """
     check_size(backbone, resolution=config.resolution)
     if last:
-        method_named(config.method).check(config, last)
+        class_of(config.method).check(config, last)
     return config.updated({"precision": resolved_precision(config.precision, backbone.device, backbone.dtype)})
 
 
@@ -242,10 +242,12 @@ class Training(Iterator[TrainStep]):
     def _demand_finite(self, step: int, value: float) -> None:
         if not isfinite(value):
             config = self._config
+            weight = config.to_json().get("penalty_weight")
+            penalty = f", lower the penalty weight (now {weight:g})" if weight else ""
             raise TrainingError(
                 f"Learning {self._concept.token} stopped at step {step}: the loss became {value}. Halve the "
-                f"learning rate (now {config.learning_rate:g}), lower the penalty weight (now "
-                f"{config.penalty_weight:g}) or use another precision (now {config.precision})."
+                f"learning rate (now {config.learning_rate:g}){penalty} or use another precision (now "
+                f"{config.precision})."
             )
 
     # -- what has been learned -------------------------------------------------------------------

@@ -1,41 +1,27 @@
-"""The continual methods, by name."""
+"""The continual methods, one file each; what is known of them without loading them: `clora_core.settings.methods`."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from clora_core.errors import SettingsError
-from clora_core.methods.base import Method
-from clora_core.methods.clora import CLora
-from clora_core.methods.custom_diffusion import CustomDiffusion
-from clora_core.methods.custom_diffusion_merge import CustomDiffusionMerge
-from clora_core.methods.dreambooth import DreamBooth
-from clora_core.methods.ewc import EWC
-from clora_core.methods.generative_replay import GenerativeReplay
-from clora_core.methods.merged import Merged
-from clora_core.methods.routed import Routed
-from clora_core.methods.sequential import Sequential
-from clora_core.methods.stacked import Stacked
-from clora_core.methods.textual_inversion import TextualInversion
+from clora_core.methods.base import LowRankMethod, Method
+from clora_core.settings.methods import MethodRow
 
-__all__ = ["METHODS", "Method", "method_named"]
-
-METHODS: tuple[type[Method], ...] = (
-    CLora,
-    Sequential,
-    Stacked,
-    Merged,
-    Routed,
-    TextualInversion,
-    CustomDiffusion,
-    CustomDiffusionMerge,
-    EWC,
-    GenerativeReplay,
-    DreamBooth,
-)
+__all__ = ["LowRankMethod", "Method", "class_of"]
 
 
-def method_named(name: str) -> type[Method]:
-    """The method of that name; raises SettingsError naming the known ones."""
-    for method in METHODS:
-        if method.name == name:
-            return method
-    raise SettingsError(f"Unknown method {name!r}. Known: {', '.join(method.name for method in METHODS)}.")
+def class_of(row: MethodRow) -> type[Method]:
+    """The class that a row names; raises SettingsError when there is none."""
+    found: object = row.implementation
+    if isinstance(found, str):
+        module, _, name = found.partition(":")
+        try:
+            found = getattr(import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise SettingsError(
+                f"The method {row.title} cannot be loaded: {error}. Repair {row.implementation}."
+            ) from error
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise SettingsError(f"The method {row.title} is no subclass of Method: {row.implementation}.")
+    return found

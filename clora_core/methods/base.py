@@ -1,14 +1,15 @@
 """What every continual method is: hooks around the one training loop.
 
-The hooks here learn a concept the plain way, with a fresh low-rank pair on every cross-attention K and V and
-one new token, on top of the folded past, and protect nothing. A method overrides what it does differently.
+The hooks here learn a concept the plain way, with one new token, on top of the folded past, and protect nothing;
+`LowRankMethod` adds a fresh low-rank pair on every cross-attention K and V. A method overrides what it does
+differently. What is known of it without loading it stands in its row (`clora_core.settings.methods`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from PIL import Image
@@ -21,6 +22,8 @@ from clora_core.models.dense import DenseWeights
 from clora_core.models.low_rank import LowRankPairs
 from clora_core.models.tokens import TokenEmbedding
 from clora_core.seeds import generator_for
+from clora_core.settings.fields import Settings
+from clora_core.settings.methods import LowRankOptions
 
 StepLoss = Callable[[int, int], Tensor]
 """step_loss(step, pictures): Eq. 1 on so many of the concept's pictures with the noise of that step, gradients on."""
@@ -38,15 +41,12 @@ class Draw(Protocol):
 class Method:
     """One concept's learning; made anew for each concept."""
 
-    name: ClassVar[str]
-    continues: ClassVar[bool] = False  # a concept's weights hold those of all earlier ones, too
-    alone: ClassVar[str] = ""  # set where concepts are learned on the base model alone: alike under all with this word
-    steady: ClassVar[bool] = False  # later concepts leave every picture of an earlier one as it was, bit for bit
+    options: Settings  # those of its row; a method says in its class of which kind they are
     weights: LowRankPairs | DenseWeights
     token: TokenEmbedding
 
     def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+        self.config, self.options = config, config.options
 
     @classmethod
     def check(cls, config: TrainConfig, last: TrainConfig) -> None:
@@ -69,8 +69,8 @@ class Method:
     def start_weights(
         self, backbone: Backbone, timeline: Timeline, generator: torch.Generator
     ) -> LowRankPairs | DenseWeights:
-        """What is trained besides the token: by default a fresh pair A, B of the config's rank."""
-        return LowRankPairs(backbone.matrices, self.config.rank, generator)
+        """What is trained besides the token."""
+        raise NotImplementedError
 
     def drawn_views(self, timeline: Timeline, draw: Draw) -> list[View]:
         """Pictures the model draws itself before learning, to be learned along: by default those of prior
@@ -107,3 +107,14 @@ class Method:
         """While open, the base model computes with what is being trained."""
         with self.weights.attached(), self.token.attached():
             yield
+
+
+class LowRankMethod(Method):
+    """A method that learns pairs A B of its options' rank."""
+
+    options: LowRankOptions
+    weights: LowRankPairs
+
+    def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
+        """A fresh pair A, B for every matrix."""
+        return LowRankPairs(backbone.matrices, self.options.rank, generator)

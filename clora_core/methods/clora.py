@@ -16,16 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from clora_core.concepts import Concept, Timeline
-from clora_core.methods.base import Method
+from clora_core.methods.base import LowRankMethod
 from clora_core.models.backbone import Backbone
-from clora_core.models.low_rank import LowRankPairs
+from clora_core.settings.methods import CLoraOptions
 
 
-class CLora(Method):
+class CLora(LowRankMethod):
     """Adds the forgetting loss to plain low-rank learning."""
 
-    name = "clora"
-    weights: LowRankPairs
+    options: CLoraOptions
 
     def begin_concept(self, backbone: Backbone, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Also takes P, which is what is installed: the past is folded in when learning begins (``install``)."""
@@ -37,7 +36,7 @@ class CLora(Method):
         if not self.past:
             return super().penalty()
         layers = ((self.past[f"{name}.weight"], a, b) for name, (a, b) in self.weights.pairs.items())
-        return self.config.penalty_weight * forgetting_loss(layers)
+        return self.options.penalty_weight * forgetting_loss(layers)
 
 
 def forgetting_loss(layers: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Tensor:

@@ -18,8 +18,6 @@ from clora_core.models.dense import DenseWeights, last_deltas
 class CustomDiffusion(Method):
     """Only the last concept's matrices count: they hold all before."""
 
-    name = "custom_diffusion"
-    continues = True
     weights: DenseWeights
 
     def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> DenseWeights:

@@ -30,10 +30,6 @@ RIDGE = 1e-4  # of G's mean diagonal: text features do not span their space even
 class CustomDiffusionMerge(CustomDiffusion):
     """Separate full matrices, joined in closed form."""
 
-    name = "custom_diffusion_merge"
-    continues = False
-    alone = "whole matrices"
-
     def begin_concept(self, backbone: Backbone, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """As Custom Diffusion; remembers the prompt, and G (D2, D2), which no learning changes."""
         self._concept = concept

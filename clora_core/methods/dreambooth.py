@@ -17,8 +17,6 @@ from clora_core.models.dense import DenseWeights
 class DreamBooth(CustomDiffusion):
     """As Custom Diffusion, but all of the denoiser."""
 
-    name = "dreambooth"
-
     def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> DenseWeights:
         """The whole denoiser as the last concept left it."""
         return DenseWeights(backbone, [name for name, _ in backbone.denoiser.named_parameters()])

@@ -20,6 +20,7 @@ from clora_core.data.dataset import LatentDataset
 from clora_core.methods.base import StepLoss
 from clora_core.methods.custom_diffusion import CustomDiffusion
 from clora_core.models.backbone import Backbone
+from clora_core.settings.methods import PenaltyOptions
 
 FISHER_DRAWS = 64
 FISHER_SCALE = 1024.0  # of the gradient while it is computed: in fp16 small ones would become 0
@@ -28,7 +29,7 @@ FISHER_SCALE = 1024.0  # of the gradient while it is computed: in fp16 small one
 class EWC(CustomDiffusion):
     """Custom Diffusion held back by what mattered to the earlier concepts."""
 
-    name = "ewc"
+    options: PenaltyOptions
 
     def begin_concept(self, backbone: Backbone, concept: Concept, timeline: Timeline) -> list[nn.Parameter]:
         """Also sums the earlier Fisher diagonals to S, m and C, with theta counted from the base model."""
@@ -51,7 +52,7 @@ class EWC(CustomDiffusion):
             for name, theta in self.weights.changes().items():
                 s, m, c = self._past[name]
                 total = total + (s * (theta - m) ** 2).sum() + c
-        return self.config.penalty_weight / 2 * total
+        return self.options.penalty_weight / 2 * total
 
     def end_concept(self, backbone: Backbone, dataset: LatentDataset, step_loss: StepLoss) -> dict[str, Tensor]:
         """The Fisher diagonal of this concept, by parameter."""

@@ -12,18 +12,19 @@ from clora_core.concepts import Timeline, filled
 from clora_core.data.dataset import View, plain_view
 from clora_core.methods.base import Draw
 from clora_core.methods.sequential import Sequential
+from clora_core.settings.methods import ReplayOptions
 
 
 class GenerativeReplay(Sequential):
     """Sequential LoRA that also looks at its own memories."""
 
-    name = "generative_replay"
+    options: ReplayOptions
 
     def drawn_views(self, timeline: Timeline, draw: Draw) -> list[View]:
         """Pictures of each earlier concept, besides those of prior preservation."""
         views = super().drawn_views(timeline, draw)
         for concept in timeline.concepts:
             prompt = filled(concept.template, concept.token)
-            images = draw(timeline, prompt, self.config.replay_pictures, self.config.replay_guidance)
+            images = draw(timeline, prompt, self.options.replay_pictures, self.options.replay_guidance)
             views += [plain_view(image, prompt) for image in images]
         return views

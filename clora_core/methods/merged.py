@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from clora_core.concepts import Timeline
-from clora_core.methods.base import Method
+from clora_core.methods.base import LowRankMethod
 from clora_core.models.backbone import Backbone
 
 
-class Merged(Method):
+class Merged(LowRankMethod):
     """Nothing of the past is in place while a concept is learned."""
-
-    name = "merged"
-    alone = "low-rank pairs"
 
     @staticmethod
     def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

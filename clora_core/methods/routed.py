@@ -7,16 +7,12 @@ one picture are a merge, and every concept's weights must be kept apart for ever
 from __future__ import annotations
 
 from clora_core.concepts import Timeline, tokens_in
-from clora_core.methods.base import Method
+from clora_core.methods.base import LowRankMethod
 from clora_core.models.backbone import Backbone
 
 
-class Routed(Method):
+class Routed(LowRankMethod):
     """The prompt decides."""
-
-    name = "routed"
-    alone = "low-rank pairs"
-    steady = True
 
     @staticmethod
     def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

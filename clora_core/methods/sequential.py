@@ -11,30 +11,30 @@ import torch
 
 from clora_core.concepts import Timeline, TrainConfig
 from clora_core.errors import SettingsError
-from clora_core.methods.base import Method
+from clora_core.methods.base import LowRankMethod
 from clora_core.models.backbone import Backbone
 from clora_core.models.low_rank import LowRankPairs
+from clora_core.settings.methods import LowRankOptions
 
 
-class Sequential(Method):
+class Sequential(LowRankMethod):
     """Only the last concept's pairs count: they hold all before."""
-
-    name = "sequential"
-    continues = True
 
     @classmethod
     def check(cls, config: TrainConfig, last: TrainConfig) -> None:
         """Raise SettingsError when the rank is another now."""
-        if last.rank != config.rank:
+        now, before = config.options, last.options
+        assert isinstance(now, LowRankOptions) and isinstance(before, LowRankOptions)
+        if before.rank != now.rank:
             raise SettingsError(
-                f"One LoRA is trained on and on here: it has rank {last.rank}, not {config.rank}. "
-                f"Set the rank to {last.rank}, or start a new timeline."
+                f"One LoRA is trained on and on here: it has rank {before.rank}, not {now.rank}. "
+                f"Set the rank to {before.rank}, or start a new timeline."
             )
 
     def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
         """The last concept's pairs."""
         factors = timeline.concepts[-1].factors if timeline.concepts else None
-        return LowRankPairs(backbone.matrices, self.config.rank, generator, factors)
+        return LowRankPairs(backbone.matrices, self.options.rank, generator, factors)
 
     @staticmethod
     def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

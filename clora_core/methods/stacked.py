@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from clora_core.methods.base import Method
+from clora_core.methods.base import LowRankMethod
 
 
-class Stacked(Method):
+class Stacked(LowRankMethod):
     """The plain hooks, under their own name."""
-
-    name = "stacked"

@@ -16,13 +16,9 @@ from clora_core.models.low_rank import LowRankPairs
 class TextualInversion(Method):
     """Pairs on no matrix."""
 
-    name = "textual_inversion"
-    alone = "tokens"
-    steady = True
-
     def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
         """None."""
-        return LowRankPairs({}, self.config.rank, generator)
+        return LowRankPairs({}, 1, generator)
 
     @staticmethod
     def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from clora_core.concepts import SamplingConfig, TrainConfig, tokens_in
-from clora_core.errors import ModelError
+from clora_core.errors import ModelError, SettingsError
 from clora_core.models.asked import Asked, read_asked
-from clora_core.settings.methods import METHOD_SETTINGS
+from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 
 PRESET_FILE = "clora.json"
 WORDS_FILE = "known_words.txt"
@@ -32,29 +32,55 @@ class BaseModel:
 
     name: for people.  path: folder or Hub id, as `load_backbone` takes it.  id: fingerprint of the weights,
     kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
-    train, sampling: the model's preset, or the class defaults at its resolution.  methods: how the settings of
-    a method differ from `train`.  asked: what benchmarks may ask it for beside a concept.
+    sampling: the model's preset for drawing, or the class defaults at its resolution.  settings: what its preset for
+    learning says, of whichever method.  presets: how the settings of a method differ from those, by its name; of one
+    that is not there its row's preset.  methods: those that are known.  asked: what benchmarks may ask it for beside a
+    concept.
     """
 
     name: str
     path: str
     id: str
     resolution: int
-    train: TrainConfig
     sampling: SamplingConfig
-    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(METHOD_SETTINGS))
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    methods: Methods = BUILT_IN
     asked: Asked | None = None
+
+    @property
+    def train(self) -> TrainConfig:
+        """The preset for learning: of C-LoRA, or the method that it names."""
+        return self.train_with({})
 
     def train_with(self, changes: Mapping[str, Any]) -> TrainConfig:
         """The preset of the method that `changes` names (or of `train`'s), with `changes` in place.
 
-        Raises SettingsError on a key that is not a setting and on a wrong value.
+        Raises SettingsError on a key that is not a setting of the method and on a wrong value.
         """
-        method = changes.get("method", self.train.method)
-        return self.train.updated({**self.methods.get(method, {}), **changes})
+        wanted = {"method": CLORA.name, **self.settings, **changes}["method"]
+        row = self.methods.named(wanted)
+        preset = {**self.settings, **self.presets.get(row.name, row.preset), "method": row.name}
+        chosen = {name: value for name, value in changes.items() if name != "method"}
+        return TrainConfig.from_json(preset, self.methods).updated(chosen)
+
+    def train_shared(self, shared: Mapping[str, Any], changes: Mapping[str, Any]) -> TrainConfig:
+        """`train_with(changes)`, and before those what its method reads of `shared`, which is meant for several."""
+        read = self.train_with(changes).specs()
+        return self.train_with({**{name: shared[name] for name in shared if name in read}, **changes})
+
+    def check(self) -> None:
+        """Raise SettingsError when a preset is wrong: it is told at once, not when its method is chosen."""
+        for row in self.methods:
+            self.train_with({"method": row.name})
+        for name, preset in self.presets.items():
+            self.train_with({"method": name, **preset})
+        known = {"method"}.union(*(self.train_with({"method": row.name}).specs() for row in self.methods))
+        if unknown := sorted(set(self.settings) - known):
+            raise SettingsError(f"Unknown setting {', '.join(unknown)}. The settings are: {', '.join(sorted(known))}.")
 
 
-def read_base(model: str | Path) -> BaseModel:
+def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
     """Describe a model folder or Hub id from its small files; fast, loads and downloads nothing.
 
     Raises ModelError when `model` is neither a diffusers folder nor looks like a Hub id, or its preset
@@ -62,18 +88,25 @@ def read_base(model: str | Path) -> BaseModel:
     """
     folder = folder_of(str(model))
     if folder is None:
-        plain = TrainConfig()
-        return BaseModel(str(model), str(model), "", plain.resolution, plain, SamplingConfig())
+        return BaseModel(str(model), str(model), "", TrainConfig().resolution, SamplingConfig(), methods=methods)
     preset = _read_json(folder / PRESET_FILE) if (folder / PRESET_FILE).is_file() else {}
     side = _native_resolution(folder)
-    train = TrainConfig(resolution=side).updated(preset.get("train", {}))
+    settings = {"resolution": side, **preset.get("train", {})}
     sampling = SamplingConfig(width=side, height=side).updated(preset.get("sampling", {}))
     name = preset.get("name") or (folder.name if Path(str(model)).is_dir() else str(model))
-    methods = {**METHOD_SETTINGS, **preset.get("methods", {})}
-    for method in methods:  # a wrong preset is told at once, not when the method is chosen
-        train.updated({"method": method, **methods[method]})
-    base_id = fingerprint(folder)
-    return BaseModel(name, str(model), base_id, train.resolution, train, sampling, methods, read_asked(folder))
+    base = BaseModel(
+        name=name,
+        path=str(model),
+        id=fingerprint(folder),
+        resolution=settings["resolution"],
+        sampling=sampling,
+        settings=settings,
+        presets=preset.get("methods", {}),
+        methods=methods,
+        asked=read_asked(folder),
+    )
+    base.check()
+    return base
 
 
 def folder_of(model: str) -> Path | None:

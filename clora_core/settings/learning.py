@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, replace
+from typing import Any, Self
 
-from clora_core.settings.fields import Settings, setting
-from clora_core.settings.methods import METHOD_NAMES, reads
+from clora_core.errors import SettingsError
+from clora_core.settings.fields import Settings, labelled, setting
+from clora_core.settings.methods import BUILT_IN, CLORA, MethodRow, Methods
 
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """How one concept is learned. The defaults are the paper's for Stable Diffusion (its section 5):
-    rank 16, learning rate 5e-4, lambda 1e8, 500 steps, 512 px, AdamW. What the paper leaves open follows
-    Custom Diffusion's recipe, which it builds on: 2 pictures a step, random resizing, weight decay 0.01.
+    """How one concept is learned: the method, what it alone reads (`options`), and what all methods read.
+
+    The defaults are the paper's for Stable Diffusion (its section 5): C-LoRA, rank 16, learning rate 5e-4, lambda 1e8,
+    500 steps, 512 px, AdamW. What the paper leaves open follows Custom Diffusion's recipe, which it builds on: 2
+    pictures a step, random resizing, weight decay 0.01.
+
+    As plain values it is one flat mapping, options and all:
+
+        TrainConfig.from_dict({"method": "ewc", "penalty_weight": 1e6, "steps": 100})
     """
 
-    method: str = setting(
-        "clora",
-        "Method",
-        "How earlier concepts are protected. clora is the paper's C-LoRA; the others are baselines.",
-        choices=METHOD_NAMES,
-    )
-    rank: int = setting(
-        16,
-        "Rank",
-        "Width r of the low-rank pair A B. Larger holds more detail and makes bigger files.",
-        minimum=1,
-        maximum=256,
-    )
+    method: MethodRow = CLORA
+    options: Settings = field(default=None)  # type: ignore[assignment]  # None: the method's, with their defaults
     learning_rate: float = setting(
         5e-4,
         "Learning rate",
-        "Step size for the low-rank pairs. Halve it when the loss jumps.",
+        "Step size for the weights. Halve it when the loss jumps.",
         minimum=0.0,
         maximum=1.0,
     )
@@ -51,13 +48,6 @@ class TrainConfig(Settings):
         "AdamW's pull of the trained weights towards zero. The token has none.",
         minimum=0.0,
         maximum=1.0,
-    )
-    penalty_weight: float = setting(
-        1e8,
-        "Penalty weight (lambda)",
-        "Lambda of the forgetting loss (of EWC's penalty with ewc): larger protects earlier concepts more and "
-        "learns the new one less.",
-        minimum=0.0,
     )
     token_start: str = setting(
         "",
@@ -79,21 +69,6 @@ class TrainConfig(Settings):
     )
     prior_prompt: str = setting(
         "a photo of a person", "Prior prompt", "What the prior pictures show: the concept's class."
-    )
-    replay_pictures: int = setting(
-        8,
-        "Replayed pictures",
-        "With generative_replay: pictures of each earlier concept that the model draws and learns along.",
-        minimum=1,
-        maximum=1000,
-    )
-    replay_guidance: float = setting(
-        1.0,
-        "Guidance of replayed pictures",
-        "With generative_replay. 1 turns guidance off, and concepts are drawn as they were learned; above, colours and "
-        "lines get stronger with every concept that learns from what the last one drew.",
-        minimum=0.0,
-        maximum=50.0,
     )
     prior_weight: float = setting(
         1.0,
@@ -165,9 +140,55 @@ class TrainConfig(Settings):
         minimum=0.0,
     )
 
+    def __post_init__(self) -> None:
+        """Also raises SettingsError for options of another method."""
+        if self.options is None:
+            object.__setattr__(self, "options", self.method.options())
+        if type(self.options) is not self.method.options:
+            raise SettingsError(
+                f"{type(self.options).__name__} are not the options of {self.method.title}: "
+                f"those are {self.method.options.__name__}."
+            )
+        super().__post_init__()
+
+    def specs(self) -> dict[str, Field[Any]]:
+        """The method's own, then what all methods read."""
+        return {**self.options.specs(), **labelled(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], methods: Methods = BUILT_IN) -> Self:
+        """From a flat mapping in which somebody chose; missing keys keep their default.
+
+        Raises SettingsError naming the known ones for an unknown method or a setting that it does not read.
+        """
+        own = {name: value for name, value in values.items() if name != "method"}
+        return cls(methods.named(values.get("method", CLORA.name))).updated(own)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], methods: Methods = BUILT_IN) -> Self:
+        """The inverse of `to_json`. What the method does not read is left out: records were once of all options."""
+        stored = dict(values)
+        plain = cls(methods.named(stored.get("method", CLORA.name)))
+        return plain.updated({name: value for name, value in stored.items() if name in plain.specs()})
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat mapping of plain values: the method's name, its options, what all read."""
+        return {"method": self.method.name, **self.options.to_json(), **super().to_json()}
+
+    def under(self, method: MethodRow) -> Self:
+        """The same under another method: options that both have keep their values, the others get the default."""
+        own = {name: value for name, value in self.options.to_json().items() if name in labelled(method.options)}
+        return replace(self, method=method, options=method.options().updated(own))
+
+    def _known(self) -> str:
+        return f"The settings of {self.method.title} are"
+
+    def _replaced(self, values: Mapping[str, Any]) -> Self:
+        own, common = self.options.specs(), labelled(self)
+        options = self.options.updated({name: value for name, value in values.items() if name in own})
+        return replace(self, options=options, **{name: value for name, value in values.items() if name in common})
+
 
 def decisive(config: TrainConfig) -> dict[str, Any]:
-    """As plain values, the settings that decide what is learned: without the time between previews, and without those
-    the method does not read."""
-    values = config.to_json()
-    return {name: values[name] for name in values if name != "preview_every_seconds" and reads(config.method, name)}
+    """As plain values, the settings that decide what is learned: without the time between previews."""
+    return {name: value for name, value in config.to_json().items() if name != "preview_every_seconds"}

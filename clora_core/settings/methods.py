@@ -1,49 +1,283 @@
-"""The methods by name, and the settings in which each differs. Importing this module does not import torch."""
+"""One row a method: what it is called, what it is, what it reads, and what holds of it. No torch.
+
+General code asks the row; only a row's own class, in `clora_core.methods`, knows how the method learns. A method of
+somebody else's is one row more (`clora_core.settings.plugins`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-METHOD_TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        "clora": "C-LoRA",
-        "sequential": "Sequential LoRA",
-        "stacked": "Stacked LoRAs",
-        "merged": "Merged LoRAs",
-        "routed": "Routed LoRAs",
-        "textual_inversion": "Textual Inversion",
-        "custom_diffusion": "Custom Diffusion",
-        "custom_diffusion_merge": "Custom Diffusion, merged",
-        "ewc": "EWC",
-        "generative_replay": "Generative replay",
-        "dreambooth": "DreamBooth",
-    }
+from clora_core.errors import SettingsError
+from clora_core.settings.fields import Settings, setting
+
+# ----------------------------------------------------------------------------- what a method reads of its own
+
+
+@dataclass(frozen=True)
+class NoOptions(Settings):
+    """Of a method that reads nothing but what all methods read."""
+
+
+@dataclass(frozen=True)
+class LowRankOptions(Settings):
+    """Of a method that learns low-rank pairs A B."""
+
+    rank: int = setting(
+        16,
+        "Rank",
+        "Width r of the low-rank pair A B. Larger holds more detail and makes bigger files.",
+        minimum=1,
+        maximum=256,
+    )
+
+
+@dataclass(frozen=True)
+class PenaltyOptions(Settings):
+    """Of a method that adds a penalty to the loss."""
+
+    penalty_weight: float = setting(
+        1e8,
+        "Penalty weight (lambda)",
+        "Lambda, the weight of the penalty: larger protects earlier concepts more and learns the new one less.",
+        minimum=0.0,
+    )
+
+
+@dataclass(frozen=True)
+class CLoraOptions(PenaltyOptions, LowRankOptions):
+    """Rank and lambda."""
+
+
+@dataclass(frozen=True)
+class ReplayOptions(LowRankOptions):
+    """Rank, and how earlier concepts are drawn again."""
+
+    replay_pictures: int = setting(
+        8,
+        "Replayed pictures",
+        "Pictures of each earlier concept that the model draws and learns along.",
+        minimum=1,
+        maximum=1000,
+    )
+    replay_guidance: float = setting(
+        1.0,
+        "Guidance of replayed pictures",
+        "1 turns guidance off, and concepts are drawn as they were learned; above, colours and lines get stronger with "
+        "every concept that learns from what the last one drew.",
+        minimum=0.0,
+        maximum=50.0,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- the row
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a method was published."""
+
+    authors: str
+    venue: str
+    arxiv: str
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """All that is known of a method without loading it.
+
+    name: in files and on the command line.  title, sentence: for people.  implementation: its class, a `Method` of
+    `clora_core.methods.base`, or "module:Class", imported when it is needed.  options: what it alone reads.
+    preset: where its paper's settings, or the C-LoRA paper's for it, differ from the defaults.
+    continues: a concept's weights hold those of all earlier ones, too.  alone: set where concepts are learned on the
+    base model alone: alike under all methods with this word.  steady: later concepts leave every picture of an earlier
+    one as it was, bit for bit.  penalised: adds a penalty to the loss from the second concept on.  anchored: learning
+    needs the weights of every earlier concept, though the last one's hold them all.  weightless: learns tokens only,
+    so that `learning_rate` is without effect.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    implementation: str | type
+    options: type[Settings] = NoOptions
+    paper: Paper | None = None
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    continues: bool = False
+    alone: str = ""
+    steady: bool = False
+    penalised: bool = False
+    anchored: bool = False
+    weightless: bool = False
+
+
+@dataclass(frozen=True)
+class Methods:
+    """The methods that are known, in order. Whoever opens a Studio makes one (`known_methods`), and it is passed on.
+
+    files: those that methods were read from, besides the built-in and the installed ones.
+    """
+
+    rows: tuple[MethodRow, ...]
+    files: tuple[Path, ...] = ()
+
+    def __iter__(self) -> Iterator[MethodRow]:
+        return iter(self.rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as how it was made: another process cannot import a class that was read from a file."""
+        from clora_core.settings.plugins import known_methods
+
+        return known_methods, (self.files,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        return tuple(row.name for row in self.rows)
+
+    def find(self, name: str) -> MethodRow | None:
+        """The row of that name, or None."""
+        return next((row for row in self.rows if row.name == name), None)
+
+    def named(self, name: str) -> MethodRow:
+        """The row of that name; raises SettingsError naming the known ones."""
+        row = self.find(name)
+        if row is None:
+            raise SettingsError(f"Unknown method {name!r}. Known: {', '.join(self.names)}.")
+        return row
+
+    def title(self, name: str) -> str:
+        """What people call the method; the name itself of one that is not known here."""
+        row = self.find(name)
+        return row.title if row else name
+
+
+# -------------------------------------------------------------------------------------------------- the table
+
+LORA = Paper("Hu et al.", "ICLR 2022", "2106.09685")
+WITHOUT_LORA = {"learning_rate": 5e-6, "token_learning_rate": 5e-6}  # the C-LoRA paper's
+
+CLORA = MethodRow(
+    name="clora",
+    title="C-LoRA",
+    sentence="Each concept gets a low-rank pair of its own, held off the weights that earlier concepts use.",
+    implementation="clora_core.methods.clora:CLora",
+    options=CLoraOptions,
+    paper=Paper("Smith et al.", "TMLR 2024", "2304.06027"),
+    penalised=True,
+)
+SEQUENTIAL = MethodRow(
+    name="sequential",
+    title="Sequential LoRA",
+    sentence="One low-rank pair is trained on and on; later concepts overwrite earlier ones.",
+    implementation="clora_core.methods.sequential:Sequential",
+    options=LowRankOptions,
+    paper=LORA,
+    continues=True,
+)
+STACKED = MethodRow(
+    name="stacked",
+    title="Stacked LoRAs",
+    sentence="Each concept gets a low-rank pair on top of the earlier ones: C-LoRA without its forgetting loss.",
+    implementation="clora_core.methods.stacked:Stacked",
+    options=LowRankOptions,
+    paper=LORA,
+)
+MERGED = MethodRow(
+    name="merged",
+    title="Merged LoRAs",
+    sentence="Each concept is learned on the base model alone, and all are summed to draw.",
+    implementation="clora_core.methods.merged:Merged",
+    options=LowRankOptions,
+    paper=LORA,
+    alone="low-rank pairs",
+)
+ROUTED = MethodRow(
+    name="routed",
+    title="Routed LoRAs",
+    sentence="Each concept is learned on the base model alone, and only those named in the prompt are switched on.",
+    implementation="clora_core.methods.routed:Routed",
+    options=LowRankOptions,
+    paper=LORA,
+    alone="low-rank pairs",
+    steady=True,
+)
+TEXTUAL_INVERSION = MethodRow(
+    name="textual_inversion",
+    title="Textual Inversion",
+    sentence="Only the token's embedding is learned: no weight changes, so nothing is forgotten.",
+    implementation="clora_core.methods.textual_inversion:TextualInversion",
+    paper=Paper("Gal et al.", "ICLR 2023", "2208.01618"),
+    preset=WITHOUT_LORA,
+    alone="tokens",
+    steady=True,
+    weightless=True,
+)
+CUSTOM_DIFFUSION = MethodRow(
+    name="custom_diffusion",
+    title="Custom Diffusion",
+    sentence="All keys and values of cross-attention are trained on and on, and nothing is protected.",
+    implementation="clora_core.methods.custom_diffusion:CustomDiffusion",
+    paper=Paper("Kumari et al.", "CVPR 2023", "2212.04488"),
+    preset=WITHOUT_LORA,
+    continues=True,
+)
+CUSTOM_DIFFUSION_MERGE = MethodRow(
+    name="custom_diffusion_merge",
+    title="Custom Diffusion, merged",
+    sentence="Keys and values are learned for each concept alone, and merged in closed form to draw.",
+    implementation="clora_core.methods.custom_diffusion_merge:CustomDiffusionMerge",
+    paper=Paper("Kumari et al.", "CVPR 2023", "2212.04488"),
+    preset=WITHOUT_LORA,
+    alone="whole matrices",
+)
+EWC = MethodRow(
+    name="ewc",
+    title="EWC",
+    sentence="As Custom Diffusion, but weights that mattered to earlier concepts are held back.",
+    implementation="clora_core.methods.ewc:EWC",
+    options=PenaltyOptions,
+    paper=Paper("Kirkpatrick et al.", "PNAS 2017", "1612.00796"),
+    preset={**WITHOUT_LORA, "penalty_weight": 1e6},
+    continues=True,
+    penalised=True,
+    anchored=True,
+)
+GENERATIVE_REPLAY = MethodRow(
+    name="generative_replay",
+    title="Generative replay",
+    sentence="One low-rank pair is trained on and on, along with pictures the model draws of every earlier concept.",
+    implementation="clora_core.methods.generative_replay:GenerativeReplay",
+    options=ReplayOptions,
+    paper=Paper("Shin et al.", "NeurIPS 2017", "1705.08690"),
+    continues=True,
+)
+DREAMBOOTH = MethodRow(
+    name="dreambooth",
+    title="DreamBooth",
+    sentence="Every weight of the U-Net is trained on and on, and nothing is protected.",
+    implementation="clora_core.methods.dreambooth:DreamBooth",
+    paper=Paper("Ruiz et al.", "CVPR 2023", "2208.12242"),
+    preset=WITHOUT_LORA,
+    continues=True,
 )
 
-METHOD_NAMES = tuple(METHOD_TITLES)
-PENALISED = ("clora", "ewc")  # methods with a penalty, and so with a penalty weight
-
-READ_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"penalty_weight": PENALISED, "replay_guidance": ("generative_replay",)}
+BUILT_IN = Methods(
+    (
+        CLORA,
+        SEQUENTIAL,
+        STACKED,
+        MERGED,
+        ROUTED,
+        TEXTUAL_INVERSION,
+        CUSTOM_DIFFUSION,
+        CUSTOM_DIFFUSION_MERGE,
+        EWC,
+        GENERATIVE_REPLAY,
+        DREAMBOOTH,
+    )
 )
-"""Settings that only some methods read, as far as it matters which lines of results are the same."""
-
-WITHOUT_LORA: Mapping[str, Any] = {"learning_rate": 5e-6, "token_learning_rate": 5e-6}
-
-METHOD_SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "textual_inversion": WITHOUT_LORA,
-        "custom_diffusion": WITHOUT_LORA,
-        "custom_diffusion_merge": WITHOUT_LORA,
-        "dreambooth": WITHOUT_LORA,
-        "ewc": {**WITHOUT_LORA, "penalty_weight": 1e6},
-    }
-)
-"""Where the C-LoRA paper's settings of a method differ from the defaults of `TrainConfig`."""
-
-
-def reads(method: str, setting: str) -> bool:
-    """Whether ``method`` reads ``setting``, by `READ_BY`."""
-    return method in READ_BY.get(setting, METHOD_NAMES)
+"""The methods that come with the programme."""

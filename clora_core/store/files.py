@@ -17,6 +17,7 @@ from clora_core.concepts import LearnedConcept, Timeline, TrainStep, filled, is_
 from clora_core.disk import check_id, check_keys, read_json, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
+from clora_core.settings.methods import BUILT_IN, MethodRow, Methods
 
 FORMAT = 1
 INDEX_KEYS = ("name", "base_id", "base_name", "method", "updated", "concepts", "undone", "set_aside")
@@ -52,7 +53,7 @@ def write_concept(
             "steps_done": learned.curve[-1].step if learned.curve else 0,
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "base_id": before.base_id,
-            "method": before.method,
+            "method": before.method.name,
             "learned_after": [concept.id for concept in before.concepts],
             "verdict": verdict.to_json() if verdict else None,
         },
@@ -124,7 +125,6 @@ def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
         created=values["created"],
         seconds=values["seconds"],
         steps=values["steps_done"],
-        rank=values["config"]["rank"],
         picture_count=values["picture_count"],
         pictures_sha256=values.get("pictures_sha256", ""),
         learned_picture=learned if learned.exists() else None,
@@ -136,17 +136,17 @@ def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
     )
 
 
-def read_concepts(folder: Path, names: Sequence[str], method: str, to_draw: bool) -> tuple[LearnedConcept, ...]:
-    """The concepts ``names`` of the timeline folder ``folder``, learned with ``method``; ``to_draw`` is that of
-    ``ConceptStore.load``. Raises StoreError when a file is missing or damaged."""
-    from clora_core.methods import method_named
+def read_concepts(
+    folder: Path, names: Sequence[str], method: MethodRow, methods: Methods, to_draw: bool
+) -> tuple[LearnedConcept, ...]:
+    """The concepts ``names`` of the timeline folder ``folder``, learned with ``method``, one of ``methods``;
+    ``to_draw`` is that of ``ConceptStore.load``. Raises StoreError when a file is missing or damaged."""
+    read = read_token if to_draw and method.continues else read_concept
+    earlier = [read(folder, name, methods) for name in names[:-1]]
+    return (*earlier, *(read_concept(folder, name, methods) for name in names[-1:]))
 
-    lean = to_draw and method_named(method).continues
-    earlier = [(read_token if lean else read_concept)(folder, name) for name in names[:-1]]
-    return (*earlier, *(read_concept(folder, name) for name in names[-1:]))
 
-
-def read_concept(folder: Path, name: str) -> LearnedConcept:
+def read_concept(folder: Path, name: str, methods: Methods = BUILT_IN) -> LearnedConcept:
     """The concept ``name`` of the timeline folder ``folder``, tensors checked against their checksum.
 
     Raises StoreError when a file is missing or damaged.
@@ -164,10 +164,10 @@ def read_concept(folder: Path, name: str) -> LearnedConcept:
             f"{name}/weights.safetensors from a backup, or undo back to before it."
         )
     curve = read_json(folder / name / "curve.json", "curve")["curve"]
-    return LearnedConcept.from_json({**values, "curve": curve}, load(data))
+    return LearnedConcept.from_json({**values, "curve": curve}, load(data), methods)
 
 
-def read_token(folder: Path, name: str) -> LearnedConcept:
+def read_token(folder: Path, name: str, methods: Methods = BUILT_IN) -> LearnedConcept:
     """The concept ``name`` with its token's embedding and no other tensor. Raises StoreError like ``read_concept``."""
     from safetensors import SafetensorError, safe_open
 
@@ -177,7 +177,7 @@ def read_token(folder: Path, name: str) -> LearnedConcept:
             tensors = {name: file.get_tensor(name) for name in filter(is_embedding, file.keys())}
     except (OSError, SafetensorError) as error:
         raise _unreadable(name, error) from error
-    return LearnedConcept.from_json({**values, "curve": []}, tensors)
+    return LearnedConcept.from_json({**values, "curve": []}, tensors, methods)
 
 
 def _unreadable(name: str, error: Exception) -> StoreError:

@@ -36,6 +36,7 @@ from clora_core.answers import TimelineSummary, TimelineView, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
 from clora_core.disk import HomeLock, check_id, free_name, read_json, sync_folder, write_json
 from clora_core.errors import StoreError
+from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 from clora_core.store.files import (
     FORMAT,
     place_timeline,
@@ -56,9 +57,9 @@ class ConceptStore:
     again by the thread that has it.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, methods: Methods = BUILT_IN) -> None:
         """Open (or make) the store and clear what a crash left half written."""
-        self._folder = home / "timelines"
+        self._folder, self._methods = home / "timelines", methods
         self._folder.mkdir(parents=True, exist_ok=True)
         self.lock = HomeLock(home)
         with self.lock.if_free() as ours:  # whoever writes has the lock: then nobody will finish what lies half written
@@ -91,7 +92,7 @@ class ConceptStore:
                     index["method"],
                     len(index["concepts"]),
                     index["updated"],
-                    "" if _fits(index, base_id) else "another base model",
+                    self._problem(index, base_id),
                     index.get("comparison", ""),
                 )
             )
@@ -112,7 +113,7 @@ class ConceptStore:
             cards,
             undone,
             index["base_id"],
-            _fits(index, base_id),
+            not self._problem(index, base_id),
         )
 
     def changes(self, timeline_id: str, as_of: int | None = None) -> tuple[tuple[float | None, ...], ...]:
@@ -139,17 +140,19 @@ class ConceptStore:
                 hold all earlier ones.
 
         Raises:
-            StoreError: no such timeline or point in it, another base model, or a damaged file.
+            StoreError: no such timeline or point in it, another base model, a method that is not installed, or a
+                damaged file.
         """
         index = self._index(timeline_id, base_id)
         names = index["concepts"][:as_of]
         if as_of is not None and as_of != len(names):
             raise StoreError(f"There is no point {as_of} in {index['name']!r}: it has {len(names)} concepts.")
-        concepts = read_concepts(self._folder / timeline_id, names, index["method"], to_draw)
-        return Timeline(timeline_id, index["name"], base_id, index["method"], concepts)
+        method = self._methods.named(index["method"])
+        concepts = read_concepts(self._folder / timeline_id, names, method, self._methods, to_draw)
+        return Timeline(timeline_id, index["name"], base_id, method, concepts)
 
     def check(self, timeline_id: str, base_id: str) -> None:
-        """Raise StoreError when there is no such timeline or it belongs to another base model."""
+        """Raise StoreError when there is no such timeline, or its base model or method is not the open ones'."""
         self._index(timeline_id, base_id)
 
     def curve(self, timeline_id: str, concept: str) -> tuple[TrainStep, ...]:
@@ -170,7 +173,7 @@ class ConceptStore:
 
     # -- writing ---------------------------------------------------------------------------------
 
-    def create(self, name: str, base_id: str, base_name: str, method: str = "clora", comparison: str = "") -> str:
+    def create(self, name: str, base_id: str, base_name: str, method: str = CLORA.name, comparison: str = "") -> str:
         """An empty timeline; returns its id, made from the name. comparison: the one it is learned for."""
         if not name.strip():
             raise StoreError("The timeline has no name. Give it one, for example My people.")
@@ -239,7 +242,7 @@ class ConceptStore:
                     concepts=[*index["concepts"], stored.id],
                     undone=[],
                     set_aside=index["set_aside"] + index["undone"],
-                    method=before.method,
+                    method=before.method.name,
                     base_id=before.base_id,
                 )
             except OSError as error:
@@ -304,8 +307,16 @@ class ConceptStore:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _problem(self, index: dict[str, Any], base_id: str) -> str:
+        """Why a timeline cannot be used, in a few words; "" = it can."""
+        if not _fits(index, base_id):
+            return "another base model"
+        known = self._methods.find(index["method"])
+        return "" if known else f"the method {index['method']} is not installed"
+
     def _index(self, timeline_id: str, base_id: str = "") -> dict[str, Any]:
-        """What timeline.json says; a timeline that does not fit the base model is refused."""
+        """What timeline.json says; a timeline that does not fit the base model is refused, and with ``base_id`` one
+        whose method is not installed."""
         path = self._folder / check_id(timeline_id, "timeline") / "timeline.json"
         if not path.exists():
             raise StoreError(f"There is no timeline {timeline_id!r}. There are: {', '.join(self.ids()) or 'none'}.")
@@ -315,6 +326,11 @@ class ConceptStore:
                 f"The timeline {index['name']!r} belongs to the base model {index['base_name']!r} "
                 f"({index['base_id'][:12]}), not to the open one ({base_id[:12]}). Open that model, or "
                 "start a new timeline."
+            )
+        if base_id and self._problem(index, base_id):
+            raise StoreError(
+                f"The timeline {index['name']!r} is learned with the method {index['method']}, which is not "
+                "installed. Install it, or give its file with --method-file."
             )
         return index
 

@@ -32,7 +32,6 @@ from clora_core.jobs.folder import Job
 from clora_core.jobs.queue import comparison_jobs, queue_learning, refuse_while_learning
 from clora_core.jobs.requests import CompareRequest, LearnRequest
 from clora_core.models.description import BaseModel
-from clora_core.settings.methods import METHOD_TITLES
 from clora_core.store.store import ConceptStore
 
 Note = tuple[int, str]
@@ -96,7 +95,7 @@ class Comparisons:
         states = [health(changed) for changed in older]
         return Side(
             view,
-            METHOD_TITLES.get(view.method, view.method),
+            self._base().methods.title(view.method),
             self._store.changes(timeline_id, as_of),
             statistics.fmean(older) if older else math.nan,
             states.count("as good as new"),
@@ -165,7 +164,7 @@ class Comparisons:
                 "same ones, or there would be nothing to compare."
             )
         for method, config in configs.items():
-            name = f"{view.name} · {METHOD_TITLES[method]}"
+            name = f"{view.name} · {config.method.title}"
             new_id = self._store.create(name, base.id, base.name, method, comparison=comparison)
             for place, card in enumerate(view.cards):
                 concept = Concept(card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}"))

@@ -27,6 +27,8 @@ from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.models import description
 from clora_core.models.loading import load_backbone
 from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import Methods
+from clora_core.settings.plugins import known_methods
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
 
@@ -48,6 +50,7 @@ class Studio:
         precision: str | None = None,
         assets: Path = ASSETS,
         examples: bool = True,
+        methods: Methods | None = None,
     ) -> Studio:
         """Open a home folder (made when missing). Loads no model: call ``warm_up`` or start a job.
 
@@ -58,11 +61,14 @@ class Studio:
             precision: "fp32", "bf16" or "fp16" for drawing; None = by device.
             assets: the shipped files (embedded model, sample pictures, example timelines).
             examples: a home folder without timelines gets the shipped ones.
+            methods: those that are known; None = the built-in and the installed ones.
 
         Raises:
+            SettingsError: an installed method or a preset of the model is wrong.
             ModelError: there is no such model folder. A Hub id is only looked up when it is loaded.
         """
-        studio = cls(home, description.read_base(model or assets / "base"), device, precision, assets)
+        base = description.read_base(model or assets / "base", methods or known_methods())
+        studio = cls(home, base, device, precision, assets)
         if examples:
             studio._adopt_examples()
         return studio
@@ -73,8 +79,10 @@ class Studio:
         """Use ``Studio.open``."""
         self._home, self._base, self._assets = home, base, assets
         self._device, self._precision = device, precision
-        self._store = ConceptStore(home)
-        self._board = JobBoard(home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw})
+        self._store = ConceptStore(home, base.methods)
+        self._board = JobBoard(
+            home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw}, base.methods
+        )
         self.comparisons = Comparisons(self._store, self._board, lambda: self.base, self.samples, home)
 
     # -- the model -------------------------------------------------------------------------------
@@ -83,6 +91,11 @@ class Studio:
     def base(self) -> description.BaseModel:
         """Name, path, resolution, and the preset (``train``, ``sampling``) of the open base model."""
         return self._board.model.base if self.ready else self._base
+
+    @property
+    def methods(self) -> Methods:
+        """The methods that are known here, built-in ones first."""
+        return self._base.methods
 
     @property
     def device(self) -> str | None:
@@ -151,7 +164,7 @@ class Studio:
 
     def new_timeline(self, name: str) -> str:
         """Make an empty timeline and return its id."""
-        return self._store.create(name, self.base.id, self.base.name, self.base.train.method)
+        return self._store.create(name, self.base.id, self.base.name, self.base.train.method.name)
 
     def undo(self, timeline_id: str) -> TimelineView:
         """Put the last concept on the redo shelf. Raises StoreError (there is none), BusyError (learning)."""
@@ -202,16 +215,16 @@ class Studio:
         refuse_while_learning(self._board)
         self._store.check(request.timeline_id, self.base.id)
         view, config = self.timeline(request.timeline_id), request.config
-        if view.cards and view.method != config.method:
+        if view.cards and view.method != config.method.name:
             raise SettingsError(
-                f"The timeline {view.name!r} is learned with the method {view.method}, not {config.method}. "
+                f"The timeline {view.name!r} is learned with the method {view.method}, not {config.method.name}. "
                 "Start a new timeline for another method."
             )
         self.check_token(request.concept.token, request.timeline_id)
         if self.ready:  # else the worker says what does not fit the model
             from clora_core.learning.trainer import checked_settings
 
-            last = TrainConfig.from_dict(view.cards[-1].settings) if view.cards else None
+            last = TrainConfig.from_json(view.cards[-1].settings, self.methods) if view.cards else None
             checked_settings(self._board.model.backbone, config, last)
         return queue_learning(self._board, request)
 
@@ -318,7 +331,7 @@ class Studio:
 
         backbone = load_backbone(self._base.path, self._device, self._precision)
         # a model from the Hub has its fingerprint only now that its files are here
-        base = self._base if self._base.id else description.read_base(self._base.path)
+        base = self._base if self._base.id else description.read_base(self._base.path, self.methods)
         return Loaded(backbone, base)
 
     def _do_learn(self, model: Loaded, job: Job) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from clora_core.data.pictures import MAX_PICTURES, MIN_PICTURES
-from clora_core.settings.methods import PENALISED
 from demo.html.render import render
 
 if TYPE_CHECKING:
@@ -28,13 +27,13 @@ def checked_pictures(items: Sequence[CheckedPicture]) -> str:
     return render("checked_pictures", items=items, good=good, left_out=len(items) - good, too_few=too_few)
 
 
-def coming(timeline: TimelineView) -> str:
+def coming(timeline: TimelineView, protected: bool) -> str:
     """Beside the form: what will happen, in three sentences, with this timeline's people in it."""
     return render(
         "coming",
         timeline=timeline,
         place=len(timeline.cards) + 1,
-        penalised=timeline.method in PENALISED,
+        penalised=protected,
         fewest=MIN_PICTURES,
         most=MAX_PICTURES,
     )

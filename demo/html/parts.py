@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import BUILT_IN
 from demo.html.render import render
 
 
@@ -46,9 +46,11 @@ def model_state(name: str, ready: bool, problem: str) -> Markup:
 
 
 def setting_rows(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(label, value in words) of training settings, in the order of ``TrainConfig``."""
-    labels = {spec.name: spec.metadata.get("label", spec.name) for spec in fields(TrainConfig)}
-    return [(str(labels[name]), _plain(settings[name])) for name in labels if name in settings]
+    """(label, value in words) of what the method they name reads, its own first; of all settings where it is not known
+    here."""
+    row = BUILT_IN.find(settings.get("method", ""))
+    labels = {name: str(spec.metadata["label"]) for name, spec in TrainConfig(row).specs().items()} if row else {}
+    return [(labels.get(name, name), _plain(settings[name])) for name in labels or settings if name in settings]
 
 
 def _plain(value: Any) -> str:

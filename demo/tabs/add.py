@@ -14,7 +14,7 @@ from clora_core.errors import ConceptError, StoreError
 from clora_core.jobs.requests import LearnRequest
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
-from demo.fields import from_inputs, setting_inputs
+from demo.fields import from_inputs, input_facts, setting_inputs
 from demo.html import add as add_html
 from demo.html import job as job_html
 from demo.html import parts
@@ -63,9 +63,15 @@ def follow(studio: Studio, timeline_id: str) -> list[Any]:
     """Values of ``followers`` for this timeline: what is coming, samples with those learned ticked."""
     timeline = studio.timeline(timeline_id)
     return [
-        add_html.coming(timeline),
+        add_html.coming(timeline, protected=protects(studio, timeline.method)),
         add_html.samples(studio.samples(), [card.token for card in timeline.cards]),
     ]
+
+
+def protects(studio: Studio, method: str) -> bool:
+    """Whether the method adds a penalty that protects earlier concepts."""
+    row = studio.methods.find(method)
+    return bool(row and row.penalised)
 
 
 def watch(studio: Studio, seen: tuple[Any, ...], watched: str) -> list[Any]:
@@ -181,8 +187,24 @@ def _form(studio: Studio, method: str) -> Form:
             elem_id="keep-pictures",
             info="Not needed: C-LoRA learns without replaying old pictures.",
         )
-        settings = setting_inputs(studio.base.train_with({"method": method}))
+        chosen = gr.Dropdown(
+            [(f"{row.title}: {row.sentence}", row.name) for row in studio.methods],
+            value=method,
+            label="Method",
+            info="How earlier concepts are protected.",
+            elem_id="setting-method",
+        )
+        settings = {"method": chosen, **method_inputs(studio, method)}
     return Form(samples, drop, gr.State([]), checked, name, token, token_note, gr.State(""), start, keep, settings)
+
+
+def method_inputs(studio: Studio, method: str) -> dict[str, Any]:
+    """One input for each setting of any method; those that ``method`` does not read are hidden."""
+    presets = {row.name: studio.base.train_with({"method": row.name}) for row in studio.methods}
+    inputs = setting_inputs(presets[method])
+    for preset in presets.values():
+        inputs |= setting_inputs(preset, skip=list(inputs), visible=False)
+    return inputs
 
 
 def _wire_pictures(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
@@ -273,15 +295,21 @@ def _wire_method(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
     method, names = form.settings["method"], list(form.settings)
 
     def preset(chosen: str) -> list[Any]:
-        values = studio.base.train_with({"method": chosen}).to_json()
-        return [values[name] for name in names]
+        config = studio.base.train_with({"method": chosen})
+        values, specs = config.to_json(), config.specs()
+        shown = {
+            name: gr.update(value=values[name], visible=True, **input_facts(spec.metadata))
+            for name, spec in specs.items()
+        }
+        return [shown.get(name, gr.update(visible=False)) for name in names if name != "method"]
 
     def on_timeline(timeline_id: str, chosen: str) -> list[Any]:
         view = studio.timeline(timeline_id)
-        return preset(view.method) if view.method != chosen else [gr.skip()] * len(names)
+        known = studio.methods.find(view.method) is not None and view.method != chosen
+        return [view.method, *preset(view.method)] if known else [gr.skip()] * len(names)
 
     fields = list(form.settings.values())
-    method.input(told(preset), method, fields, **QUIET)
+    method.input(told(preset), method, fields[1:], **QUIET)
     timeline.change(told(on_timeline), [timeline, method], fields, **QUIET)
 
 

@@ -12,7 +12,6 @@ import gradio as gr
 
 from clora_core.errors import SettingsError
 from clora_core.jobs.requests import CompareRequest
-from clora_core.settings.methods import METHOD_NAMES, METHOD_TITLES
 from demo.clicks import QUIET, SEND, picked, scroll_to
 from demo.errors import told
 from demo.html import compare as compare_html
@@ -22,9 +21,8 @@ from demo.uploads import PICTURE_TYPES, uploaded
 
 if TYPE_CHECKING:
     from clora_core.answers import Side, TimelineSummary
+    from clora_core.settings.methods import Methods
     from clora_core.studio.studio import Studio
-
-LEARNABLE = [(title, name) for name, title in METHOD_TITLES.items()]
 
 Looked = dict[str, Any]
 """What somebody looks at: "token" and "right" (a timeline), the concept and the other side of the slider, and
@@ -58,9 +56,9 @@ def follow(
     """
     looked = looked or {}
     mine, siblings = studio.timeline(timeline_id), studio.comparisons.siblings(timeline_id)
-    titled = [(sibling, METHOD_TITLES.get(sibling.method, sibling.method)) for sibling in siblings]
+    titled = [(sibling, studio.methods.title(sibling.method)) for sibling in siblings]
     names = [(s.name if title in s.name else f"{title} · {s.name}", s.id) for s, title in titled]
-    selected = _selected(siblings, others, looked)
+    selected = _selected(siblings, others, looked, studio.methods)
     choice = gr.update(label=f"{mine.name} against", choices=names, value=selected, visible=bool(siblings))
     pictures = studio.comparisons.pictures(timeline_id)
     without = [(card.name, card.token) for card in mine.cards if not pictures[card.token]]
@@ -94,14 +92,16 @@ def follow(
     ]
 
 
-def _selected(siblings: Sequence[TimelineSummary], others: Sequence[str], looked: Looked) -> list[str]:
-    """Ids, in the order of the methods' names."""
+def _selected(
+    siblings: Sequence[TimelineSummary], others: Sequence[str], looked: Looked, methods: Methods
+) -> list[str]:
+    """Ids, in the order of the methods."""
     known = looked.get("known")
     found = [s for s in siblings if s.id in others or (known is not None and s.id not in known)]
     if siblings and not found:
         latest = siblings[0]
         found = [s for s in siblings if s is latest or s.comparison and s.comparison == latest.comparison]
-    order = {name: place for place, name in enumerate(METHOD_NAMES)}
+    order = {name: place for place, name in enumerate(methods.names)}
     return [s.id for s in sorted(found, key=lambda s: order.get(s.method, len(order)))]
 
 
@@ -153,7 +153,7 @@ def _start_form(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> tupl
     events after which the running job must be looked at."""
     with gr.Accordion("Learn the same under other methods", open=False, elem_id="compare-start"):
         methods = gr.CheckboxGroup(
-            LEARNABLE,
+            [(f"{row.title}: {row.sentence}", row.name) for row in studio.methods],
             value=["sequential"],
             label="Methods",
             elem_id="compare-methods",

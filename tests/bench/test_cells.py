@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from clora_core.bench.lines import read_results
 from clora_core.bench.run import missing_cells
 from clora_core.bench.sweep import decade_arms, grid_arms, sweep_cells
 from clora_core.cli import commands as cli
-from clora_core.concepts import SamplingConfig, TrainConfig
+from clora_core.concepts import SamplingConfig
 from clora_core.errors import SettingsError
 from clora_core.models.asked import Asked
 from clora_core.models.description import BaseModel, read_base
@@ -25,8 +26,7 @@ EARLY = {"forgetting-lambda.jsonl"}  # lines of a plan that was noted in another
 
 
 def a_base(methods: dict | None = None, asked: Asked | None = None, **train: float) -> BaseModel:
-    config = TrainConfig().updated(train)
-    return BaseModel("B", "b", "b", 32, config, SamplingConfig(), methods=methods or {}, asked=asked)
+    return BaseModel("B", "b", "b", 32, SamplingConfig(), settings=train, presets=methods or {}, asked=asked)
 
 
 def test_cells_come_round_by_round() -> None:
@@ -69,7 +69,7 @@ def test_pictures_that_cannot_be_compared_are_refused(whole: bool, draws: int) -
 
 def test_a_cell_stays_done_when_another_method_gets_a_preset() -> None:
     cell, ours = Cell("clora", {"method": "clora"}), {"clora": {"rank": 4}}
-    plan, more = Plan(a_base(ours)), Plan(a_base({"ewc": {"rank": 8}, **ours}))
+    plan, more = Plan(a_base(ours)), Plan(a_base({"ewc": {"penalty_weight": 8.0}, **ours}))
     other = Plan(a_base({"clora": {"rank": 8}}))
     line = {"plan": plan.to_json(cell)}
     assert plan.made(line, cell) and more.made(line, cell) and not other.made(line, cell)
@@ -97,7 +97,7 @@ def test_every_line_that_was_published_is_recognised(path: Path) -> None:
         noted = line["plan"]
         own = {name: value for name, value in noted.get("train", {}).items() if name not in ("method", "seed")}
         networks = {name: noted[name] for name in ("clip", "dino") if name in noted}
-        known = BaseModel(base.name, base.path, noted["base"]["id"], 128, base.train, base.sampling, base.methods)
+        known = replace(base, id=noted["base"]["id"])
         folders = [Path(noted[name]) if noted[name] else None for name in ("concepts", "references")]
         assert all((ROOT / folder).is_dir() for folder in folders if folder)
         plan = Plan(known, noted["count"], noted["draws"], *folders, settings=own, **networks)

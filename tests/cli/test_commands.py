@@ -8,17 +8,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from clora_core.cli import commands as cli
+from clora_core.disk import read_json
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import BUILT_IN
 from clora_core.studio.progress import ProgressLine
 
+OWN = Path(__file__).parents[1] / "tiny/own_method.py"
 QUICK = ["--rank", "2", "--steps", "3", "--preview-every-seconds", "0"]
 Command = Callable[..., tuple[int, str, str]]
 
@@ -156,6 +158,13 @@ def test_learn_tells_a_script_everything(command: Command, folder: Path) -> None
         (["draw", "--prompt", "a photo", "--as-of", "4"], "there is no 4"),
         (["draw", "--prompt", "a photo of <rex>", "--steps", "1"], "<rex>"),
         (["draw", "--prompt", "a photo", "--steps", "0"], "steps must be"),
+        (["learn", "--method-file", "none.py"], "There is no method file none.py"),
+        (["learn", "--method-file"], "expected one argument"),
+        (
+            ["learn", "--name", "R", "--pictures", "tests/cli/__none__", "--method", "ewc", "--rank", "2"],
+            "Unknown setting rank. The settings of EWC are: penalty_weight",
+        ),
+        (["bench", "sweep", "--out", "x", "--method", "ewc", "--rank", "2"], "None of ewc reads rank"),
         (["timeline", "--undo"], "no concept to undo"),
         (["timeline", "--timeline", "../x"], "is not the id of a timeline"),
         (["timeline", "--branch", "x", "Name"], "needs a number"),
@@ -172,14 +181,48 @@ def test_a_users_error_is_one_line_and_code_2(command: Command, arguments: list[
 
 
 def test_every_setting_is_an_option_with_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for name, kind in (("learn", TrainConfig), ("draw", SamplingConfig)):
+    every = {name: spec for row in BUILT_IN for name, spec in TrainConfig(row).specs().items()}
+    for name, specs in (("learn", every), ("draw", SamplingConfig().specs())):
         with pytest.raises(SystemExit):
             cli.main([name, "--help"])
         shown = " ".join(capsys.readouterr().out.split())
-        for spec in fields(kind):
+        for spec in specs.values():
             option = "train-precision" if spec.name == "precision" else spec.name.replace("_", "-")
             assert f"--{option}" in shown
             assert spec.metadata["help"].split(".")[0].split("-")[0] in shown
+
+
+def test_help_groups_what_every_method_reads_and_what_only_some_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["learn", "--help", "--method-file", str(OWN)])
+    shown = capsys.readouterr().out
+    titles = ["\nmethod:", "\nwhat every method reads", "\nwhat only clora, ewc read:", "\nwhat only small reads:"]
+    places = [shown.index(title) for title in titles]
+    assert places == sorted(places)
+    options = [shown.index(f"  --{name} ") for name in ("method", "learning-rate", "penalty-weight", "size-weight")]
+    assert all(place < option for place, option in zip(places, options, strict=True))
+    assert options[0] < places[1] and options[1] < places[2]
+    assert "ewc: EWC. As Custom Diffusion" in " ".join(shown.split())
+
+
+def test_a_method_from_a_file_learns_draws_and_is_missed(command: Command, folder: Path, tmp_path: Path) -> None:
+    file = shutil.copy(OWN, tmp_path / "mine.py")
+    assert "invalid choice: 'small'" in command("learn", "--method", "small")[2]
+    own = ["learn", "--method-file", file, "--method", "small", "--size-weight", "2", "--pictures", folder, *QUICK]
+    for name in ("Rex", "Mug"):
+        code, _, err = command(*own, "--name", name)
+        assert code == 0, err
+    stored = read_json(tmp_path / "home/timelines/my-concepts/002-mug/concept.json")
+    assert stored["method"] == "small" and stored["config"]["size_weight"] == 2.0
+    assert "penalty_weight" not in stored["config"]
+    draw = ["draw", "--prompt", "a photo of <rex>", "--steps", "1", "--timeline", "my-concepts"]
+    code, _, err = command(*draw, "--method-file", file)
+    assert code == 0, err
+    code, _, err = command(*draw)
+    assert code == 2 and "learned with the method small, which is not installed" in err
+    assert "the method small is not installed" in command("timeline", "--all")[1]
+    code, _, err = command("draw", "--prompt", "a photo", "--steps", "1")  # in another timeline
+    assert code == 0, err
 
 
 def test_it_starts_as_a_module() -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from clora_core.answers import Card, Side, TimelineSummary, TimelineView
+from clora_core.settings.methods import BUILT_IN
 from demo.html import compare as compare_html
 from demo.tabs.compare import _selected
 
@@ -22,7 +23,7 @@ def flat(html: str) -> str:
 
 def side(title: str, changed: float, kept: int = 0, fading: int = 0, lost: int = 0) -> Side:
     cards = [
-        Card(i, f"{i:03d}", name, f"<{name.lower()}>", "", 1.0, 1, 1, 3, None, None, changed, {})
+        Card(i, f"{i:03d}", name, f"<{name.lower()}>", "", 1.0, 1, 3, None, None, changed, {})
         for i, name in enumerate(("Ann", "Bob"), 1)
     ]
     view = TimelineView(title.lower(), title, "clora", tuple(cards), ())
@@ -97,9 +98,9 @@ def test_what_was_learned_together_is_compared_and_what_comes_since_is_added() -
         return TimelineSummary(name, name, method, 2, "", "", comparison)
 
     old, ewc, seq = sibling("a", "merged"), sibling("b", "ewc", "x"), sibling("c", "sequential", "x")
-    assert _selected([ewc, old, seq], [], {}) == ["c", "b"]
-    assert _selected([old, ewc, seq], [], {}) == ["a"]
-    assert _selected([ewc, old, seq], ["a"], {"known": ["a", "b", "c"]}) == ["a"]
-    assert _selected([ewc, old, seq], ["a"], {"known": ["a", "c"]}) == ["a", "b"]
-    assert _selected([ewc, old, seq], ["gone"], {"known": ["a", "b", "c"]}) == ["c", "b"]
-    assert _selected([], ["a"], {}) == []
+    assert _selected([ewc, old, seq], [], {}, BUILT_IN) == ["c", "b"]
+    assert _selected([old, ewc, seq], [], {}, BUILT_IN) == ["a"]
+    assert _selected([ewc, old, seq], ["a"], {"known": ["a", "b", "c"]}, BUILT_IN) == ["a"]
+    assert _selected([ewc, old, seq], ["a"], {"known": ["a", "c"]}, BUILT_IN) == ["a", "b"]
+    assert _selected([ewc, old, seq], ["gone"], {"known": ["a", "b", "c"]}, BUILT_IN) == ["c", "b"]
+    assert _selected([], ["a"], {}, BUILT_IN) == []

@@ -51,7 +51,6 @@ def card(index: int, name: str = "Rex") -> Card:
         "2025-01-02T03:04:05+00:00",
         75.0,
         100,
-        16,
         8,
         None,
         None,
@@ -99,7 +98,7 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
     broken = CheckedPicture(tmp_path / EVIL.replace("/", ""), None, EVIL)
     pages = [
         timeline_html.cards(view, {}),
-        add_html.coming(view),
+        add_html.coming(view, protected=True),
         timeline_html.undo_question(EVIL, 1),
         timeline_html.branch_title(view, 1),
         add_html.samples([Sample(EVIL, EVIL, ())]),

@@ -19,6 +19,7 @@ from clora_core.learning.optimizer import learning_rate_scale
 from clora_core.learning.trainer import TrainState, train_concept
 from clora_core.models.loading import load_backbone
 from clora_core.models.precision import resolved_precision
+from clora_core.settings.methods import SEQUENTIAL
 
 
 @pytest.fixture
@@ -307,13 +308,13 @@ def test_the_schedules() -> None:
 def test_what_cannot_be_learned_is_refused_before_anything_is_done(backbone, rex, config, learn, empty) -> None:
     first = empty.then(learn("Rex", empty))
     base = base_digest(backbone)
-    other = replace(first, method="other")
+    other = replace(first, method=SEQUENTIAL)
     for error, message, call in (
         (ConceptError, "<rex> is already taken", (rex, first, config)),
         (PictureError, "got 2", (replace(rex, pictures=rex.pictures[:2]), empty, config)),
         (SettingsError, "resolution 36.*multiple of 8", (rex, empty, config.updated({"resolution": 36}))),
         (SettingsError, "fp16 needs a GPU", (rex, empty, config.updated({"precision": "fp16"}))),
-        (SettingsError, "with other, not clora", (replace(rex, token="<dog>"), other, config)),
+        (SettingsError, "with Sequential LoRA, not C-LoRA", (replace(rex, token="<dog>"), other, config)),
     ):
         with pytest.raises(error, match=message):
             train_concept(backbone, *call)

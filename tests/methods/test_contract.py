@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,12 +15,13 @@ from clora_core.drawing.generate import generate
 from clora_core.errors import Cancelled, ConceptError, SettingsError
 from clora_core.jobs.requests import LearnRequest
 from clora_core.learning.trainer import DRAWN_AT_ONCE, train_concept
-from clora_core.methods import METHODS, Method, method_named
+from clora_core.methods import Method, class_of
 from clora_core.models.installation import sum_of_deltas
 from clora_core.models.loading import load_backbone
-from clora_core.settings.methods import METHOD_NAMES, METHOD_SETTINGS, METHOD_TITLES, PENALISED
+from clora_core.settings.plugins import known_methods
 
-EVERY = [method.name for method in METHODS]
+METHODS = known_methods([Path(__file__).parents[1] / "tiny/own_method.py"])
+EVERY = METHODS.names
 KV = ("to_k.weight", "to_v.weight")
 
 
@@ -34,13 +36,21 @@ def sequence(learn, empty):
     """sequence(method, count, **settings) -> a timeline of `count` concepts learned with that method."""
 
     def sequence(method: str, count: int = 2, **settings):
-        timeline = replace(empty, method=method)
+        timeline = replace(empty, method=METHODS.named(method))
         for seed, name in enumerate(("Rex", "Mug")[:count]):  # the same pictures, told apart by the seed
-            settings = {"replay_pictures": 2, **settings, "seed": seed}
-            timeline = timeline.then(learn(name, timeline, method=method, **settings))
+            settings = {**few_replayed(method), **settings, "seed": seed}
+            timeline = timeline.then(learn(name, timeline, **settings))
         return timeline
 
     return sequence
+
+
+def few_replayed(method: str) -> dict[str, int]:
+    return {"replay_pictures": 2} if method == "generative_replay" else {}
+
+
+def install(backbone, timeline: Timeline, prompt: str) -> None:
+    class_of(timeline.method).install(backbone, timeline, prompt)
 
 
 def unet_weights(backbone) -> dict[str, torch.Tensor]:
@@ -51,16 +61,11 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-def test_settings_and_methods_name_the_same() -> None:
-    assert tuple(EVERY) == METHOD_NAMES
-    assert set(METHOD_SETTINGS) <= set(EVERY)
-    assert set(PENALISED) == {method.name for method in METHODS if method.penalty is not Method.penalty}
-    assert len(set(METHOD_TITLES.values())) == len(METHODS)
-    # the paper's, without LoRA
-    assert {settings["learning_rate"] for settings in METHOD_SETTINGS.values()} == {5e-6}
-    assert METHOD_SETTINGS["ewc"]["penalty_weight"] == 1e6
-    with pytest.raises(SettingsError, match="Known: clora, sequential"):
-        method_named("magic")
+@pytest.mark.parametrize("row", METHODS, ids=EVERY)
+def test_the_row_says_what_the_class_does(row) -> None:
+    kind = class_of(row)
+    assert issubclass(kind, Method) and kind.__doc__
+    assert row.penalised == (kind.penalty is not Method.penalty)
 
 
 @pytest.mark.parametrize("method", EVERY)
@@ -86,17 +91,17 @@ def test_going_back_in_time_gives_the_earlier_picture_bit_for_bit(backbone, sequ
 @pytest.mark.parametrize("method", EVERY)
 def test_a_concept_survives_the_disk(sequence, method) -> None:
     learned = sequence(method).concepts[1]
-    again = LearnedConcept.from_json(learned.to_json(), learned.tensors())
+    again = LearnedConcept.from_json(learned.to_json(), learned.tensors(), METHODS)
     assert digest(*again.tensors().values()) == digest(*learned.tensors().values())
     assert list(again.tensors()) == list(learned.tensors())
-    assert again.config.method == method
+    assert again.config == learned.config and again.config.method.name == method
 
 
 @pytest.mark.parametrize("method", EVERY)
 def test_a_later_concept_changes_no_byte_of_an_earlier_one(sequence, learn, method) -> None:
     timeline = sequence(method, 1)
     before = digest(*timeline.concepts[0].tensors().values())
-    learn("Mug", timeline, method=method, replay_pictures=2)
+    learn("Mug", timeline, **few_replayed(method))
     assert digest(*timeline.concepts[0].tensors().values()) == before
 
 
@@ -109,37 +114,35 @@ def test_stacked_is_clora_without_penalty(sequence) -> None:
 
 def test_one_lora_goes_on_where_it_ended(backbone, sequence, learn, pictures, config) -> None:
     timeline = sequence("sequential", 1)
-    training = train_concept(
-        backbone, Concept("Mug", "<mug>", pictures), timeline, config.updated({"method": "sequential"})
-    )
+    training = train_concept(backbone, Concept("Mug", "<mug>", pictures), timeline, config.under(timeline.method))
     start = training.snapshot()
     first = timeline.concepts[0]
     for name, pair in first.factors.items():
         assert all(torch.equal(a, b) for a, b in zip(pair, start.factors[name], strict=True))
     training.close()
     with pytest.raises(SettingsError, match="rank 2, not 3"):
-        learn("Mug", timeline, method="sequential", rank=3)
+        learn("Mug", timeline, rank=3)
 
 
 def test_sequential_draws_with_the_last_pairs_alone(backbone, sequence) -> None:
     timeline = sequence("sequential")
     base = unet_weights(backbone)
-    method_named("sequential").install(backbone, timeline, "")
+    install(backbone, timeline, "")
     now = unet_weights(backbone)
     for name, (a, b) in timeline.concepts[-1].factors.items():
         assert torch.allclose(now[f"{name}.weight"], base[f"{name}.weight"] + a @ b, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", [method.name for method in METHODS if method.alone])
+@pytest.mark.parametrize("method", [row.name for row in METHODS if row.alone])
 def test_what_is_learned_alone_is_the_same_after_any_past(sequence, learn, empty, method) -> None:
-    first = learn("Mug", replace(empty, method=method), method=method, seed=1)
+    first = learn("Mug", replace(empty, method=METHODS.named(method)), seed=1)
     assert digest(*first.tensors().values()) == digest(*sequence(method).concepts[1].tensors().values())
 
 
 def test_merged_is_drawn_with_the_sum(backbone, sequence) -> None:
     timeline = sequence("merged")
     base = unet_weights(backbone)
-    method_named("merged").install(backbone, timeline, "a photo")
+    install(backbone, timeline, "a photo")
     now = unet_weights(backbone)
     for name, total in sum_of_deltas(timeline.concepts, backbone.matrices).items():
         assert torch.allclose(now[name], base[name] + total, atol=1e-6)
@@ -150,7 +153,7 @@ def test_routed_switches_on_what_the_prompt_names(backbone, sequence, settings) 
     base = unet_weights(backbone)
 
     def weights(prompt: str) -> dict[str, torch.Tensor]:
-        method_named("routed").install(backbone, timeline, prompt)
+        install(backbone, timeline, prompt)
         return unet_weights(backbone)
 
     assert changed(base, weights("a photo")) == set()
@@ -169,7 +172,7 @@ def test_routed_never_forgets(backbone, sequence, settings) -> None:
 def test_textual_inversion_learns_a_vector_and_nothing_else(backbone, sequence) -> None:
     timeline = sequence("textual_inversion")
     base = unet_weights(backbone)
-    method_named("textual_inversion").install(backbone, timeline, "<rex>")
+    install(backbone, timeline, "<rex>")
     assert changed(base, unet_weights(backbone)) == set()
     assert [list(concept.tensors()) for concept in timeline.concepts] == [["embeddings.clip"]] * 2
 
@@ -178,7 +181,7 @@ def test_textual_inversion_learns_a_vector_and_nothing_else(backbone, sequence) 
 def test_whole_weights_go_on_from_concept_to_concept(backbone, sequence, learn, method) -> None:
     timeline = sequence(method, learning_rate=1e-3)
     base = unet_weights(backbone)
-    method_named(method).install(backbone, timeline, "")
+    install(backbone, timeline, "")
     now = unet_weights(backbone)
     for name, delta in timeline.concepts[1].deltas.items():
         assert torch.allclose(now[name], base[name] + delta, atol=1e-7)
@@ -188,16 +191,16 @@ def test_whole_weights_go_on_from_concept_to_concept(backbone, sequence, learn, 
         assert [name for name in changed(base, now) if not name.endswith(KV)]
     else:
         assert all(name.endswith(KV) for name in changed(base, now))
-    still = learn("Mug", timeline.as_of(1), method=method, learning_rate=0.0)
+    still = learn("Mug", timeline.as_of(1), learning_rate=0.0)
     first = timeline.concepts[0].deltas
     assert all(torch.allclose(delta, first[name], atol=1e-7) for name, delta in still.deltas.items())
 
 
 def test_ewc_penalises_what_the_fisher_diagonals_say(backbone, sequence, learn, pictures, config) -> None:
     timeline = sequence("ewc", learning_rate=1e-3, penalty_weight=0.0)
-    settings = {"method": "ewc", "learning_rate": 1e-3, "penalty_weight": 50.0}
+    settings = {"learning_rate": 1e-3, "penalty_weight": 50.0}
     concept = Concept("Ilva", "<ilva>", pictures)
-    with train_concept(backbone, concept, timeline, config.updated(settings)) as training:
+    with train_concept(backbone, concept, timeline, config.under(timeline.method).updated(settings)) as training:
         start = next(training).penalty  # at the last concept's optimum: only the first one's term is there
         theta = training.snapshot().deltas
         expected = sum(
@@ -216,7 +219,8 @@ def test_ewc_penalises_what_the_fisher_diagonals_say(backbone, sequence, learn, 
 
 def test_the_fisher_diagonal_is_the_mean_square_of_the_gradient(backbone, pictures, config, empty, monkeypatch) -> None:
     monkeypatch.setattr("clora_core.methods.ewc.FISHER_DRAWS", 3)
-    method, concept = method_named("ewc")(config), Concept("Rex", "<rex>", pictures)
+    row, concept = METHODS.named("ewc"), Concept("Rex", "<rex>", pictures)
+    method = class_of(row)(config.under(row))
     method.install(backbone, empty, "", reserve=concept.token)
     method.begin_concept(backbone, concept, empty)
     weights = dict(zip(method.weights.trained, method.weights.parameters(), strict=True))
@@ -248,7 +252,7 @@ def test_costs_count_what_is_trained_and_what_is_kept(backbone, sequence, tiny_f
         "ewc": (dense + token, 2 * (2 * dense + token)),  # each concept's weights and Fisher diagonal
     }
     for method, numbers in expected.items():
-        found = costs(sequence(method).concepts, str(tiny_folder), method)
+        found = costs(sequence(method).concepts, str(tiny_folder))
         percent = [found["trained_percent"], found["stored_percent"]]
         assert percent == pytest.approx([100 * number / whole for number in numbers], abs=1e-4), method
 
@@ -267,7 +271,7 @@ def test_ewc_holds_the_weights_that_matter(sequence, learn) -> None:
     first = timeline.concepts[0]
 
     def moved(weight: float) -> float:
-        new = learn("Mug", timeline, method="ewc", learning_rate=1e-2, steps=20, penalty_weight=weight)
+        new = learn("Mug", timeline, learning_rate=1e-2, steps=20, penalty_weight=weight)
         return sum(
             float((first.memory[f"fisher.{name}"] * (delta - first.deltas[name]) ** 2).sum())
             for name, delta in new.deltas.items()
@@ -292,7 +296,7 @@ def test_the_merge_gives_every_concept_what_it_learned(backbone, sequence, setti
     one."""
     timeline = sequence("custom_diffusion_merge", learning_rate=1e-2)
     base = unet_weights(backbone)
-    method_named("custom_diffusion_merge").install(backbone, timeline, "")
+    install(backbone, timeline, "")
     merged = unet_weights(backbone)
     worst = 0.0
     for concept in timeline.concepts:
@@ -323,11 +327,11 @@ def test_replay_draws_every_earlier_concept_and_learns_it_along(backbone, sequen
     timeline = sequence("generative_replay", replay_pictures=3)
     assert asked == [(1, "a photo of <rex>", 3, 32, 1.0)]  # without guidance
     before, common = timeline.as_of(1), {"seed": 1, "replay_pictures": 3}
-    ignored = learn("Mug", before, method="generative_replay", prior_weight=0.0, **common)
-    plain = learn("Mug", replace(before, method="sequential"), method="sequential", **common)
+    ignored = learn("Mug", before, prior_weight=0.0, **common)
+    plain = learn("Mug", replace(before, method=METHODS.named("sequential")), seed=1)
     assert digest(*ignored.tensors().values()) == digest(*plain.tensors().values())
     assert digest(*timeline.concepts[1].tensors().values()) != digest(*plain.tensors().values())
-    guided = learn("Mug", before, method="generative_replay", replay_guidance=4.0, **common)
+    guided = learn("Mug", before, replay_guidance=4.0, **common)
     assert asked[-1] == (1, "a photo of <rex>", 3, 32, 4.0)
     assert digest(*timeline.concepts[1].tensors().values()) != digest(*guided.tensors().values())
 
@@ -365,10 +369,10 @@ def test_the_ablations_are_settings(backbone, pictures, config, empty) -> None:
 @pytest.mark.parametrize("method", EVERY)
 def test_every_method_goes_through_the_door_with_previews_and_checks(open_bench, tmp_path, method, monkeypatch) -> None:
     monkeypatch.setattr("clora_core.jobs.learn.PREVIEW_SHARE", 1e9)  # after every step
-    studio = open_bench(tmp_path / "home")
+    studio = open_bench(tmp_path / "home", methods=METHODS)
     try:
         timeline_id = studio.new_timeline("People")
-        changes = {"method": method, "preview_every_seconds": 0.001, "steps": 4, "replay_pictures": 1}
+        changes = {"method": method, "preview_every_seconds": 0.001, "steps": 4, **few_replayed(method)}
         for sample in studio.samples()[:2]:
             concept = Concept(sample.name, sample.token, sample.pictures)
             job_id = studio.learn(LearnRequest(timeline_id, concept, studio.base.train_with(changes)))
@@ -378,7 +382,7 @@ def test_every_method_goes_through_the_door_with_previews_and_checks(open_bench,
         assert view.verdict.differs_from_base > 0
         cards = studio.timeline(timeline_id).cards
         assert [card.token for card in cards] == [sample.token for sample in studio.samples()[:2]]
-        if method in ("routed", "textual_inversion"):
+        if METHODS.named(method).steady:
             assert cards[0].changed == 0.0
     finally:
         studio.close()
@@ -388,10 +392,10 @@ def test_every_method_goes_through_the_door_with_previews_and_checks(open_bench,
 def test_whole_weights_learn_in_fp32_inside_a_bf16_model(tiny_folder, pictures, config, method) -> None:
     backbone = load_backbone(tiny_folder, "cpu", "bf16")
     before = base_digest(backbone)
-    empty = Timeline("test", "Test", "", method)
+    empty = Timeline("test", "Test", "", METHODS.named(method))
     concept = Concept("Rex", "<rex>", pictures)
-    own = {"method": method, "steps": 2, "precision": "bf16"}
-    with train_concept(backbone, concept, empty, config.updated(own)) as training:
+    own = {"steps": 2, "precision": "bf16"}
+    with train_concept(backbone, concept, empty, config.under(empty.method).updated(own)) as training:
         assert all(torch.isfinite(torch.tensor(step.loss)) for step in training)
         learned = training.finish()
     assert any(delta.abs().max() > 0 for delta in learned.deltas.values())

@@ -18,13 +18,12 @@ from clora_core.concepts import Concept, LearnedConcept, SamplingConfig, Timelin
 from clora_core.drawing.generate import generate
 from clora_core.errors import ConceptError, SettingsError
 from clora_core.learning.trainer import train_concept
-from clora_core.methods import METHODS
 from clora_core.models.backbone import Backbone
 from clora_core.models.tokens import TokenEmbedding
+from clora_core.settings.methods import BUILT_IN, GENERATIVE_REPLAY
 
 EMPTY = Timeline("family", "Family", "family")
 FAMILIES = ("stable_diffusion", "toy")
-EVERY = [method.name for method in METHODS]
 
 
 @pytest.fixture
@@ -44,7 +43,8 @@ def weights(backbone: Backbone) -> str:
 
 
 def learned(backbone: Backbone, pictures, config: TrainConfig, timeline: Timeline, name: str) -> LearnedConcept:
-    config = config.updated({"method": timeline.method, "replay_pictures": 1})
+    few = {"replay_pictures": 1} if timeline.method is GENERATIVE_REPLAY else {}
+    config = config.under(timeline.method).updated(few)
     with train_concept(backbone, Concept(name, f"<{name}>", pictures), timeline, config) as training:
         assert [step.step for step in training] == [1, 2, 3, 4]
         return training.finish()
@@ -112,7 +112,7 @@ def test_the_grid_is_the_backbones(family, settings: SamplingConfig) -> None:
         generate(family, EMPTY, "a photo", settings.updated({"width": width + 1}))
 
 
-@pytest.mark.parametrize("method", EVERY)
+@pytest.mark.parametrize("method", BUILT_IN, ids=BUILT_IN.names)
 def test_every_method_learns_and_draws_on_any_backbone(toy, pictures, config, settings, method, monkeypatch) -> None:
     monkeypatch.setattr("clora_core.methods.ewc.FISHER_DRAWS", 2)
     before, timeline = weights(toy), replace(EMPTY, method=method)

@@ -38,7 +38,7 @@ def test_a_preset_is_laid_over_the_defaults(folder: Path) -> None:
     (folder / "clora.json").write_text(json.dumps(preset))
     base = read_base(folder)
     assert base.name == "Faces" and base.resolution == 64
-    assert base.train == TrainConfig(rank=4, resolution=64)
+    assert base.train == TrainConfig.from_dict({"rank": 4, "resolution": 64})
     assert base.sampling == SamplingConfig(guidance_scale=4.0, width=RESOLUTION, height=RESOLUTION)
 
 

@@ -24,6 +24,7 @@ from clora_core.data.picture_sets import read_samples
 from clora_core.disk import HomeLock, write_text
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
+from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 from clora_core.store import files as store_files
 from clora_core.store import store as store_module
 from clora_core.store.store import ConceptStore
@@ -60,6 +61,33 @@ def test_a_concept_comes_back_bit_for_bit(store: ConceptStore, timeline_id: str)
         assert got.tensors()[name].dtype == tensor.dtype
         assert torch.equal(got.tensors()[name], tensor)
     assert store.curve(timeline_id, "001-rex") == put.curve
+
+
+def test_a_record_with_options_of_every_method_is_read(store: ConceptStore, timeline_id: str, tmp_path: Path) -> None:
+    put = add(store, timeline_id, "Rex")
+    file = tmp_path / "timelines/my-people/001-rex/concept.json"
+    values = json.loads(file.read_text())
+    values["config"] |= {"replay_pictures": 8, "replay_guidance": 1.0}  # as once written for all methods
+    file.write_text(json.dumps(values))
+    (got,) = store.load(timeline_id, BASE).concepts
+    assert got.config == put.config
+
+
+def test_a_method_that_is_not_installed_disables_its_timeline_alone(
+    store: ConceptStore, timeline_id: str, tmp_path: Path
+) -> None:
+    add(store, timeline_id, "Rex")
+    other = store.create("Other", BASE, "Portraits", "magic")
+    by_id = {summary.id: summary for summary in store.summaries(BASE)}
+    assert by_id[timeline_id].usable and by_id[other].problem == "the method magic is not installed"
+    assert not store.view(other, BASE).usable
+    for ask in (store.check, store.load):
+        ask(timeline_id, BASE)
+        with pytest.raises(StoreError, match="'Other' is learned with the method magic, which is not installed"):
+            ask(other, BASE)
+    magic = replace(CLORA, name="magic")
+    knowing = ConceptStore(tmp_path, Methods((*BUILT_IN.rows, magic)))
+    assert knowing.load(other, BASE).method is magic
 
 
 def test_only_safetensors_and_json_and_pictures_are_written(

@@ -39,6 +39,7 @@ from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.measures.difference import difference
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import SEQUENTIAL
 from clora_core.studio.studio import Studio
 
 SECONDS = 60.0
@@ -298,7 +299,7 @@ def test_what_cannot_be_learned_is_refused_at_once(
     with pytest.raises(ConceptError, match="already taken"):
         studio.learn(LearnRequest(timeline_id, replace(mug, token="<rex>"), config))
     with pytest.raises(SettingsError, match="method"):
-        studio.learn(LearnRequest(timeline_id, mug, replace(config, method="other")))
+        studio.learn(LearnRequest(timeline_id, mug, config.under(SEQUENTIAL)))
 
 
 def test_a_resolution_that_does_not_fit_fails_with_the_reason(
@@ -323,7 +324,7 @@ def test_a_resolution_that_does_not_fit_fails_with_the_reason(
 def test_settings_that_do_not_fit_the_model_or_the_past_are_refused_before_pictures_are_taken(
     studio: Studio, rex: Concept, mug: Concept, config: TrainConfig, wrong: dict[str, Any], words: str
 ) -> None:
-    sequential = config.updated({"method": "sequential"})
+    sequential = config.under(SEQUENTIAL)
     first = teach(studio, rex, sequential)
     with pytest.raises(SettingsError, match=words):
         studio.learn(LearnRequest(studio.default_timeline(), mug, sequential.updated(wrong)))
@@ -498,7 +499,7 @@ from clora_core.settings.learning import TrainConfig
 from clora_core.studio.studio import Studio
 home, model, *pictures = sys.argv[1:]
 studio = Studio.open(Path(home), model, "cpu", assets=Path(home))
-config = TrainConfig(rank=2, steps=100_000, resolution=32, preview_every_seconds=0.0)
+config = TrainConfig(steps=100_000, resolution=32, preview_every_seconds=0.0).updated({"rank": 2})
 job = studio.learn(LearnRequest(studio.default_timeline(), Concept("Rex", "<rex>", tuple(map(Path, pictures))), config))
 while studio.wait(job, 0.05).step < 3:
     pass

@@ -27,7 +27,7 @@ def tiny_concept(name: str, position: int = 1) -> LearnedConcept:
         embeddings={"clip": torch.randn(1, 6, generator=generator)},
         memory={"mean": torch.ones(2, dtype=torch.float16)},
         curve=(TrainStep(1, 2, 0.5, 0.0, 1.0, 0.1), TrainStep(2, 2, 0.1 + 0.2, 1e-9, 2.0, 0.2)),
-        config=TrainConfig(rank=2, steps=2),
+        config=TrainConfig.from_dict({"rank": 2, "steps": 2}),
         picture_count=3,
         created="2026-01-02T03:04:05+00:00",
         seconds=0.2,

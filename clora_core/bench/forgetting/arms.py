@@ -9,7 +9,7 @@ from types import MappingProxyType
 from clora_core.bench.cells import Cell
 from clora_core.errors import SettingsError
 from clora_core.models.description import BaseModel
-from clora_core.settings.methods import METHOD_TITLES
+from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 
 ABLATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -20,9 +20,9 @@ ABLATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """C-LoRA less one part each: its title, and the setting that is the model's object word; less Eq. 3 it is "stacked"."""
 
 
-def arm_title(arm: str) -> str:
+def arm_title(arm: str, methods: Methods = BUILT_IN) -> str:
     """What people call an arm."""
-    return ABLATIONS[arm][0] if arm in ABLATIONS else METHOD_TITLES[arm]
+    return ABLATIONS[arm][0] if arm in ABLATIONS else methods.title(arm)
 
 
 def cells_of(arms: Sequence[str], orders: int, seeds: int, base: BaseModel) -> list[Cell]:
@@ -33,7 +33,7 @@ def cells_of(arms: Sequence[str], orders: int, seeds: int, base: BaseModel) -> l
     """
     if orders < 1 or seeds < 1 or not arms:
         raise SettingsError("A comparison needs at least one method, one order and one seed.")
-    known = (*METHOD_TITLES, *ABLATIONS)
+    known = (*base.methods.names, *ABLATIONS)
     if unknown := [arm for arm in arms if arm not in known]:
         raise SettingsError(f"Unknown method {', '.join(unknown)}. Known: {', '.join(known)}.")
     changes = {arm: _changes(arm, base) for arm in arms}
@@ -46,4 +46,4 @@ def _changes(arm: str, base: BaseModel) -> dict[str, str]:
         return {"method": arm}
     if not base.asked:
         raise SettingsError(f"{arm} needs a word for what is taught, and {base.name} has no asked.json that says one.")
-    return {"method": "clora", ABLATIONS[arm][1]: base.asked.object_word}
+    return {"method": CLORA.name, ABLATIONS[arm][1]: base.asked.object_word}
