@@ -152,7 +152,7 @@ class Training(Iterator[TrainStep]):
             self._install()
             self._parameters = list(method.begin_concept(backbone, concept, timeline))
             self.token_start = method.token.value()  # by table, before any step
-            self._optimizer = self._accelerator.prepare(make_optimizer(method))
+            self._optimizer = self._accelerator.prepare(make_optimizer(self._parameters, method))
             if resume:
                 self._load(resume)
         except BaseException:
