@@ -7,7 +7,7 @@ no torch, so that the page and ``clora --help`` open at once.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _PUBLIC = {  # name -> the module it is written in
     "Concept": "concepts",
