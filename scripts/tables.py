@@ -32,6 +32,8 @@ from clora_core.bench.forgetting.lines import Lines, values_of  # noqa: E402
 from clora_core.bench.tables import table  # noqa: E402
 from clora_core.disk import read_lines  # noqa: E402
 from clora_core.measures.intervals import interval_text, mean_interval  # noqa: E402
+from clora_core.settings.fields import labelled  # noqa: E402
+from clora_core.settings.methods import BUILT_IN  # noqa: E402
 
 RESULTS = ROOT / "docs" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -235,11 +237,22 @@ def merged() -> str:
     return runs((F_MMD, A_MMD, KID, END, PROMPTS), rows, "rate")
 
 
+def methods() -> str:
+    """The built-in methods: their rows in ``clora_core.settings.methods``."""
+    rows = []
+    for row in BUILT_IN:
+        options = ", ".join(f"`{name}`" for name in labelled(row.options))
+        paper = row.paper and f"[{row.paper.authors}, {row.paper.venue}](https://arxiv.org/abs/{row.paper.arxiv})"
+        rows.append([f"`{row.name}`", row.title, row.sentence, options, paper or ""])
+    return table(["name", "title", "what it does", "options of its own", "paper"], rows)
+
+
 GUIDED = Row("Generative replay, guidance 4", "forgetting-fresh-guided", "generative_replay")
 TENTH = Row("Sequential LoRA, a tenth of the rate", "forgetting-fresh-tenth", "sequential")
 SAMPLE_GUIDED = Row("Generative replay, guidance 4", "forgetting-guided", "generative_replay")
 
 TABLES: Mapping[str, Callable[[], str]] = {
+    "methods": methods,
     "measured": lambda: runs(MEASURED, [row for row in main_rows("forgetting-fresh") if row.arm != "merged"]),
     "main": lambda: runs(ALL[:-1], main_rows("forgetting-fresh")),
     "all": lambda: runs(ALL, all_rows("forgetting-fresh", 0, (TENTH, GUIDED))),
