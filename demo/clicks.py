@@ -7,15 +7,7 @@ server: they write into the prompt where the cursor stands.
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import Any
-
 import gradio as gr
-
-QUIET: MappingProxyType[str, Any] = MappingProxyType(
-    {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-)
-"""For handlers that only read or answer at once: no queue, no spinner, not in the API."""
 
 SEND = """
 element.addEventListener('click', event => {
@@ -47,8 +39,7 @@ element.addEventListener('click', event => {
 
 def picked(event: gr.EventData) -> tuple[str, str]:
     """(act, value) of the button that was clicked; ("", "") for anything else."""
-    data = event._data if isinstance(event._data, dict) else {}
-    return str(data.get("act", "")), str(data.get("value", ""))
+    return str(getattr(event, "act", "")), str(getattr(event, "value", ""))
 
 
 def scroll_to(element_id: str) -> str:

@@ -37,17 +37,17 @@ def _input(name: str, value: Any, facts: Mapping[str, Any], visible: bool) -> gr
     return gr.Textbox(value, **common)
 
 
-def from_inputs(preset: Config, names: Sequence[str], values: Sequence[Any]) -> Config:
-    """``preset`` with the values of the inputs that it has; an emptied field falls back to the preset.
+def from_inputs(preset: Config, values: Mapping[str, Any]) -> Config:
+    """``preset`` with the values of the inputs that it has, by name; an emptied field falls back to the preset.
 
     Raises:
         SettingsError: a value is out of range; the message names it.
     """
-    changed: dict[str, Any] = {}
     before = preset.to_json()
-    for name, value in zip(names, values, strict=True):
-        if value is None or name not in before:
-            continue
-        old = before[name]
-        changed[name] = type(old)(value) if isinstance(old, int | float) else value
-    return preset.updated(changed)
+    known = {name: value for name, value in values.items() if value is not None and name in before}
+    return preset.updated({name: _as(before[name], value) for name, value in known.items()})
+
+
+def _as(old: Any, value: Any) -> Any:
+    """A number as the kind of number the preset has."""
+    return type(old)(value) if isinstance(old, int | float) else value

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from clora_core.disk import ASSETS
 from demo.api import Api
-from demo.clicks import QUIET, picked
+from demo.clicks import picked
 from demo.errors import told
+from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.html import parts
-from demo.tabs import (
-    add as add_tab,
-)
-from demo.tabs import (
-    compare as compare_tab,
-)
-from demo.tabs import (
-    playground as playground_tab,
-)
-from demo.tabs import (
-    timeline as timeline_tab,
-)
+from demo.tabs import timeline as timeline_tab
+from demo.tabs.add import AddTab, Seen
+from demo.tabs.compare import CompareTab
+from demo.tabs.playground import Playground, with_token
+from demo.tabs.timeline import TimelineTab
+from demo.uploads import upload_folder
 
 if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
@@ -33,7 +28,9 @@ LOGO = ASSETS / "logo.svg"
 UPLOADS_SECONDS = (3600, 86_400)  # look every hour, delete uploads older than a day
 POLL_SECONDS = 1.0
 BROWSER_KEY, BROWSER_SALT = "clora-studio", "not secret: keeps the entry readable after a restart"
-NOTHING_KEPT: dict[str, Any] = {"prompt": "", "seed": 0, "locked": False, "timeline": "", "watched": ""}
+Kept = dict[str, Any]
+"""What the browser remembers."""
+NOTHING_KEPT: Kept = {"prompt": "", "seed": 0, "locked": False, "timeline": "", "watched": ""}
 
 
 def build_demo(studio: Studio, may_remove: bool = True) -> gr.Blocks:
@@ -42,9 +39,28 @@ def build_demo(studio: Studio, may_remove: bool = True) -> gr.Blocks:
     Args:
         may_remove: False where others can reach the page without a password: what takes something away is refused.
     """
+    upload_folder()
     with gr.Blocks(title="C-LoRA Studio", analytics_enabled=False, delete_cache=UPLOADS_SECONDS) as demo:
+        Page(studio, may_remove).wire(demo)
+        Api(studio, may_remove).publish()
+    return demo
+
+
+class Page:
+    """What ties the tabs together: one timeline for all, one clock, and the ways from tab to tab."""
+
+    def __init__(self, studio: Studio, may_remove: bool) -> None:
+        self.studio = studio
+        self._lay_out(may_remove)
+        tabs_follow = (self.playground, self.add, self.history, self.compare)
+        self.everywhere: list[Block] = [self.timeline, *(part for tab in tabs_follow for part in tab.followers)]
+        said = [self.said, self.model, self.compare.progress]
+        self.clock: list[Block] = [*self.add.watchers, self.add.begun, self.timer, self.kept, self.landed, *said]
+
+    def _lay_out(self, may_remove: bool) -> None:
+        studio = self.studio
         chosen = studio.default_timeline()  # makes one when there is none
-        timeline = gr.Dropdown(
+        self.timeline = gr.Dropdown(
             timeline_tab.choices(studio),
             value=chosen,
             label="Timeline",
@@ -52,67 +68,23 @@ def build_demo(studio: Studio, may_remove: bool = True) -> gr.Blocks:
             filterable=False,
             render=False,
         )
-        kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
+        self.kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
         with gr.Row(elem_classes="cl-top"):
             gr.HTML(parts.header(LOGO), elem_id="header")
-            model = gr.HTML(parts.model_state(studio.base.name, studio.ready, ""), elem_id="model")
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
+            self.model = gr.HTML(parts.model_state(studio.base.name, studio.ready, ""), elem_id="model")
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab("Playground", id="playground"):
-                playground = playground_tab.build(studio, timeline)
-            with gr.Tab("Add concept", id="add") as add_page:
-                add = add_tab.build(studio, timeline, may_remove)
+                self.playground = Playground(studio, self.timeline)
+            with gr.Tab("Add concept", id="add") as self.add_page:
+                self.add = AddTab(studio, self.timeline, may_remove)
             with gr.Tab("Timeline", id="timeline"):
-                history = timeline_tab.build(studio, timeline, may_remove)
+                self.history = TimelineTab(studio, self.timeline, may_remove)
             with gr.Tab("Compare", id="compare"):
-                compare = compare_tab.build(studio, timeline, may_remove)
-        Api(studio, may_remove).publish()
-        page = Page(studio, timeline, kept, tabs, playground, add, history, compare, model)
-        page.wire(demo, add_page)
-    return demo
-
-
-class Page:
-    """What ties the tabs together: one timeline for all, one clock, and the ways from tab to tab."""
-
-    def __init__(
-        self,
-        studio: Studio,
-        timeline: gr.Dropdown,
-        kept: gr.BrowserState,
-        tabs: gr.Tabs,
-        playground: playground_tab.Playground,
-        add: add_tab.AddTab,
-        history: timeline_tab.TimelineTab,
-        compare: compare_tab.CompareTab,
-        model: gr.HTML,
-    ) -> None:
-        self.studio, self.timeline, self.kept, self.tabs = studio, timeline, kept, tabs
-        self.playground, self.add, self.history, self.compare = playground, add, history, compare
+                self.compare = CompareTab(studio, self.timeline, may_remove)
         self.timer = gr.Timer(POLL_SECONDS, active=False)
-        self.model_seen, self.landed = gr.State(""), gr.State("")
-        tabs_follow = (playground.followers, add.followers, history.followers, compare.followers)
-        self.everywhere = [timeline, *itertools.chain(*tabs_follow)]
-        self.clock_in = [
-            add.seen,
-            self.model_seen,
-            kept,
-            add.begun,
-            self.landed,
-            timeline,
-            playground.prompt,
-            playground.as_of,
-            *compare.chosen,
-        ]
-        self.clock = [
-            *add.job_parts,
-            self.timer,
-            model,
-            self.model_seen,
-            kept,
-            add.begun,
-            compare.progress,
-            self.landed,
-        ]
+        self.said = gr.State({})  # what the clock said last, by component
+        self.landed = gr.Textbox(visible="hidden")  # id of the job whose concept landed last
+        self.followed = gr.State("")  # the landed job that the tabs show
 
     # -- handlers ----------------------------------------------------------------------------------
 
@@ -123,166 +95,151 @@ class Page:
         keep_prompt: bool = True,
         as_of: float | None = None,
         compared: Sequence[Any] = (),
-    ) -> list[Any]:
-        """Values of ``everywhere`` for a timeline.
+    ) -> Changes:
+        """Everything that follows the timeline.
 
-        as_of: where the slider stays; None = at the end.  compared: values of Compare's ``chosen``, to be kept.
+        as_of: where the slider stays; None = at the end.  compared: values of Compare's ``looks``, to be kept.
         """
-        return [
-            gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
-            *playground_tab.follow(self.studio, timeline_id, prompt, keep_prompt, as_of),
-            *add_tab.follow(self.studio, timeline_id),
-            *timeline_tab.follow(self.studio, timeline_id),
-            *compare_tab.follow(self.studio, timeline_id, *compared, private=self.compare.private),
-        ]
+        return {
+            self.timeline: gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
+            **self.playground.follow(timeline_id, prompt, keep_prompt, as_of),
+            **self.add.follow(timeline_id),
+            **self.history.follow(timeline_id),
+            **self.compare.follow(timeline_id, *compared),
+        }
+
+    def follow_chosen(self, timeline_id: str, prompt: str) -> Changes:
+        """The same when another timeline is chosen."""
+        return self.follow(timeline_id, prompt, keep_prompt=False)
 
     def follow_landed(
-        self, job_id: str, timeline_id: str, prompt: str, as_of: float, compared: Sequence[Any]
-    ) -> list[Any]:
+        self, landed: str, followed: str, timeline_id: str, prompt: str, as_of: float, *compared: Any
+    ) -> Changes:
         """The same when the concept of a job lands: what somebody is in the middle of stays as it is, the slider, too,
         unless it stood at the end."""
-        job = self.studio.job(job_id)
+        if landed == followed:
+            return unchanged()
+        job = self.studio.job(landed)
         here = job is not None and job.timeline_id == timeline_id
         end = len(self.studio.timeline(timeline_id).cards) - here
-        page = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None, compared=compared)
+        changes = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None, compared=compared)
         for part in (*self.history.questions, *self.compare.given):
-            page[self.everywhere.index(part)] = gr.skip()
-        return page
+            del changes[part]
+        return changes | {self.followed: landed}
 
-    def look(self, seen: tuple[Any, ...], model_seen: str, kept: dict[str, Any] | None, begun: str = "") -> list[Any]:
-        """Values of ``clock``; the timer rests when nothing runs and the model stands.
+    @never_refuses
+    def tick(self, seen: Seen | None, said: dict[str, str], kept: Kept | None, begun: str = "") -> Changes:
+        """The clock: the running job and the model as they stand; the timer rests when nothing runs and the model
+        stands.
 
         begun: a job started here, to be watched even if it has ended before anybody looked.
         """
         studio = self.studio
         job = studio.job()
-        kept, remembered = NOTHING_KEPT | (kept or {}), gr.skip()
         running = job is not None and not job.finished
+        kept = NOTHING_KEPT | (kept or {})
         watched = begun or (job.id if job is not None and running else kept["watched"])
+        changes: Changes = self.add.watch(seen, watched)
         if watched != kept["watched"]:
-            kept = remembered = kept | {"watched": watched}
-        state = parts.model_state(studio.base.name, studio.ready, studio.model_problem)
-        return [
-            *add_tab.watch(studio, tuple(seen), kept["watched"]),
-            gr.Timer(active=running or not (studio.ready or studio.model_problem)),
-            state if state != model_seen else gr.skip(),
-            state,
-            remembered,
-            "",
-            compare_tab.watch(studio),
-            studio.landed(),
-        ]
+            changes[self.kept] = kept | {"watched": watched}
+        words = {
+            self.model: parts.model_state(studio.base.name, studio.ready, studio.model_problem),
+            self.compare.progress: self.compare.watch(),
+        }
+        changes |= {part: text for part, text in words.items() if text != said.get(part.elem_id)}
+        return changes | {
+            self.timer: gr.Timer(active=running or not (studio.ready or studio.model_problem)),
+            self.said: {part.elem_id: text for part, text in words.items()},
+            self.add.begun: "",
+            self.landed: studio.landed(),
+        }
 
-    def tick(
-        self,
-        seen: tuple[Any, ...],
-        model_seen: str,
-        kept: dict[str, Any] | None,
-        begun: str,
-        landed: str,
-        timeline_id: str,
-        prompt: str,
-        as_of: float,
-        *compared: Any,
-    ) -> list[Any]:
-        """Values of ``clock`` and, when a concept has just landed in a timeline, of ``everywhere``."""
-        clock = self.look(seen, model_seen, kept, begun)
-        now = clock[self.clock.index(self.landed)]
-        if now not in ("", landed):
-            return [*clock, *self.follow_landed(now, timeline_id, prompt, as_of, compared)]
-        return [*clock, *[gr.skip()] * len(self.everywhere)]
-
-    def load(self, kept: dict[str, Any] | None) -> list[Any]:
+    def load(self, kept: Kept | None) -> Changes:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
         kept = NOTHING_KEPT | (kept or {})
         chosen = self.studio.default_timeline()
         if kept["timeline"] in [summary.id for summary in self.studio.timelines() if summary.usable]:
             chosen = kept["timeline"]
-        page, gallery = self.follow(chosen, kept["prompt"]), self.playground.gallery
-        place, newest = self.everywhere.index(self.playground.prompt), gallery.newest()
-        if kept["prompt"].strip():
-            page[place] = kept["prompt"]
-        prompt = page[place]
-        return [
-            *page,
-            kept["seed"],
-            kept["locked"],
-            newest,
-            gallery.front(newest, chosen, prompt),
-            gallery.wall(newest),
-            *self.look((), "", kept),
-        ]
+        changes = {self.playground.prompt: kept["prompt"]} | self.follow(chosen, kept["prompt"])
+        newest = self.playground.gallery.newest()
+        changes |= self.playground.show(newest, chosen, changes[self.playground.prompt])
+        changes |= {self.playground.seed: kept["seed"], self.playground.locked: kept["locked"]}
+        changes |= self.tick(None, {}, kept)
+        return changes | {self.followed: changes[self.landed]}
 
-    def to_playground(self, timeline_id: str, prompt: str, token: str, new: bool = False) -> list[Any]:
-        """The Playground in front, and values of ``everywhere`` with this token in the prompt, today. new: the
-        timeline was chosen just now, so that the other tabs have to follow, too."""
-        prompt = playground_tab.with_token(prompt, token)
-        page = [gr.skip()] * len(self.everywhere)
-        if new:
-            page = self.follow(timeline_id, prompt)
-        else:
-            values = playground_tab.follow(self.studio, timeline_id, prompt)
-            page[1 : 1 + len(values)] = values
-        page[self.everywhere.index(self.playground.prompt)] = prompt
-        return [gr.Tabs(selected="playground"), *page]
+    def to_playground(self, timeline_id: str, prompt: str, token: str, new: bool = False) -> Changes:
+        """The Playground in front with this token in the prompt, today. new: the timeline was chosen just now, so that
+        the other tabs have to follow, too."""
+        prompt = with_token(prompt, token)
+        changes = self.follow(timeline_id, prompt) if new else self.playground.follow(timeline_id, prompt)
+        return changes | {self.tabs: gr.Tabs(selected="playground"), self.playground.prompt: prompt}
 
     # -- wiring ------------------------------------------------------------------------------------
 
-    def wire(self, demo: gr.Blocks, add_page: gr.Tab) -> None:
+    def wire(self, demo: gr.Blocks) -> None:
         """Connect the handlers."""
         prompt, seed, locked = self.playground.kept
-        front = [self.playground.shown, self.playground.stage, self.playground.history]
-        demo.load(told(self.load), self.kept, [*self.everywhere, seed, locked, *front, *self.clock], **QUIET)
+        first = [*self.everywhere, seed, locked, *self.playground.front, *self.clock, self.followed]
+        demo.load(told(self.load), self.kept, first, **QUEUED)
+        clock = [self.add.seen, self.said, self.kept, self.add.begun]
         changes = [*self.add.changes, *self.compare.changes]
-        for event in (self.timer.tick, add_page.select, *(change.success for change in changes)):
-            event(told(self.tick), self.clock_in, [*self.clock, *self.everywhere], **QUIET)
-        self.timeline.input(
-            told(lambda t, p: self.follow(t, p, keep_prompt=False)),
-            [self.timeline, prompt],
-            self.everywhere,
-            **QUIET,
+        for event in (self.timer.tick, self.add_page.select, *(change.success for change in changes)):
+            event(self.tick, clock, self.clock, **QUIET)
+        self.landed.change(
+            told(self.follow_landed),
+            [self.landed, self.followed, self.timeline, prompt, self.playground.as_of, *self.compare.looks],
+            [*self.everywhere, self.followed],
+            **QUEUED,
         )
+        self.timeline.input(told(self.follow_chosen), [self.timeline, prompt], self.everywhere, **QUEUED)
         for change in self.history.changes:
-            change.success(told(self.follow), [self.timeline, prompt], self.everywhere, **QUIET)
-        self._wire_ways(prompt)
+            change.success(told(self.follow), [self.timeline, prompt], self.everywhere, **QUEUED)
+        self._wire_ways(prompt, clock)
         gr.on(
             [prompt.blur, prompt.submit, seed.change, locked.change, self.timeline.change],
-            lambda kept, p, s, k, t: NOTHING_KEPT | (kept or {}) | {"prompt": p, "seed": s, "locked": k, "timeline": t},
+            self.remember,
             [self.kept, prompt, seed, locked, self.timeline],
             self.kept,
             **QUIET,
         )
 
-    def _wire_ways(self, prompt: gr.Textbox) -> None:
+    @never_refuses
+    def remember(self, kept: Kept | None, prompt: str, seed: float, locked: bool, timeline_id: str) -> Changes:
+        """What the browser keeps for the next visit."""
+        now = {"prompt": prompt, "seed": seed, "locked": locked, "timeline": timeline_id}
+        return {self.kept: NOTHING_KEPT | (kept or {}) | now}
+
+    def _wire_ways(self, prompt: gr.Textbox, clock: list[Block]) -> None:
         """Verdict -> Playground, card -> Playground, verdict -> form."""
-
         elsewhere = [self.tabs, *self.everywhere]
-        nothing = [gr.skip()] * len(elsewhere)
+        self.history.cards.click(told(self._use), [self.timeline, prompt], elsewhere, **QUEUED)
+        new, verdict = gr.State(False), self.add.verdict
 
-        def used(timeline_id: str, prompt: str, event: gr.EventData) -> list[Any]:
-            act, token = picked(event)
-            return self.to_playground(timeline_id, prompt, token) if act == "use" else nothing
-
-        def dismissed(kept: dict[str, Any] | None) -> dict[str, Any]:
-            return NOTHING_KEPT | (kept or {}) | {"watched": ""}
-
-        def chosen(verdict: str, timeline_id: str) -> list[Any]:
+        def chosen(verdict: str, timeline_id: str) -> Changes:
             job = self.studio.job(verdict) if verdict else None
             if job is None or job.timeline_id == timeline_id:
-                return [gr.skip(), False]
-            return [gr.update(choices=timeline_tab.choices(self.studio), value=job.timeline_id), True]
+                return {new: False}
+            return {
+                self.timeline: gr.update(choices=timeline_tab.choices(self.studio), value=job.timeline_id),
+                new: True,
+            }
 
-        def tried(verdict: str, timeline_id: str, prompt: str, new: bool) -> list[Any]:
-            job = self.studio.job(verdict) if verdict else None
-            return self.to_playground(timeline_id, prompt, job.token, new) if job else nothing
-
-        self.history.cards.click(told(used), [self.timeline, prompt], elsewhere, **QUIET)
-        new, verdict = gr.State(False), self.add.verdict
         # the timeline first, alone: what changes with the rest asks for its notes by the timeline that is chosen then
-        at_home = self.add.try_it.click(told(chosen), [verdict, self.timeline], [self.timeline, new], **QUIET).then(
-            told(tried), [verdict, self.timeline, prompt, new], elsewhere, **QUIET
+        at_home = self.add.try_it.click(told(chosen), [verdict, self.timeline], [self.timeline, new], **QUEUED).then(
+            told(self._try), [verdict, self.timeline, prompt, new], elsewhere, **QUEUED
         )
         for done in (at_home.then, self.add.another.click):
-            done(told(dismissed), self.kept, self.kept, **QUIET).then(
-                told(self.tick), self.clock_in, [*self.clock, *self.everywhere], **QUIET
-            )
+            done(self.dismiss, self.kept, self.kept, **QUIET).then(self.tick, clock, self.clock, **QUIET)
+
+    def _use(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
+        act, token = picked(event)
+        return self.to_playground(timeline_id, prompt, token) if act == "use" else unchanged()
+
+    def _try(self, verdict: str, timeline_id: str, prompt: str, new: bool) -> Changes:
+        job = self.studio.job(verdict) if verdict else None
+        return self.to_playground(timeline_id, prompt, job.token, new) if job else unchanged()
+
+    @never_refuses
+    def dismiss(self, kept: Kept | None) -> Changes:
+        """The verdict has been seen."""
+        return {self.kept: NOTHING_KEPT | (kept or {}) | {"watched": ""}}

@@ -19,10 +19,10 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from browser.visitor import CHROMIUM, DESKTOP, PHONE, open_tab  # noqa: E402
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
-from test_page import CHROMIUM, DESKTOP, PHONE, open_tab  # noqa: E402
 from tiny.served import served  # noqa: E402
 
 from clora_core.disk import ASSETS  # noqa: E402

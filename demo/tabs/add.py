@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
+from gradio.blocks import Block
 
 from clora_core.concepts import Concept
 from clora_core.data.pictures import MAX_PICTURES, MIN_PICTURES
 from clora_core.errors import ConceptError, StoreError
 from clora_core.jobs.requests import LearnRequest
-from demo.clicks import QUIET, SEND, picked, scroll_to
+from demo.clicks import SEND, picked, scroll_to
 from demo.errors import told
+from demo.events import QUEUED, Changes, unchanged
 from demo.fields import from_inputs, input_facts, setting_inputs
 from demo.html import add as add_html
 from demo.html import job as job_html
@@ -25,339 +26,340 @@ if TYPE_CHECKING:
     from clora_core.answers import JobView
     from clora_core.studio.studio import Studio
 
-PARTS = range(11)  # places in ``AddTab.job_parts``
+
+class Seen(NamedTuple):
+    """What the tab shows of a job, to tell what has changed since; of no job, the form."""
+
+    job_id: str = ""
+    state: str = ""
+    phase: str = ""
+    step: int = 0
+    previews: int = 0
+    points: int = 0  # of the curve
+
+    @classmethod
+    def of(cls, job: JobView) -> Seen:
+        """Of a job as it stands."""
+        return cls(job.id, job.state, job.phase, job.step, len(job.previews), len(job.curve))
 
 
-@dataclass
-class AddTab:
-    """The components the page itself needs."""
-
-    followers: list[Any]  # outputs of ``follow``, in its order
-    job_parts: list[Any]  # outputs of ``watch``, in its order
-    seen: gr.State  # what ``watch`` showed last
-    begun: gr.State  # id of the job that was started here since the clock last ticked; "" = none
-    verdict: gr.State  # id of the job whose verdict is shown; "" while there is none
-    try_it: gr.Button
-    another: gr.Button
-    changes: list[Any]  # events after which the job must be looked at
-
-
-@dataclass
-class Form:
-    """The inputs of the form."""
-
-    samples: gr.HTML
-    drop: gr.File
-    pictures: gr.State
-    checked: gr.HTML
-    name: gr.Textbox
-    token: gr.Textbox
-    token_note: gr.HTML
-    proposed: gr.State
-    start: gr.Button
-    keep: gr.Checkbox
-    settings: dict[str, Any]
-
-
-def follow(studio: Studio, timeline_id: str) -> list[Any]:
-    """Values of ``followers`` for this timeline: what is coming, samples with those learned ticked."""
-    timeline = studio.timeline(timeline_id)
-    return [
-        add_html.coming(timeline, protected=protects(studio, timeline.method)),
-        add_html.samples(studio.samples(), [card.token for card in timeline.cards]),
-    ]
-
-
-def protects(studio: Studio, method: str) -> bool:
-    """Whether the method adds a penalty that protects earlier concepts."""
-    row = studio.methods.find(method)
-    return bool(row and row.penalised)
-
-
-def watch(studio: Studio, seen: tuple[Any, ...], watched: str) -> list[Any]:
-    """Values of ``job_parts``: only what changed since ``seen``, so that nothing flickers.
-
-    A running job is shown to everybody; one that has ended only where it was watched (until dismissed),
-    so that a new visitor finds the form. An interrupted one waits for a decision and is always shown.
-    """
-    job = studio.job()
-    if job is None or (job.finished and not job.resumable and job.id != watched):
-        now: tuple[Any, ...] = ("form",)
-        return [now, *_visible(None), *[gr.skip()] * 3, ""] if now != seen else [gr.skip()] * len(PARTS)
-    now = (job.id, job.state, job.phase, job.step, len(job.previews), len(job.curve))
-    if now == seen:
-        return [gr.skip()] * len(PARTS)
-    same = len(seen) == len(now) and seen[:2] == now[:2]
-    drawn = gr.skip() if same and seen[4] == now[4] else job_html.job_pictures(job)
-    curves = (
-        gr.skip()
-        if same and seen[5] == now[5] and seen[3] == now[3]
-        else job_html.learning_curves(job.curve, job.total)
-    )
-    visible = [gr.skip()] * 6 if same else _visible(job)
-    verdict = job.id if job.finished and job.concept_id else ""
-    return [now, *visible, job_html.job_head(job), drawn, curves, verdict]
-
-
-def shown_job(seen: tuple[Any, ...]) -> str:
-    """Id of the job that ``watch`` showed last. Raises StoreError when the programme was started anew since."""
-    if not seen:
+def shown_job(seen: Seen | None) -> str:
+    """Id of the job that is shown. Raises StoreError when the programme was started anew since."""
+    if seen is None:
         raise StoreError("The programme was started anew. Reload the page to see the job as it stands.")
-    return str(seen[0])
+    return seen.job_id
 
 
-def _visible(job: JobView | None) -> list[Any]:
-    """Form, live panel, then the rows of buttons: running, interrupted, ended; and "Try it" among the last."""
-    if job is None:
-        return [gr.update(visible=shown) for shown in (True, False, False, False, False, False)]
-    ended = job.finished and not job.resumable
-    rows = (False, True, not job.finished, job.resumable, ended, ended and bool(job.concept_id))
-    return [gr.update(visible=shown) for shown in rows]
+class AddTab:
+    """The tab's components and what they do. Made inside its ``gr.Tab``.
 
+    followers: what ``follow`` may change.  watchers: what ``watch`` may change.
+    changes: events after which the job must be looked at.
+    """
 
-def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> AddTab:
-    """Lay the tab out and wire what happens inside it."""
-    with gr.Row(equal_height=False) as form_row:
-        with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
-            form = _form(studio, studio.timeline(timeline.value).method)
-        with gr.Column(scale=3, min_width=300):
-            coming = gr.HTML(elem_id="coming")
-    with gr.Column(visible=False, elem_id="live") as live:
-        with gr.Column(variant="panel", elem_classes="cl-panel"):
-            head = gr.HTML(elem_id="job")
-            with gr.Row(elem_classes="cl-actions", visible=False) as stops:
-                keep = gr.Button("Stop and keep", elem_id="stop-keep", size="md", min_width=150, scale=0)
-                drop = gr.Button(
-                    "Stop and discard",
-                    variant="stop",
-                    elem_id="stop-discard",
-                    size="md",
-                    min_width=150,
-                    scale=0,
-                )
-            with gr.Row(elem_classes="cl-actions", visible=False) as choice:
-                resume = gr.Button("Go on learning", variant="primary", elem_id="resume", min_width=160, scale=0)
-                give_up = gr.Button("Give it up", variant="stop", elem_id="give-up", min_width=120, scale=0)
-            with gr.Row(elem_classes="cl-actions", visible=False) as ends:
-                try_it = gr.Button(
-                    "Try it in the Playground", variant="primary", elem_id="try-it", min_width=220, scale=0
-                )
-                another = gr.Button("Teach another", elem_id="another", min_width=160, scale=0)
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=1, min_width=320, variant="panel", elem_classes="cl-panel"):
-                pictures = gr.HTML(elem_id="previews")
-            with gr.Column(scale=1, min_width=320, variant="panel", elem_classes="cl-panel"):
-                curves = gr.HTML(elem_id="curves")
-    seen, begun, verdict = gr.State(()), gr.State(""), gr.State("")
-    parts = [seen, form_row, live, stops, choice, ends, try_it, head, pictures, curves, verdict]
-    _wire_pictures(studio, form, timeline)
-    _wire_name(studio, form, timeline)
-    _wire_method(studio, form, timeline)
-    changes = [
-        _wire_start(studio, form, timeline, begun),
-        *_wire_stop(studio, seen, (keep, drop, resume, give_up), may_remove),
-    ]
-    return AddTab([coming, form.samples], parts, seen, begun, verdict, try_it, another, changes)
+    def __init__(self, studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> None:
+        self.studio, self.timeline, self.may_remove = studio, timeline, may_remove
+        self._lay_out()
+        self.followers: list[Block] = [self.coming, self.samples]
+        rows = [self.form, self.live, self.stops, self.choice, self.ends, self.try_it]
+        self.watchers: list[Block] = [self.seen, *rows, self.head, self.previews, self.curves, self.verdict]
+        self._wire_pictures()
+        self._wire_name()
+        self._wire_method()
+        self.changes = [self._wire_start(), *self._wire_stop()]
 
+    # -- what is shown -----------------------------------------------------------------------------
 
-def _form(studio: Studio, method: str) -> Form:
-    if studio.samples():
-        gr.HTML(parts.step("Try a sample person", "one click fills everything in"))
-    samples = gr.HTML(elem_id="samples", js_on_load=SEND)
-    gr.HTML(parts.step("Or show your own pictures", f"{MIN_PICTURES} to {MAX_PICTURES} of one person or thing"))
-    drop = gr.File(
-        label="Your own pictures",
-        file_count="multiple",
-        file_types=PICTURE_TYPES,
-        elem_id="drop",
-        show_label=False,
-    )
-    checked = gr.HTML(elem_id="checked", js_on_load=SEND)
-    with gr.Row(elem_classes="cl-tight"):
-        name = gr.Textbox(label="Name", placeholder="Ilva Maron", max_lines=1, elem_id="concept-name", min_width=180)
-        token = gr.Textbox(
-            label="Token", placeholder="<ilva-maron>", max_lines=1, elem_id="concept-token", min_width=180
+    def follow(self, timeline_id: str) -> Changes:
+        """What is coming in this timeline, and the samples with those learned ticked."""
+        timeline = self.studio.timeline(timeline_id)
+        tokens = [card.token for card in timeline.cards]
+        return {
+            self.coming: add_html.coming(timeline, protected=self._protects(timeline.method)),
+            self.samples: add_html.samples(self.studio.samples(), tokens),
+        }
+
+    def _protects(self, method: str) -> bool:
+        """Whether the method adds a penalty that protects earlier concepts."""
+        row = self.studio.methods.find(method)
+        return bool(row and row.penalised)
+
+    def watch(self, seen: Seen | None, watched: str) -> Changes:
+        """The job as it stands: only what changed since ``seen``, so that nothing flickers.
+
+        A running job is shown to everybody; one that has ended only where it was watched (until dismissed),
+        so that a new visitor finds the form. An interrupted one waits for a decision and is always shown.
+        """
+        job = self.studio.job()
+        if job is None or (job.finished and not job.resumable and job.id != watched):
+            return {} if seen == Seen() else {self.seen: Seen(), self.verdict: "", **self._rows(None)}
+        now = Seen.of(job)
+        if now == seen:
+            return {}
+        changes: Changes = {self.seen: now, self.head: job_html.job_head(job)}
+        changes[self.verdict] = job.id if job.finished and job.concept_id else ""
+        old = seen if seen and (seen.job_id, seen.state) == (now.job_id, now.state) else None
+        if old is None:
+            changes |= self._rows(job)
+        if old is None or old.previews != now.previews:
+            changes[self.previews] = job_html.job_pictures(job)
+        if old is None or (old.points, old.step) != (now.points, now.step):
+            changes[self.curves] = job_html.learning_curves(job.curve, job.total)
+        return changes
+
+    def _rows(self, job: JobView | None) -> Changes:
+        """Form, or live panel with the buttons for a job that is running, interrupted, ended."""
+        ended = job is not None and job.finished and not job.resumable
+        visible = {
+            self.form: job is None,
+            self.live: job is not None,
+            self.stops: job is not None and not job.finished,
+            self.choice: job is not None and job.resumable,
+            self.ends: ended,
+            self.try_it: ended and job is not None and bool(job.concept_id),
+        }
+        return {part: gr.update(visible=shown) for part, shown in visible.items()}
+
+    # -- layout ------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        with gr.Row(equal_height=False) as self.form:
+            with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
+                self._lay_out_form()
+            with gr.Column(scale=3, min_width=300):
+                self.coming = gr.HTML(elem_id="coming")
+        with gr.Column(visible=False, elem_id="live") as self.live:
+            with gr.Column(variant="panel", elem_classes="cl-panel"):
+                self.head = gr.HTML(elem_id="job")
+                self._lay_out_buttons()
+            with gr.Row(equal_height=False):
+                with gr.Column(scale=1, min_width=320, variant="panel", elem_classes="cl-panel"):
+                    self.previews = gr.HTML(elem_id="previews")
+                with gr.Column(scale=1, min_width=320, variant="panel", elem_classes="cl-panel"):
+                    self.curves = gr.HTML(elem_id="curves")
+        self.seen = gr.State(None)  # what ``watch`` showed last
+        self.begun = gr.State("")  # id of the job that was started here since the clock last ticked
+        self.verdict = gr.State("")  # id of the job whose verdict is shown
+        self.paths: gr.State = gr.State([])  # of the pictures in the form
+        self.proposed = gr.State("")  # the token that the name proposed
+
+    def _lay_out_form(self) -> None:
+        if self.studio.samples():
+            gr.HTML(parts.step("Try a sample person", "one click fills everything in"))
+        self.samples = gr.HTML(elem_id="samples", js_on_load=SEND)
+        gr.HTML(parts.step("Or show your own pictures", f"{MIN_PICTURES} to {MAX_PICTURES} of one person or thing"))
+        self.drop = gr.File(
+            label="Your own pictures",
+            file_count="multiple",
+            file_types=PICTURE_TYPES,
+            elem_id="drop",
+            show_label=False,
         )
-    token_note = gr.HTML(elem_id="token-note")
-    start = gr.Button("Start learning", variant="primary", elem_id="start")
-    with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
-        keep = gr.Checkbox(
-            False,
-            label="Keep my pictures with the concept",
-            elem_id="keep-pictures",
-            info="Not needed: C-LoRA learns without replaying old pictures.",
+        self.checked = gr.HTML(elem_id="checked", js_on_load=SEND)
+        with gr.Row(elem_classes="cl-tight"):
+            self.name = gr.Textbox(
+                label="Name", placeholder="Ilva Maron", max_lines=1, elem_id="concept-name", min_width=180
+            )
+            self.token = gr.Textbox(
+                label="Token", placeholder="<ilva-maron>", max_lines=1, elem_id="concept-token", min_width=180
+            )
+        self.token_note = gr.HTML(elem_id="token-note")
+        self.start = gr.Button("Start learning", variant="primary", elem_id="start")
+        method = self.studio.timeline(self.timeline.value).method
+        with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
+            self.keep_pictures = gr.Checkbox(
+                False,
+                label="Keep my pictures with the concept",
+                elem_id="keep-pictures",
+                info="Not needed: C-LoRA learns without replaying old pictures.",
+            )
+            self.method = gr.Dropdown(
+                [(f"{row.title}: {row.sentence}", row.name) for row in self.studio.methods],
+                value=method,
+                label="Method",
+                info="How earlier concepts are protected.",
+                elem_id="setting-method",
+            )
+            self.settings = self._setting_inputs(method)
+
+    def _setting_inputs(self, method: str) -> dict[str, gr.components.Component]:
+        """One input for each setting of any method, by name; those that ``method`` does not read are hidden."""
+        presets = {row.name: self.studio.base.train_with({"method": row.name}) for row in self.studio.methods}
+        inputs = setting_inputs(presets[method])
+        for preset in presets.values():
+            inputs |= setting_inputs(preset, skip=list(inputs), visible=False)
+        return inputs
+
+    def _lay_out_buttons(self) -> None:
+        with gr.Row(elem_classes="cl-actions", visible=False) as self.stops:
+            self.keep = gr.Button("Stop and keep", elem_id="stop-keep", size="md", min_width=150, scale=0)
+            self.drop_it = gr.Button(
+                "Stop and discard", variant="stop", elem_id="stop-discard", size="md", min_width=150, scale=0
+            )
+        with gr.Row(elem_classes="cl-actions", visible=False) as self.choice:
+            self.resume = gr.Button("Go on learning", variant="primary", elem_id="resume", min_width=160, scale=0)
+            self.give_up = gr.Button("Give it up", variant="stop", elem_id="give-up", min_width=120, scale=0)
+        with gr.Row(elem_classes="cl-actions", visible=False) as self.ends:
+            self.try_it = gr.Button(
+                "Try it in the Playground", variant="primary", elem_id="try-it", min_width=220, scale=0
+            )
+            self.another = gr.Button("Teach another", elem_id="another", min_width=160, scale=0)
+
+    # -- pictures ----------------------------------------------------------------------------------
+
+    def _wire_pictures(self) -> None:
+        """Dropped files and sample people end in one list; each thumbnail can be taken out again."""
+        given = [self.paths, self.checked]
+        self.drop.upload(
+            told(self._dropped),
+            [self.drop, self.paths],
+            [self.drop, *given],
+            api_visibility="private",
+            show_progress="minimal",
         )
-        chosen = gr.Dropdown(
-            [(f"{row.title}: {row.sentence}", row.name) for row in studio.methods],
-            value=method,
-            label="Method",
-            info="How earlier concepts are protected.",
-            elem_id="setting-method",
-        )
-        settings = {"method": chosen, **method_inputs(studio, method)}
-    return Form(samples, drop, gr.State([]), checked, name, token, token_note, gr.State(""), start, keep, settings)
+        self.checked.click(told(self._removed), self.paths, given, **QUEUED)
+        filled = [*given, self.name, self.token, self.token_note, self.proposed]
+        self.samples.click(told(self._sampled), self.timeline, filled, **QUEUED)
 
+    def _look_at(self, paths: list[str]) -> Changes:
+        return {self.paths: paths, self.checked: add_html.checked_pictures(self.studio.check_pictures(paths))}
 
-def method_inputs(studio: Studio, method: str) -> dict[str, Any]:
-    """One input for each setting of any method; those that ``method`` does not read are hidden."""
-    presets = {row.name: studio.base.train_with({"method": row.name}) for row in studio.methods}
-    inputs = setting_inputs(presets[method])
-    for preset in presets.values():
-        inputs |= setting_inputs(preset, skip=list(inputs), visible=False)
-    return inputs
+    def _dropped(self, files: list[str] | None, paths: list[str]) -> Changes:
+        new = [path for path in uploaded(files or []) if path not in paths]
+        return {self.drop: None, **self._look_at(paths + new)}
 
-
-def _wire_pictures(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
-    """Dropped files and sample people end in one list; each thumbnail can be taken out again."""
-
-    def look(paths: list[str]) -> list[Any]:
-        return [paths, add_html.checked_pictures(studio.check_pictures(paths))]
-
-    def dropped(files: list[Any] | None, paths: list[str]) -> list[Any]:
-        return [None, *look(paths + [p for p in uploaded(files or []) if p not in paths])]
-
-    def removed(paths: list[str], event: gr.EventData) -> list[Any]:
+    def _removed(self, paths: list[str], event: gr.EventData) -> Changes:
         act, value = picked(event)
         if act == "clear":
-            return look([])
+            return self._look_at([])
         if act == "remove" and value.isdigit():
-            return look([p for i, p in enumerate(paths) if i != int(value)])
-        return [gr.skip(), gr.skip()]
+            return self._look_at([path for i, path in enumerate(paths) if i != int(value)])
+        return unchanged()
 
-    def sampled(timeline_id: str, event: gr.EventData) -> list[Any]:
+    def _sampled(self, timeline_id: str, event: gr.EventData) -> Changes:
         _, token = picked(event)
-        sample = next((s for s in studio.samples() if s.token == token), None)
+        sample = next((sample for sample in self.studio.samples() if sample.token == token), None)
         if sample is None:
-            return [gr.skip()] * 6
-        note = token_note(studio, sample.token, timeline_id)
-        return [*look([str(p) for p in sample.pictures]), sample.name, sample.token, note, sample.token]
-
-    form.drop.upload(
-        told(dropped),
-        [form.drop, form.pictures],
-        [form.drop, form.pictures, form.checked],
-        api_visibility="private",
-        show_progress="minimal",
-    )
-    form.checked.click(told(removed), form.pictures, [form.pictures, form.checked], **QUIET)
-    form.samples.click(
-        told(sampled),
-        timeline,
-        [form.pictures, form.checked, form.name, form.token, form.token_note, form.proposed],
-        **QUIET,
-    )
-
-
-def token_note(studio: Studio, token: str, timeline_id: str) -> str:
-    """Whether this token will do, said at once."""
-    if not token.strip():
-        return ""
-    try:
-        studio.check_token(token.strip(), timeline_id)
-    except ConceptError as error:
-        return parts.say(str(error), "bad")
-    return parts.say(f"{token.strip()} is free. It stands for this concept in every prompt.", "good")
-
-
-def _wire_name(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
-    """The name proposes the token until the user writes one of their own."""
-
-    known = {(sample.name, sample.token) for sample in studio.samples()}
-
-    def named(name: str, token: str, proposed: str) -> list[Any]:
-        if token.strip() not in ("", proposed) or (name, token) in known:
-            return [gr.skip(), gr.skip(), gr.skip()]
-        try:
-            new = studio.propose_token(name) if name.strip() else ""
-        except ConceptError as error:
-            return ["", parts.say(str(error), "bad"), ""]
-        return [new, gr.skip(), new]
-
-    # "change", not "input": Gradio's "input" misses pasting by mouse and autofill
-    form.name.change(
-        told(named),
-        [form.name, form.token, form.proposed],
-        [form.token, form.token_note, form.proposed],
-        trigger_mode="always_last",
-        **QUIET,
-    )
-    form.token.change(
-        told(lambda token, timeline_id: token_note(studio, token, timeline_id)),
-        [form.token, timeline],
-        form.token_note,
-        trigger_mode="always_last",
-        **QUIET,
-    )
-
-
-def _wire_method(studio: Studio, form: Form, timeline: gr.Dropdown) -> None:
-    """A timeline gives its method, and a method its own preset."""
-    method, names = form.settings["method"], list(form.settings)
-
-    def preset(chosen: str) -> list[Any]:
-        config = studio.base.train_with({"method": chosen})
-        values, specs = config.to_json(), config.specs()
-        shown = {
-            name: gr.update(value=values[name], visible=True, **input_facts(spec.metadata))
-            for name, spec in specs.items()
+            return unchanged()
+        return self._look_at([str(path) for path in sample.pictures]) | {
+            self.name: sample.name,
+            self.token: sample.token,
+            self.token_note: self._judged(sample.token, timeline_id),
+            self.proposed: sample.token,
         }
-        return [shown.get(name, gr.update(visible=False)) for name in names if name != "method"]
 
-    def on_timeline(timeline_id: str, chosen: str) -> list[Any]:
-        view = studio.timeline(timeline_id)
-        known = studio.methods.find(view.method) is not None and view.method != chosen
-        return [view.method, *preset(view.method)] if known else [gr.skip()] * len(names)
+    # -- name and token ----------------------------------------------------------------------------
 
-    fields = list(form.settings.values())
-    method.input(told(preset), method, fields[1:], **QUIET)
-    timeline.change(told(on_timeline), [timeline, method], fields, **QUIET)
+    def _wire_name(self) -> None:
+        """The name proposes the token until the user writes one of their own."""
+        # "change", not "input": Gradio's "input" misses pasting by mouse and autofill
+        self.name.change(
+            told(self._named),
+            [self.name, self.token, self.proposed],
+            [self.token, self.token_note, self.proposed],
+            trigger_mode="always_last",
+            **QUEUED,
+        )
+        self.token.change(
+            told(lambda token, timeline_id: {self.token_note: self._judged(token, timeline_id)}),
+            [self.token, self.timeline],
+            self.token_note,
+            trigger_mode="always_last",
+            **QUEUED,
+        )
 
+    def _judged(self, token: str, timeline_id: str) -> str:
+        """Whether this token will do, as HTML."""
+        if not token.strip():
+            return ""
+        try:
+            self.studio.check_token(token.strip(), timeline_id)
+        except ConceptError as error:
+            return parts.say(str(error), "bad")
+        return parts.say(f"{token.strip()} is free. It stands for this concept in every prompt.", "good")
 
-def _wire_start(studio: Studio, form: Form, timeline: gr.Dropdown, begun: gr.State) -> Any:
-    """Start hands the concept to the studio's worker and empties the form."""
-    names = list(form.settings)
+    def _named(self, name: str, token: str, proposed: str) -> Changes:
+        of_a_sample = (name, token) in {(sample.name, sample.token) for sample in self.studio.samples()}
+        if token.strip() not in ("", proposed) or of_a_sample:
+            return unchanged()
+        try:
+            new = self.studio.propose_token(name) if name.strip() else ""
+        except ConceptError as error:
+            return {self.token: "", self.token_note: parts.say(str(error), "bad"), self.proposed: ""}
+        return {self.token: new, self.proposed: new}
 
-    def start(timeline_id: str, paths: list[str], name: str, token: str, keep: bool, *values: Any) -> list[Any]:
-        chosen = studio.base.train_with({"method": values[names.index("method")]})
-        config = from_inputs(chosen, names, values)
-        concept = Concept(name.strip(), token.strip(), tuple(Path(p) for p in paths))
-        job_id = studio.learn(LearnRequest(timeline_id, concept, config, keep))
-        return [[], "", "", "", "", "", job_id]
+    # -- settings ----------------------------------------------------------------------------------
 
-    started = gr.on(
-        [form.start.click, form.name.submit, form.token.submit],
-        told(start),
-        [timeline, form.pictures, form.name, form.token, form.keep, *form.settings.values()],
-        [form.pictures, form.checked, form.name, form.token, form.token_note, form.proposed, begun],
-        show_progress="minimal",
-        show_progress_on=form.start,
-        trigger_mode="once",
-        api_visibility="private",
-        concurrency_limit=None,
-    )
-    started.success(None, js=scroll_to("tabs"), api_visibility="private")
-    return started
+    def _wire_method(self) -> None:
+        """A timeline gives its method, and a method its own settings and their preset."""
+        fields = list(self.settings.values())
+        self.method.input(told(self._preset), self.method, fields, **QUEUED)
+        self.timeline.change(told(self._preset_of), [self.timeline, self.method], [self.method, *fields], **QUEUED)
 
+    def _preset(self, method: str) -> Changes:
+        config = self.studio.base.train_with({"method": method})
+        values, specs = config.to_json(), config.specs()
+        return {
+            field: gr.update(value=values[name], visible=True, **input_facts(specs[name].metadata))
+            if name in specs
+            else gr.update(visible=False)
+            for name, field in self.settings.items()
+        }
 
-def _wire_stop(studio: Studio, seen: gr.State, buttons: tuple[gr.Button, ...], may_remove: bool) -> list[Any]:
-    """Stop and keep, stop and discard; go on with an interrupted job, or give it up: the job that is shown, which
-    need not be the one that runs by now."""
-    keep, drop, resume, give_up = buttons
+    def _preset_of(self, timeline_id: str, method: str) -> Changes:
+        view = self.studio.timeline(timeline_id)
+        if self.studio.methods.find(view.method) is None or view.method == method:
+            return unchanged()
+        return {self.method: view.method, **self._preset(view.method)}
 
-    def stop(seen: tuple[Any, ...], keeping: bool) -> None:
-        if not keeping:
-            refuse_unless(may_remove)
-        studio.stop(shown_job(seen), keep=keeping)
+    # -- start and stop ----------------------------------------------------------------------------
 
-    def discard(seen: tuple[Any, ...]) -> None:
-        stop(seen, keeping=False)
+    def _wire_start(self) -> Any:
+        """Start hands the concept to the studio's worker and empties the form."""
+        asked = {self.timeline, self.paths, self.name, self.token, self.keep_pictures, self.method}
+        filled = [self.paths, self.checked, self.name, self.token, self.token_note, self.proposed]
+        started = gr.on(
+            [self.start.click, self.name.submit, self.token.submit],
+            told(self._start),
+            asked | set(self.settings.values()),
+            [*filled, self.begun],
+            trigger_mode="once",
+            show_progress_on=self.start,
+            **QUEUED | {"show_progress": "minimal"},
+        )
+        started.success(None, js=scroll_to("tabs"), api_visibility="private")
+        return started
 
-    def go_on(seen: tuple[Any, ...]) -> None:
-        studio.resume(shown_job(seen))
+    def _start(self, given: Changes) -> Changes:
+        """given: the values of the inputs."""
+        chosen = {name: given[field] for name, field in self.settings.items()}
+        config = from_inputs(self.studio.base.train_with({"method": given[self.method]}), chosen)
+        paths = tuple(Path(path) for path in given[self.paths])
+        concept = Concept(given[self.name].strip(), given[self.token].strip(), paths)
+        request = LearnRequest(given[self.timeline], concept, config, given[self.keep_pictures])
+        job_id = self.studio.learn(request)
+        emptied = (self.checked, self.name, self.token, self.token_note, self.proposed)
+        return {self.paths: [], self.begun: job_id, **dict.fromkeys(emptied, "")}
 
-    return [
-        keep.click(told(lambda seen: stop(seen, keeping=True)), seen, None, **QUIET),
-        drop.click(told(discard), seen, None, **QUIET),
-        resume.click(told(go_on), seen, None, **QUIET),
-        give_up.click(told(discard), seen, None, **QUIET),
-    ]
+    def _wire_stop(self) -> list[Any]:
+        """Stop and keep, stop and discard; go on with an interrupted job, or give it up: the job that is shown, which
+        need not be the one that runs by now."""
+        return [
+            button.click(told(handler), self.seen, None, **QUEUED)
+            for button, handler in (
+                (self.keep, self._keep),
+                (self.drop_it, self._discard),
+                (self.resume, self._go_on),
+                (self.give_up, self._discard),
+            )
+        ]
+
+    def _keep(self, seen: Seen | None) -> None:
+        self.studio.stop(shown_job(seen), keep=True)
+
+    def _discard(self, seen: Seen | None) -> None:
+        refuse_unless(self.may_remove)
+        self.studio.stop(shown_job(seen), keep=False)
+
+    def _go_on(self, seen: Seen | None) -> None:
+        self.studio.resume(shown_job(seen))

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from clora_core.concepts import TOKEN_IN_TEXT, tokens_in
 from clora_core.errors import PictureError
 from clora_core.jobs.requests import DrawRequest
-from demo.clicks import INSERT, QUIET, SEND, picked, scroll_to
+from demo.clicks import INSERT, SEND, picked, scroll_to
 from demo.errors import told
+from demo.events import QUEUED, Changes
 from demo.fields import from_inputs, setting_inputs
 from demo.html import playground as playground_html
 
 if TYPE_CHECKING:
     from clora_core.answers import TimelineView
-    from clora_core.settings.drawing import SamplingConfig
     from clora_core.studio.studio import Studio
 
 HISTORY_LIMIT = 60
@@ -36,20 +36,6 @@ IDEAS = (
     "a pencil sketch of {}",
 )
 VISIBLE_SETTINGS = ("seed", "pictures")  # have their own place, the others are under Advanced
-
-
-@dataclass
-class Playground:
-    """The components other tabs and the page itself need."""
-
-    prompt: gr.Textbox
-    as_of: gr.Slider
-    followers: list[Any]  # outputs of ``follow``, in its order
-    shown: gr.State
-    stage: gr.HTML
-    history: gr.HTML
-    gallery: Gallery
-    kept: list[Any]  # prompt, seed, lock: what the browser remembers
 
 
 def stage_px(resolution: int) -> int:
@@ -67,39 +53,6 @@ def with_token(prompt: str, token: str) -> str:
     it."""
     found = set(TOKEN_IN_TEXT.findall(prompt))
     return prompt.replace(found.pop(), token) if len(found) == 1 else FIRST_PROMPT.format(token)
-
-
-def follow(
-    studio: Studio, timeline_id: str, prompt: str, keep_prompt: bool = True, as_of: float | None = None
-) -> list[Any]:
-    """Values of ``followers`` for this timeline: chips, slider, its words, ideas, prompt, notes.
-
-    A kept prompt is not written again, for somebody may be typing. keep_prompt: even where it holds a token that is
-    not this timeline's. as_of: where the slider stays; None = at the end.
-    """
-    timeline, written = studio.timeline(timeline_id), gr.skip()
-    last = len(timeline.cards)
-    point = last if as_of is None else min(int(as_of), last)
-    tokens = [card.token for card in timeline.cards]
-    if not prompt.strip() or not (keep_prompt or set(tokens_in(prompt)) <= set(tokens)):
-        prompt = written = ready_prompt(timeline)
-    prompts = [idea.format(tokens[-1 - i % len(tokens)]) for i, idea in enumerate(IDEAS)] if tokens else []
-    if len(tokens) > 1:
-        prompts.append(f"{tokens[0]} next to {tokens[-1]}")
-    return [
-        playground_html.chips(timeline, point),
-        gr.update(maximum=max(last, 1), value=point, visible=last > 0),
-        playground_html.point(timeline, point),
-        playground_html.ideas(prompts) if prompts else "",
-        written,
-        notes(studio, timeline_id, prompt, point),
-    ]
-
-
-def notes(studio: Studio, timeline_id: str, prompt: str, as_of: float) -> str:
-    """What will not work in this prompt, as HTML."""
-    unknown = studio.unknown_words(prompt) if prompt.strip() else []
-    return playground_html.prompt_notes(prompt, studio.timeline(timeline_id), int(as_of), unknown)
 
 
 class Gallery:
@@ -139,200 +92,207 @@ class Gallery:
         return playground_html.stage(paths, self._read(paths[0]), stage_px(self._studio.base.resolution))
 
 
-def build(studio: Studio, timeline: gr.Dropdown) -> Playground:
-    """Lay the tab out and wire what happens inside it."""
-    with gr.Row(equal_height=False, elem_id="play-row"):
-        with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
-            prompt = gr.Textbox(
-                label="Prompt",
-                elem_id="prompt",
-                lines=1,
-                max_lines=4,
-                autofocus=True,
-                placeholder="What to draw, for example: a photo of <rex> at the beach",
-            )
-            prompt_notes = gr.HTML(elem_id="prompt-notes")
-            chips = gr.HTML(elem_id="chips", js_on_load=INSERT)
-            with gr.Row(elem_classes="cl-actions"):
-                draw = gr.Button("Draw", variant="primary", elem_id="draw", min_width=140, scale=0)
-                cancel = gr.Button(
-                    "Cancel", variant="stop", elem_id="cancel-draw", visible=False, min_width=140, scale=0
+class Playground:
+    """The tab's components and what they do. Made inside its ``gr.Tab``.
+
+    followers: what ``follow`` may change.  kept: prompt, seed and lock, which the browser remembers.
+    """
+
+    def __init__(self, studio: Studio, timeline: gr.Dropdown) -> None:
+        self.studio, self.timeline, self.gallery = studio, timeline, Gallery(studio)
+        self._lay_out()
+        self.followers: list[Block] = [self.chips, self.as_of, self.point, self.ideas, self.prompt, self.notes]
+        self.front: list[Block] = [self.shown, self.stage, self.history]
+        self.kept = [self.prompt, self.seed, self.locked]
+        self._wire_prompt()
+        self._wire_draw()
+        self._wire_history()
+
+    # -- what is shown -----------------------------------------------------------------------------
+
+    def follow(self, timeline_id: str, prompt: str, keep_prompt: bool = True, as_of: float | None = None) -> Changes:
+        """Chips, slider, its words, ideas and notes of this timeline.
+
+        A kept prompt is not written again, for somebody may be typing. keep_prompt: even where it holds a token that
+        is not this timeline's. as_of: where the slider stays; None = at the end.
+        """
+        timeline, written = self.studio.timeline(timeline_id), {}
+        last = len(timeline.cards)
+        point = last if as_of is None else min(int(as_of), last)
+        tokens = [card.token for card in timeline.cards]
+        if not prompt.strip() or not (keep_prompt or set(tokens_in(prompt)) <= set(tokens)):
+            prompt = ready_prompt(timeline)
+            written = {self.prompt: prompt}
+        prompts = [idea.format(tokens[-1 - i % len(tokens)]) for i, idea in enumerate(IDEAS)] if tokens else []
+        if len(tokens) > 1:
+            prompts.append(f"{tokens[0]} next to {tokens[-1]}")
+        return written | {
+            self.chips: playground_html.chips(timeline, point),
+            self.as_of: gr.update(maximum=max(last, 1), value=point, visible=last > 0),
+            self.point: playground_html.point(timeline, point),
+            self.ideas: playground_html.ideas(prompts) if prompts else "",
+            self.notes: self._notes(timeline_id, prompt, point),
+        }
+
+    def show(self, pictures: Sequence[str], timeline_id: str, prompt: str) -> Changes:
+        """These pictures in front, marked in the history."""
+        return {
+            self.shown: pictures,
+            self.stage: self.gallery.front(pictures, timeline_id, prompt),
+            self.history: self.gallery.wall(pictures),
+        }
+
+    def _notes(self, timeline_id: str, prompt: str, as_of: float) -> str:
+        """What will not work in this prompt, as HTML."""
+        unknown = self.studio.unknown_words(prompt) if prompt.strip() else []
+        return playground_html.prompt_notes(prompt, self.studio.timeline(timeline_id), int(as_of), unknown)
+
+    # -- layout ------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        with gr.Row(equal_height=False, elem_id="play-row"):
+            with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
+                self.prompt = gr.Textbox(
+                    label="Prompt",
+                    elem_id="prompt",
+                    lines=1,
+                    max_lines=4,
+                    autofocus=True,
+                    placeholder="What to draw, for example: a photo of <rex> at the beach",
                 )
-            ideas = gr.HTML(elem_id="ideas", js_on_load=INSERT)
-        with gr.Column(scale=3, min_width=300, variant="panel", elem_classes="cl-panel", elem_id="play-settings"):
-            as_of = gr.Slider(
-                0,
-                1,
-                value=0,
-                step=1,
-                label="As of",
-                info="Draw as the model was at this point.",
-                elem_id="as-of",
-                buttons=[],
+                self.notes = gr.HTML(elem_id="prompt-notes")
+                self.chips = gr.HTML(elem_id="chips", js_on_load=INSERT)
+                with gr.Row(elem_classes="cl-actions"):
+                    self.draw = gr.Button("Draw", variant="primary", elem_id="draw", min_width=140, scale=0)
+                    self.cancel = gr.Button(
+                        "Cancel", variant="stop", elem_id="cancel-draw", visible=False, min_width=140, scale=0
+                    )
+                self.ideas = gr.HTML(elem_id="ideas", js_on_load=INSERT)
+            with gr.Column(scale=3, min_width=300, variant="panel", elem_classes="cl-panel", elem_id="play-settings"):
+                self.as_of = gr.Slider(
+                    0,
+                    1,
+                    value=0,
+                    step=1,
+                    label="As of",
+                    info="Draw as the model was at this point.",
+                    elem_id="as-of",
+                    buttons=[],
+                )
+                self.point = gr.HTML(elem_id="point")
+                self.pictures = gr.Radio(list(COUNTS), value=1, label="Pictures", elem_id="pictures")
+                self._lay_out_seed()
+                with gr.Accordion("Advanced", open=False, elem_id="sampling-advanced"):
+                    self.settings = setting_inputs(self.studio.base.sampling, VISIBLE_SETTINGS)
+        with gr.Column(variant="panel", elem_classes="cl-panel", elem_id="stage"):
+            self.status = gr.HTML(elem_id="draw-status")
+            self.stage = gr.HTML(elem_id="stage-pictures")
+        self.history = gr.HTML(elem_id="history", js_on_load=SEND)
+        self.shown, self.job_id = gr.State([]), gr.State("")
+
+    def _lay_out_seed(self) -> None:
+        with gr.Row(elem_classes="cl-tight"):
+            self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed", min_width=120)
+            self.locked = gr.Checkbox(
+                False,
+                label="Keep this seed",
+                elem_id="lock-seed",
+                min_width=140,
+                info="Or each drawing gets a new one.",
             )
-            point = gr.HTML(elem_id="point")
-            pictures = gr.Radio(list(COUNTS), value=1, label="Pictures", elem_id="pictures")
-            seed, locked = _seed_row()
-            with gr.Accordion("Advanced", open=False, elem_id="sampling-advanced"):
-                inputs = setting_inputs(studio.base.sampling, VISIBLE_SETTINGS)
-    with gr.Column(variant="panel", elem_classes="cl-panel", elem_id="stage"):
-        status = gr.HTML(elem_id="draw-status")
-        stage = gr.HTML(elem_id="stage-pictures")
-    history = gr.HTML(elem_id="history", js_on_load=SEND)
-    shown, job_id = gr.State([]), gr.State("")
+        # in the browser, so that Draw sees it at once: a seed that somebody types is meant
+        self.seed.input(None, None, self.locked, js="() => true", api_visibility="private")
 
-    tab = Playground(
-        prompt,
-        as_of,
-        [chips, as_of, point, ideas, prompt, prompt_notes],
-        shown,
-        stage,
-        history,
-        Gallery(studio),
-        [prompt, seed, locked],
-    )
-    _wire_prompt(studio, tab, timeline, chips, point, prompt_notes)
-    _wire_draw(studio, tab, timeline, (seed, locked, pictures), inputs, (draw, cancel, status, job_id))
-    _wire_history(studio, tab, timeline, (seed, locked), inputs)
-    return tab
+    # -- prompt ------------------------------------------------------------------------------------
 
+    def _wire_prompt(self) -> None:
+        """Notes follow the prompt; chips, words and notes follow the slider."""
+        place = [self.timeline, self.prompt, self.as_of]
+        # "change", not "input": Gradio's "input" misses chips, pasting by mouse and settings brought back
+        self.prompt.change(told(self._typed), place, self.notes, trigger_mode="always_last", **QUEUED)
+        moved = [self.chips, self.point, self.notes]
+        self.as_of.change(told(self._moved), place, moved, trigger_mode="always_last", **QUEUED)
 
-def _seed_row() -> tuple[gr.Number, gr.Checkbox]:
-    with gr.Row(elem_classes="cl-tight"):
-        seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed", min_width=120)
-        locked = gr.Checkbox(
-            False,
-            label="Keep this seed",
-            elem_id="lock-seed",
-            min_width=140,
-            info="Or each drawing gets a new one.",
+    def _typed(self, timeline_id: str, prompt: str, as_of: float) -> Changes:
+        return {self.notes: self._notes(timeline_id, prompt, as_of)}
+
+    def _moved(self, timeline_id: str, prompt: str, as_of: float) -> Changes:
+        view = self.studio.timeline(timeline_id)
+        return {
+            self.chips: playground_html.chips(view, int(as_of)),
+            self.point: playground_html.point(view, int(as_of)),
+            self.notes: self._notes(timeline_id, prompt, as_of),
+        }
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def _wire_draw(self) -> None:
+        """Enter or Draw queues a job and follows it; Cancel stops it. The job itself lives in the studio."""
+        asked = [self.draw.click, self.prompt.submit]
+        place = {self.timeline, self.prompt, self.as_of, self.seed, self.locked, self.pictures}
+        gr.on(
+            asked,
+            told(self._start),
+            place | set(self.settings.values()),
+            [self.status, self.draw, self.cancel, self.job_id, self.seed, *self.front],
+            trigger_mode="once",
+            **QUEUED,
         )
-    # in the browser, so that Draw sees it at once: a seed that somebody types is meant
-    seed.input(None, None, locked, js="() => true", api_visibility="private")
-    return seed, locked
+        gr.on(asked, None, js=scroll_to("stage"), api_visibility="private")
+        self.cancel.click(told(self._cancel), self.job_id, None, **QUEUED)
 
-
-def _wire_prompt(
-    studio: Studio,
-    tab: Playground,
-    timeline: gr.Dropdown,
-    chips: gr.HTML,
-    point: gr.HTML,
-    prompt_notes: gr.HTML,
-) -> None:
-    """Notes follow the prompt; chips, words and notes follow the slider."""
-
-    def moved(timeline_id: str, prompt: str, as_of: float) -> tuple[str, str, str]:
-        view = studio.timeline(timeline_id)
-        return (
-            playground_html.chips(view, int(as_of)),
-            playground_html.point(view, int(as_of)),
-            notes(studio, timeline_id, prompt, as_of),
-        )
-
-    # "change", not "input": Gradio's "input" misses chips, pasting by mouse and settings brought back
-    tab.prompt.change(
-        told(lambda t, p, k: notes(studio, t, p, k)),
-        [timeline, tab.prompt, tab.as_of],
-        prompt_notes,
-        trigger_mode="always_last",
-        **QUIET,
-    )
-    tab.as_of.change(
-        told(moved),
-        [timeline, tab.prompt, tab.as_of],
-        [chips, point, prompt_notes],
-        trigger_mode="always_last",
-        **QUIET,
-    )
-
-
-def _wire_draw(
-    studio: Studio,
-    tab: Playground,
-    timeline: gr.Dropdown,
-    controls: tuple[gr.Number, gr.Checkbox, gr.Radio],
-    inputs: dict[str, Any],
-    parts: tuple[gr.Button, gr.Button, gr.HTML, gr.State],
-) -> None:
-    """Enter or Draw queues a job and follows it; Cancel stops it. The job itself lives in the studio."""
-    draw, cancel, status, job_id = parts
-    names = list(inputs)
-
-    def start(
-        timeline_id: str,
-        prompt: str,
-        as_of: float,
-        seed: float | None,
-        locked: bool,
-        pictures: int,
-        *values: Any,
-    ) -> Iterator[list[Any]]:
-        keep = locked and seed is not None
+    def _start(self, given: Changes) -> Iterator[Changes]:
+        """given: the values of the inputs."""
+        timeline_id, prompt, seed = given[self.timeline], given[self.prompt], given[self.seed]
+        keep = given[self.locked] and seed is not None
         used = int(seed or 0) if keep else random.randrange(LARGEST_SEED)
-        settings: SamplingConfig = from_inputs(
-            studio.base.sampling, [*names, "seed", "pictures"], [*values, used, int(pictures)]
-        )
-        last = len(studio.timeline(timeline_id).cards)
-        started = studio.draw(DrawRequest(timeline_id, prompt, settings, int(as_of) if as_of < last else None))
-        drawing, idle = ([gr.update(visible=ready), gr.update(visible=not ready)] for ready in (False, True))
+        chosen = {name: given[field] for name, field in self.settings.items()}
+        chosen |= {"seed": used, "pictures": int(given[self.pictures])}
+        settings = from_inputs(self.studio.base.sampling, chosen)
+        last = len(self.studio.timeline(timeline_id).cards)
+        as_of = int(given[self.as_of])
+        job_id = self.studio.draw(DrawRequest(timeline_id, prompt, settings, as_of if as_of < last else None))
         # a new seed is said once, at the start: somebody may be typing the next one by the end
-        yield [gr.skip(), *drawing, started, gr.skip() if keep else used, *[gr.skip()] * 3]
+        yield self._drawing(job_id) | ({} if keep else {self.seed: used})
         before = None
         try:
-            while not (job := studio.wait(started, POLL_SECONDS)).finished:
+            while not (job := self.studio.wait(job_id, POLL_SECONDS)).finished:
                 if (now := (job.state, job.step, job.phase)) != before:
                     before = now
-                    yield [playground_html.drawing(job), *[gr.skip()] * 7]
-            shown = [str(path) for path in job.pictures]
-            found = [shown, tab.gallery.front(shown, timeline_id, prompt), tab.gallery.wall(shown)]
+                    yield {self.status: playground_html.drawing(job)}
+            drawn = [str(path) for path in job.pictures]
+            found = self.show(drawn, timeline_id, prompt) if drawn else {}
         except Exception:  # not "finally": a visitor who has left is not to be told anything
-            yield ["", *idle, "", *[gr.skip()] * 4]
+            yield self._drawing("") | {self.status: ""}
             raise
-        yield [playground_html.drawing(job), *idle, "", gr.skip(), *(found if shown else [gr.skip()] * 3)]
+        yield self._drawing("") | {self.status: playground_html.drawing(job)} | found
 
-    seed, locked, pictures = controls
-    gr.on(
-        [draw.click, tab.prompt.submit],
-        told(start),
-        [timeline, tab.prompt, tab.as_of, seed, locked, pictures, *inputs.values()],
-        [status, draw, cancel, job_id, seed, tab.shown, tab.stage, tab.history],
-        show_progress="hidden",
-        concurrency_limit=None,
-        trigger_mode="once",
-        api_visibility="private",
-    )
-    gr.on([draw.click, tab.prompt.submit], None, js=scroll_to("stage"), api_visibility="private")
-    cancel.click(told(lambda job: studio.stop(job, keep=False) if job else None), job_id, None, **QUIET)
+    def _drawing(self, job_id: str) -> Changes:
+        """Cancel in the place of Draw while a job draws; "" = none does."""
+        return {
+            self.draw: gr.update(visible=not job_id),
+            self.cancel: gr.update(visible=bool(job_id)),
+            self.job_id: job_id,
+        }
 
+    def _cancel(self, job_id: str) -> None:
+        if job_id:
+            self.studio.stop(job_id, keep=False)
 
-def _wire_history(
-    studio: Studio,
-    tab: Playground,
-    timeline: gr.Dropdown,
-    seeds: tuple[gr.Number, gr.Checkbox],
-    inputs: dict[str, Any],
-) -> None:
-    """A click on an old picture brings it to the front and its settings into the inputs, seed locked."""
-    names = list(inputs)
+    # -- history -----------------------------------------------------------------------------------
 
-    def restore(timeline_id: str, prompt: str, event: gr.EventData) -> list[Any]:
+    def _wire_history(self) -> None:
+        """A click on an old picture brings it to the front and its settings into the inputs, seed locked."""
+        brought = [self.prompt, self.as_of, self.seed, self.locked, *self.settings.values(), *self.front]
+        restored = self.history.click(told(self._restore), [self.timeline, self.prompt], brought, **QUEUED)
+        restored.then(None, js=scroll_to("stage"), api_visibility="private")
+
+    def _restore(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
         _, name = picked(event)
-        path, found = tab.gallery.find(name)
-        last = len(studio.timeline(timeline_id).cards)
-        same = found.get("timeline") == timeline_id and isinstance(found.get("as_of"), int)
-        shown = [str(path)]
-        return [
-            found.get("prompt", prompt),
-            min(found["as_of"], last) if same else gr.skip(),
-            found.get("seed", gr.skip()),
-            "seed" in found,
-            *[found.get(n, gr.skip()) for n in names],
-            shown,
-            tab.gallery.front(shown, timeline_id, prompt),
-            tab.gallery.wall(shown),
-        ]
-
-    outputs = [tab.prompt, tab.as_of, *seeds, *inputs.values(), tab.shown, tab.stage, tab.history]
-    restored = tab.history.click(told(restore), [timeline, tab.prompt], outputs, **QUIET)
-    restored.then(None, js=scroll_to("stage"), api_visibility="private")
+        path, found = self.gallery.find(name)
+        fields: dict[str, Block] = {"prompt": self.prompt, "seed": self.seed, **self.settings}
+        changes: Changes = {field: found[key] for key, field in fields.items() if key in found}
+        if found.get("timeline") == timeline_id and isinstance(found.get("as_of"), int):
+            changes[self.as_of] = min(found["as_of"], len(self.studio.timeline(timeline_id).cards))
+        changes[self.locked] = "seed" in found
+        return changes | self.show([str(path)], timeline_id, prompt)

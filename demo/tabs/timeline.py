@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.blocks import Block
 from markupsafe import Markup
 
 from clora_core.answers import count
 from clora_core.errors import StoreError
-from demo.clicks import QUIET, SEND, picked
+from demo.clicks import SEND, picked
 from demo.errors import told
+from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.html import timeline as timeline_html
 from demo.html.job import learning_curves
 from demo.html.parts import quiet
@@ -20,16 +21,6 @@ from demo.sharing import refuse_unless
 if TYPE_CHECKING:
     from clora_core.answers import Card
     from clora_core.studio.studio import Studio
-
-
-@dataclass
-class TimelineTab:
-    """The components the page itself needs."""
-
-    cards: gr.HTML
-    followers: list[Any]  # outputs of ``follow``, in its order
-    questions: list[Any]  # of the followers, those that ask something
-    changes: list[Any]  # events after which everything must follow the timeline again
 
 
 def choices(studio: Studio) -> list[tuple[str, str]]:
@@ -43,106 +34,119 @@ def choices(studio: Studio) -> list[tuple[str, str]]:
     ]
 
 
-def follow(studio: Studio, timeline_id: str) -> list[Any]:
-    """Values of ``followers`` for this timeline: cards, map, undo, redo, the question closed."""
-    timeline = studio.timeline(timeline_id)
-    last = timeline.cards[-1].name if timeline.cards else ""
-    back = timeline.undone[0].name if timeline.undone else ""
-    return [
-        timeline_html.cards(timeline, {card.id: _curves(studio, timeline_id, card) for card in timeline.cards}),
-        timeline_html.forgetting_map(timeline, studio.changes(timeline_id)),
-        gr.update(value=f"Undo {last}" if last else "Undo", interactive=bool(last)),
-        gr.update(value=f"Redo {back}" if back else "Redo", interactive=bool(back)),
-        gr.update(visible=False),
-        gr.update(visible=False),
-    ]
+class TimelineTab:
+    """The tab's components and what they do. Made inside its ``gr.Tab``.
 
+    followers: what ``follow`` may change.  questions: those of them that ask something.
+    changes: events after which everything must follow the timeline again.
+    """
 
-def _curves(studio: Studio, timeline_id: str, card: Card) -> Markup:
-    try:
-        return learning_curves(studio.curve(timeline_id, card.id), card.steps)
-    except StoreError as error:  # the concept can be drawn all the same
-        return quiet(str(error))
+    def __init__(self, studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> None:
+        self.studio, self.timeline, self.may_remove = studio, timeline, may_remove
+        self._lay_out()
+        self.questions: list[Block] = [self.ask, self.naming]
+        self.followers: list[Block] = [self.cards, self.forgetting_map, self.undo, self.redo, *self.questions]
+        self.changes = [*self._wire_undo(), self._wire_new()]
 
+    def follow(self, timeline_id: str) -> Changes:
+        """Cards, map, undo and redo of this timeline; no question is open."""
+        timeline = self.studio.timeline(timeline_id)
+        last = timeline.cards[-1].name if timeline.cards else ""
+        back = timeline.undone[0].name if timeline.undone else ""
+        curves = {card.id: self._curves(timeline_id, card) for card in timeline.cards}
+        return {
+            self.cards: timeline_html.cards(timeline, curves),
+            self.forgetting_map: timeline_html.forgetting_map(timeline, self.studio.changes(timeline_id)),
+            self.undo: gr.update(value=f"Undo {last}" if last else "Undo", interactive=bool(last)),
+            self.redo: gr.update(value=f"Redo {back}" if back else "Redo", interactive=bool(back)),
+            self.ask: gr.update(visible=False),
+            self.naming: gr.update(visible=False),
+        }
 
-def build(studio: Studio, timeline: gr.Dropdown, may_remove: bool) -> TimelineTab:
-    """Lay the tab out and wire what happens inside it."""
-    with gr.Row(elem_classes="cl-bar-row", equal_height=False):
-        timeline.render()
-        with gr.Row(elem_classes="cl-actions cl-end"):
-            undo = gr.Button("Undo", elem_id="undo", size="md", min_width=120, scale=0)
-            redo = gr.Button("Redo", elem_id="redo", size="md", min_width=120, scale=0)
-            new = gr.Button("New timeline", elem_id="new-timeline", size="md", min_width=130, scale=0)
-    with gr.Column(visible=False, variant="panel", elem_classes="cl-panel cl-ask", elem_id="ask-undo") as ask:
-        question = gr.HTML()
-        with gr.Row(elem_classes="cl-actions"):
-            yes = gr.Button("Undo it", variant="stop", elem_id="undo-yes", size="md", min_width=120, scale=0)
-            no = gr.Button("Leave it", elem_id="undo-no", size="md", min_width=120, scale=0)
-    with gr.Column(visible=False, variant="panel", elem_classes="cl-panel cl-ask", elem_id="ask-name") as naming:
-        naming_title = gr.HTML()
-        name = gr.Textbox(label="Name", placeholder="for example: My family", max_lines=1, elem_id="new-name")
-        with gr.Row(elem_classes="cl-actions"):
-            create = gr.Button(
-                "Create", variant="primary", elem_id="create-timeline", size="md", min_width=120, scale=0
-            )
-            forget = gr.Button("Cancel", elem_id="forget-timeline", size="md", min_width=120, scale=0)
-    cards = gr.HTML(elem_id="cards", js_on_load=SEND)
-    forgetting_map = gr.HTML(elem_id="forgetting-map")
-    changes = [
-        *_wire_undo(studio, timeline, (undo, redo, ask, question, yes, no), may_remove),
-        _wire_new(studio, cards, timeline, (new, naming, naming_title, name, create, forget)),
-    ]
-    return TimelineTab(cards, [cards, forgetting_map, undo, redo, ask, naming], [ask, naming], changes)
+    def _curves(self, timeline_id: str, card: Card) -> Markup:
+        try:
+            return learning_curves(self.studio.curve(timeline_id, card.id), card.steps)
+        except StoreError as error:  # the concept can be drawn all the same
+            return quiet(str(error))
 
+    def _lay_out(self) -> None:
+        with gr.Row(elem_classes="cl-bar-row", equal_height=False):
+            self.timeline.render()
+            with gr.Row(elem_classes="cl-actions cl-end"):
+                self.undo = gr.Button("Undo", elem_id="undo", size="md", min_width=120, scale=0)
+                self.redo = gr.Button("Redo", elem_id="redo", size="md", min_width=120, scale=0)
+                self.new = gr.Button("New timeline", elem_id="new-timeline", size="md", min_width=130, scale=0)
+        panel = ["cl-panel", "cl-ask"]
+        with gr.Column(visible=False, variant="panel", elem_classes=panel, elem_id="ask-undo") as self.ask:
+            self.question = gr.HTML()
+            with gr.Row(elem_classes="cl-actions"):
+                self.yes = gr.Button("Undo it", variant="stop", elem_id="undo-yes", size="md", min_width=120, scale=0)
+                self.no = gr.Button("Leave it", elem_id="undo-no", size="md", min_width=120, scale=0)
+        with gr.Column(visible=False, variant="panel", elem_classes=panel, elem_id="ask-name") as self.naming:
+            self.title = gr.HTML()
+            self.name = gr.Textbox(label="Name", placeholder="for example: My family", max_lines=1, elem_id="new-name")
+            with gr.Row(elem_classes="cl-actions"):
+                self.create = gr.Button(
+                    "Create", variant="primary", elem_id="create-timeline", size="md", min_width=120, scale=0
+                )
+                self.forget = gr.Button("Cancel", elem_id="forget-timeline", size="md", min_width=120, scale=0)
+        self.branch_at = gr.State(-1)  # -1: a new timeline, else how many concepts a branch takes over
+        self.cards = gr.HTML(elem_id="cards", js_on_load=SEND)
+        self.forgetting_map = gr.HTML(elem_id="forgetting-map")
 
-def _wire_undo(studio: Studio, timeline: gr.Dropdown, parts: tuple[Any, ...], may_remove: bool) -> list[Any]:
-    """Undo asks first; redo does not, for it takes nothing away. Returns the events that changed the timeline."""
-    undo, redo, ask, question, yes, no = parts
+    def _wire_undo(self) -> list[Any]:
+        """Undo asks first; redo does not, for it takes nothing away. Returns the events that changed the timeline."""
+        self.undo.click(told(self._ask_undo), self.timeline, [self.ask, self.question], **QUEUED)
+        self.no.click(never_refuses(lambda: {self.ask: gr.update(visible=False)}), None, self.ask, **QUIET)
+        return [
+            self.yes.click(told(self._undo), self.timeline, None, **QUEUED),
+            self.redo.click(told(self._redo), self.timeline, None, **QUEUED),
+        ]
 
-    def asked(timeline_id: str) -> list[Any]:
-        refuse_unless(may_remove)
-        cards = studio.timeline(timeline_id).cards
+    def _ask_undo(self, timeline_id: str) -> Changes:
+        refuse_unless(self.may_remove)
+        cards = self.studio.timeline(timeline_id).cards
         words = timeline_html.undo_question(cards[-1].name, len(cards) - 1) if cards else ""
-        return [gr.update(visible=bool(cards)), words]
+        return {self.ask: gr.update(visible=bool(cards)), self.question: words}
 
-    def undone(timeline_id: str) -> None:
-        refuse_unless(may_remove)
-        studio.undo(timeline_id)
+    def _undo(self, timeline_id: str) -> None:
+        refuse_unless(self.may_remove)
+        self.studio.undo(timeline_id)
 
-    def redone(timeline_id: str) -> None:
-        refuse_unless(may_remove)
-        studio.redo(timeline_id)
+    def _redo(self, timeline_id: str) -> None:
+        refuse_unless(self.may_remove)
+        self.studio.redo(timeline_id)
 
-    undo.click(told(asked), timeline, [ask, question], **QUIET)
-    no.click(lambda: gr.update(visible=False), None, ask, **QUIET)
-    return [
-        yes.click(told(undone), timeline, None, **QUIET),
-        redo.click(told(redone), timeline, None, **QUIET),
-    ]
+    def _wire_new(self) -> Any:
+        """New timeline and branch share one small form. Returns the event that chose another timeline."""
+        form = [self.naming, self.title, self.name, self.branch_at]
+        opened = {self.naming: gr.update(visible=True), self.title: timeline_html.new_title()}
+        self.new.click(never_refuses(lambda: opened | {self.name: "", self.branch_at: -1}), None, form, **QUIET)
+        self.forget.click(never_refuses(lambda: {self.naming: gr.update(visible=False)}), None, self.naming, **QUIET)
+        self.cards.click(told(self._branch), self.timeline, form, **QUEUED)
+        return gr.on(
+            [self.create.click, self.name.submit],
+            told(self._create),
+            [self.timeline, self.name, self.branch_at],
+            self.timeline,
+            **QUEUED,
+        )
 
-
-def _wire_new(studio: Studio, cards: gr.HTML, timeline: gr.Dropdown, parts: tuple[Any, ...]) -> Any:
-    """New timeline and branch share one small form: ``branch_at`` is -1 for new, else how many to take over."""
-    new, naming, title, name, create, forget = parts
-    branch_at = gr.State(-1)
-
-    def branching(timeline_id: str, event: gr.EventData) -> list[Any]:
+    def _branch(self, timeline_id: str, event: gr.EventData) -> Changes:
         act, value = picked(event)
         if act != "branch":
-            return [gr.skip()] * 4
-        view = studio.timeline(timeline_id)
+            return unchanged()
+        view = self.studio.timeline(timeline_id)
         place = int(value)
         if place > len(view.cards):  # undone in another window meanwhile
             raise StoreError(f"{view.name!r} has {count(len(view.cards), 'concept')} by now. Reload the page.")
-        proposed = f"{view.name}, branch {place}"
-        return [gr.update(visible=True), timeline_html.branch_title(view, place), proposed, place]
+        return {
+            self.naming: gr.update(visible=True),
+            self.title: timeline_html.branch_title(view, place),
+            self.name: f"{view.name}, branch {place}",
+            self.branch_at: place,
+        }
 
-    def created(timeline_id: str, wanted: str, place: int) -> Any:
-        made = studio.branch(timeline_id, place, wanted) if place >= 0 else studio.new_timeline(wanted)
-        return gr.update(choices=choices(studio), value=made)
-
-    opened = [gr.update(visible=True), timeline_html.new_title(), "", -1]
-    new.click(lambda: opened, None, [naming, title, name, branch_at], **QUIET)
-    cards.click(told(branching), timeline, [naming, title, name, branch_at], **QUIET)
-    forget.click(lambda: gr.update(visible=False), None, naming, **QUIET)
-    return gr.on([create.click, name.submit], told(created), [timeline, name, branch_at], timeline, **QUIET)
+    def _create(self, timeline_id: str, name: str, place: int) -> Changes:
+        made = self.studio.branch(timeline_id, place, name) if place >= 0 else self.studio.new_timeline(name)
+        return {self.timeline: gr.update(choices=choices(self.studio), value=made)}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import httpx
 import pytest
+from gradio.blocks import Block, BlockFunction
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -21,6 +22,7 @@ from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 from demo.api import Api
 from demo.page import build_demo
+from demo.tabs.add import Seen
 
 ENDPOINTS = {
     "/timelines",
@@ -80,12 +82,17 @@ def learned(client: Client, studio: Studio) -> str:
     return timeline_id
 
 
-def handler(studio: Studio, elem_id: str) -> tuple[Callable[..., Any], list[Any]]:
-    """What the page calls on a click of this button, and what its inputs hold at first."""
+def handler(studio: Studio, elem_id: str) -> BlockFunction:
+    """What the page calls on a click of this button."""
     demo = build_demo(studio)
     (button,) = (at for at, block in demo.blocks.items() if block.elem_id == elem_id)
     (found,) = (f for f in demo.fns.values() if f.fn and (button, "click") in f.targets)
-    return found.fn, [block.value for block in found.inputs]
+    return found
+
+
+def part(found: BlockFunction, elem_id: str) -> Block:
+    """The input or output of a handler with this id."""
+    return next(block for block in (*found.inputs, *found.outputs) if block.elem_id == elem_id)
 
 
 def test_exactly_these_endpoints_are_public(client: Client) -> None:
@@ -149,29 +156,32 @@ def test_stop_discards_or_keeps(client: Client, studio: Studio, learned: str) ->
 
 
 def test_the_buttons_stop_the_job_that_is_shown_and_not_the_one_that_runs_by_now(studio: Studio, learned: str) -> None:
-    discard, _ = handler(studio, "stop-discard")
+    discard = handler(studio, "stop-discard").fn
     shown, sample = studio.job(), studio.samples()[1]
     assert shown and shown.finished
     config = studio.base.train.updated({"steps": 100_000, "preview_every_seconds": 0.0})
     running = studio.learn(LearnRequest(learned, Concept("Ben", "<ben>", sample.pictures), config))
-    discard((shown.id, "running"))
+    discard(Seen(shown.id, "running"))
     while (view := studio.wait(running, 0.02)).step < 3:
         assert not view.finished, view.message
-    discard((running, "running"))
+    discard(Seen(running, "running"))
     assert studio.wait(running, 60).state == "stopped"
     with pytest.raises(gr.Error, match="Reload the page"):
-        discard(())
+        discard(None)
 
 
 def test_draw_can_be_pressed_again_after_a_drawing_that_was_lost(studio: Studio, folder: Path, learned: str) -> None:
-    start, values = handler(studio, "draw")
-    shown = start(learned, "a photo", *values[2:])
-    _, draw, cancel, job_id, *_ = next(shown)
-    assert not draw["visible"] and cancel["visible"]
-    studio.wait(job_id, 60)
-    shutil.rmtree(folder / "home/jobs" / job_id)
-    _, draw, cancel, job_id, *_ = next(shown)
-    assert draw["visible"] and not cancel["visible"] and job_id == ""
+    found = handler(studio, "draw")
+    draw, cancel = part(found, "draw"), part(found, "cancel-draw")
+    (job_id,) = (block for block in found.outputs if isinstance(block, gr.State) and block.value == "")
+    given = {block: block.value for block in found.inputs}
+    shown = found.fn(given | {part(found, "timeline"): learned, part(found, "prompt"): "a photo"})
+    changes = next(shown)
+    assert not changes[draw]["visible"] and changes[cancel]["visible"]
+    studio.wait(changes[job_id], 60)
+    shutil.rmtree(folder / "home/jobs" / changes[job_id])
+    changes = next(shown)
+    assert changes[draw]["visible"] and not changes[cancel]["visible"] and changes[job_id] == ""
     with pytest.raises(gr.Error, match="There is no job"):
         next(shown)
 

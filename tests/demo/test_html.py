@@ -28,10 +28,10 @@ from demo.html import job as job_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
 from demo.sharing import open_to_others, refuse_unless
-from demo.tabs import timeline as timeline_tab
-from demo.tabs.add import watch
+from demo.tabs.add import AddTab
 from demo.tabs.playground import Gallery, with_token
-from demo.uploads import uploaded
+from demo.tabs.timeline import TimelineTab
+from demo.uploads import upload_folder, uploaded
 
 EVIL = '<img src=x onerror="alert(1)">&${1}{{2}}'
 
@@ -167,10 +167,10 @@ def test_empty_states_say_what_to_do() -> None:
 def test_there_is_no_branch_from_a_card_that_was_undone_elsewhere() -> None:
     shown = SimpleNamespace(timeline=lambda timeline_id: timeline("Ann"), timelines=list)
     with gr.Blocks() as page:
-        tab = timeline_tab.build(shown, gr.Dropdown(render=False), True)  # type: ignore[arg-type]
+        tab = TimelineTab(shown, gr.Dropdown(render=False), True)  # type: ignore[arg-type]
     (branching,) = (f.fn for f in page.fns.values() if (tab.cards._id, "click") in f.targets)
     click = {"act": "branch", "value": "1"}
-    assert "Branch from Ann" in branching("t", gr.EventData(None, click))[1]
+    assert "Branch from Ann" in branching("t", gr.EventData(None, click))[tab.title]
     with pytest.raises(gr.Error, match="1 concept by now. Reload the page"):
         branching("t", gr.EventData(None, {**click, "value": "2"}))
 
@@ -226,12 +226,12 @@ def test_settings_inputs_come_from_the_dataclass_and_go_back() -> None:
     inputs = fields.setting_inputs(preset, skip=("seed",))
     assert "seed" not in inputs and inputs["steps"].value == 77 and inputs["flip"].value is True
     assert inputs["rank"].info and isinstance(inputs["precision"], gr.Dropdown)
-    values = [component.value for component in inputs.values()]
-    assert fields.from_inputs(preset, list(inputs), values) == preset
-    assert fields.from_inputs(preset, ["steps"], [None]).steps == 77  # emptied: the preset
-    assert fields.from_inputs(SamplingConfig(), ["guidance_scale"], [4]).guidance_scale == 4.0
+    values = {name: component.value for name, component in inputs.items()}
+    assert fields.from_inputs(preset, values) == preset
+    assert fields.from_inputs(preset, {"steps": None}).steps == 77  # emptied: the preset
+    assert fields.from_inputs(SamplingConfig(), {"guidance_scale": 4}).guidance_scale == 4.0
     with pytest.raises(SettingsError, match="rank"):
-        fields.from_inputs(preset, ["rank"], [0])
+        fields.from_inputs(preset, {"rank": 0})
 
 
 def test_our_errors_become_notices_and_bugs_stay_bugs() -> None:
@@ -291,42 +291,42 @@ def test_what_others_can_reach_takes_nothing_back() -> None:
 
 
 def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
-    from gradio.utils import get_upload_folder
-
-    inside = Path(get_upload_folder()).resolve() / "abc" / "a.png"
+    inside = upload_folder() / "abc" / "a.png"
     assert uploaded([str(inside), str(tmp_path / "secret.png"), f"{inside.parent}/../../../etc/hostname"]) == [
         str(inside)
     ]
 
 
-class OneJob:
-    """Just enough of a studio for ``watch``."""
-
-    def __init__(self, view: JobView | None) -> None:
-        self.view = view
-
-    def job(self) -> JobView | None:
-        return self.view
-
-
-def test_watch_updates_only_what_moved() -> None:
-    skip = gr.skip()
-    studio = OneJob(job())
-    first = watch(studio, (), "")  # type: ignore[arg-type]
-    assert first[0][0] == "0001-learn" and first[2]["visible"] is True
-    assert all(value == skip for value in watch(studio, first[0], ""))  # type: ignore[arg-type]
-    studio.view = job(step=4)
-    second = watch(studio, first[0], "")  # type: ignore[arg-type]
-    assert second[1] == skip and "4 <small>" in second[7] and second[8] == skip and second[9] != skip
+@pytest.fixture
+def tab() -> AddTab:
+    """The tab Add concept over a studio that shows one job."""
+    shown = SimpleNamespace(
+        base=SimpleNamespace(train_with=lambda values: TrainConfig().updated(values)),
+        timeline=lambda timeline_id: timeline(),
+        samples=list,
+        job=lambda: job(),
+    )
+    with gr.Blocks():
+        return AddTab(shown, gr.Dropdown(render=False), True)  # type: ignore[arg-type]
 
 
-def test_a_finished_job_is_shown_where_it_was_watched_only() -> None:
-    studio = OneJob(job(state="done", concept_id="001-rex"))
-    assert watch(studio, (), "")[0] == ("form",)  # type: ignore[arg-type]
-    shown = watch(studio, (), "0001-learn")  # type: ignore[arg-type]
-    assert shown[10] == "0001-learn" and shown[6]["visible"] is True
-    studio.view = job(state="interrupted", resumable=True)
-    assert watch(studio, (), "")[4]["visible"] is True  # type: ignore[arg-type]
+def test_watch_updates_only_what_moved(tab: AddTab, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = tab.watch(None, "")
+    assert first[tab.seen].job_id == "0001-learn" and first[tab.live]["visible"] is True
+    assert tab.watch(first[tab.seen], "") == {}
+    monkeypatch.setattr(tab.studio, "job", lambda: job(step=4))
+    second = tab.watch(first[tab.seen], "")
+    assert set(second) == {tab.seen, tab.head, tab.curves, tab.verdict} and "4 <small>" in second[tab.head]
+
+
+def test_a_finished_job_is_shown_where_it_was_watched_only(tab: AddTab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tab.studio, "job", lambda: job(state="done", concept_id="001-rex"))
+    form = tab.watch(None, "")
+    assert form[tab.form]["visible"] is True and tab.watch(form[tab.seen], "") == {}
+    shown = tab.watch(None, "0001-learn")
+    assert shown[tab.verdict] == "0001-learn" and shown[tab.try_it]["visible"] is True
+    monkeypatch.setattr(tab.studio, "job", lambda: job(state="interrupted", resumable=True))
+    assert tab.watch(None, "")[tab.choice]["visible"] is True
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from PIL import Image
 
@@ -17,7 +18,7 @@ from clora_core.drawing.contact_sheet import GAP, HEAD, LABEL, LINE, SIDE, conta
 from clora_core.errors import BusyError, SettingsError
 from clora_core.jobs.requests import CompareRequest, LearnRequest
 from clora_core.studio.studio import Studio
-from demo.tabs.compare import follow
+from demo.tabs.compare import CompareTab
 
 SECONDS = 120
 
@@ -116,8 +117,9 @@ def test_pictures_kept_by_consent_are_learned_from_again(
     studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     wait_for_all(studio)
     for private, names in ((True, ["Ann", "Bob", "Mug"]), (False, ["Ann", "Bob"])):
-        grid = follow(studio, learned, private=private)[2]
-        assert re.findall('alt="([A-Za-z]+), a real picture"', grid) == names
+        with gr.Blocks():
+            tab = CompareTab(studio, gr.Dropdown(render=False), may_remove=private)
+        assert re.findall('alt="([A-Za-z]+), a real picture"', tab.follow(learned)[tab.versus]) == names
     (other,) = (sibling.id for sibling in studio.comparisons.siblings(learned))
     corner = (LABEL, HEAD + 2 * (SIDE + GAP), LABEL + SIDE, HEAD + 2 * (SIDE + GAP) + SIDE)  # Mug's real one
     for kept, colours in ((True, 2), (False, 1)):

@@ -1,0 +1,117 @@
+"""A visitor of the page: where the browser is, what screens there are, the page on the tiny model, and the first steps
+of every visit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tiny.served import make_people, open_studio, served
+
+from clora_core.studio.studio import Studio
+
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else None,
+)
+NEEDS_CHROMIUM = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found: install it, for example apt install chromium"),
+]
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+LONG = {"steps": 100_000}
+WAIT_MS = 30_000
+TABS = ("Playground", "Add concept", "Timeline", "Compare")
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("browser")
+    make_people(place / "assets")
+    return place
+
+
+@pytest.fixture(scope="module")
+def studio(place: Path, tiny_folder: Path) -> Studio:
+    return open_studio(place / "home", tiny_folder, place / "assets")
+
+
+@pytest.fixture(scope="module")
+def url(studio: Studio, place: Path) -> Iterator[str]:
+    with served(studio, place / "home", place / "assets") as url:
+        studio.warm_up()
+        yield url
+
+
+@pytest.fixture
+def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
+    """visit(size) opens the page as a new visitor, on a new timeline of this test, and fails the test on
+    any complaint of the browser."""
+    studio.new_timeline("Test")
+    complaints: list[str] = []
+    contexts = []
+
+    def visit(size: dict[str, int] = DESKTOP) -> Page:
+        contexts.append(browser.new_context(viewport=size))  # type: ignore[arg-type]
+        page: Page = contexts[-1].new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        page.goto(url)
+        expect(page.locator("#chips :is(.cl-chip, .cl-empty)").first).to_be_visible()
+        return page
+
+    expect.set_options(timeout=WAIT_MS)
+    yield visit
+    for context in contexts:
+        context.close()
+    # Gradio's own client says this of every upload, and uploads all the same; and that when a page is left while it
+    # listens
+    upload, left = "Method not implemented.", "AbortError: signal is aborted without reason\n"
+    assert [words for words in complaints if words != upload and not words.startswith(left)] == []
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def teach(page: Page, name: str, steps: int | None = None) -> None:
+    """Teach a sample person through the form, up to the running job."""
+    open_tab(page, "Add concept")
+    page.get_by_label(f"Use the sample {name}").click()
+    expect(page.locator(".cl-checked li")).to_have_count(len(list(pictures_shown(page))))
+    expect(page.locator("#concept-name input, #concept-name textarea")).to_have_value(name)
+    if steps:
+        page.locator("#train-advanced button").first.click()
+        number = page.locator("#setting-steps input")
+        number.click()
+        number.fill(str(steps))
+        number.press("Tab")
+        expect(number).to_have_value(str(steps))
+    page.locator("#start").click()
+    expect(page.locator("#job")).to_contain_text(name)
+
+
+def pictures_shown(page: Page) -> Iterator[str]:
+    expect(page.locator(".cl-checked li").first).to_be_visible()
+    yield from page.locator(".cl-checked .cl-file").all_inner_texts()
+
+
+def overflow(page: Page) -> int:
+    width: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    return width
