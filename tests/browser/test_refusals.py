@@ -116,10 +116,9 @@ def shared_page(visit: Visit, tmp_path: Path, place: Path, tiny_folder: Path) ->
         config = studio.base.train.updated({"steps": 2, "preview_every_seconds": 0.0})
         concept = Concept(sample.name, sample.token, sample.pictures)
         studio.wait(studio.learn(LearnRequest(studio.default_timeline(), concept, config)))
-        page = visit()
-        page.goto(url)
-        expect(page.locator("#chips .cl-chip")).to_be_visible()
+        page = visit(address=url)
         yield page, studio
+        page.context.close()  # before nobody answers it any more
         stop(studio)
 
 

@@ -59,20 +59,20 @@ def url(studio: Studio, place: Path) -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
-    """visit(size) opens the page as a new visitor, on a new timeline of this test, and fails the test on
+    """visit(size, address) opens the page as a new visitor, on a new timeline of this test, and fails the test on
     any complaint of the browser."""
     studio.new_timeline("Test")
     complaints: list[str] = []
     contexts = []
 
-    def visit(size: dict[str, int] = DESKTOP) -> Page:
+    def visit(size: dict[str, int] = DESKTOP, address: str = url) -> Page:
         contexts.append(browser.new_context(viewport=size))  # type: ignore[arg-type]
         page: Page = contexts[-1].new_page()
         page.set_default_timeout(WAIT_MS)
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-        page.goto(url)
+        page.goto(address)
         expect(page.locator("#chips :is(.cl-chip, .cl-empty)").first).to_be_visible()
         return page
 
