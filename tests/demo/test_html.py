@@ -20,6 +20,7 @@ from clora_core.drawing.png_settings import read_settings, save_picture
 from clora_core.errors import PictureError, SettingsError, StoreError
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import BUILT_IN
 from demo import fields
 from demo.errors import told
 from demo.html import add as add_html
@@ -301,7 +302,8 @@ def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
 def tab() -> AddTab:
     """The tab Add concept over a studio that shows one job."""
     shown = SimpleNamespace(
-        base=SimpleNamespace(train_with=lambda values: TrainConfig().updated(values)),
+        base=SimpleNamespace(train_with=TrainConfig().updated),
+        methods=BUILT_IN,
         timeline=lambda timeline_id: timeline(),
         samples=list,
         job=lambda: job(),
