@@ -122,7 +122,7 @@ class LearnedConcept:
     embeddings: token table's name -> the token's embedding there, (1, d), or (layers, d) where each layer reads its
     own, fp32 on the CPU.  memory: what the method must remember (nothing for C-LoRA).
     id: position and name, "002-mug".  created: ISO 8601 with time zone.
-    pictures_sha256: ``pictures.pictures_digest`` of what it was learned from; "" where that was not noted yet.
+    pictures_sha256: ``PictureSet.sha256`` of what it was learned from; "" where that was not noted yet.
     """
 
     name: str

@@ -11,7 +11,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +56,31 @@ TURNS = {  # EXIF's orientation -> what puts the picture upright
 
 @dataclass(frozen=True)
 class CheckedPicture:
-    """One file: `image` (RGB, upright) or the `problem` with it, never both; `note` says what was mended."""
+    """One file: `image` (RGB, upright) or the `problem` with it, never both; `note` says what was mended.
+
+    sha256: of the image's pixels.  file_size: width and height in the file, pixels. Both of what can be used only.
+    """
 
     path: Path
     image: Image.Image | None
     problem: str | None = None
     note: str | None = None
+    sha256: str = ""
+    file_size: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """The usable ones of a concept's pictures, decoded. sha256: of their pixels, whatever their order, names and
+    formats."""
+
+    paths: tuple[Path, ...]
+    images: tuple[Image.Image, ...]
+    sha256: str
+
+
+Opening = Callable[[Path, int], CheckedPicture]
+"""(path, shortest side in pixels to accept) -> the picture, or what is wrong with it."""
 
 
 def minimum_side(resolution: int) -> int:
@@ -69,12 +88,13 @@ def minimum_side(resolution: int) -> int:
     return resolution // 2
 
 
-def open_pictures(paths: Sequence[Path | str], min_side: int) -> list[CheckedPicture]:
+def open_pictures(paths: Sequence[Path | str], min_side: int, opening: Opening | None = None) -> list[CheckedPicture]:
     """Open and check every file, in the order given; never raises for what is in a file.
 
     min_side: shortest side in pixels to accept. A picture that has the same pixels as an earlier one is
     refused as a duplicate, and what comes after MAX_PICTURES good ones without being opened, to bound memory. Every
     problem names the file, what is wrong and what to do.
+    opening: how one is opened; None = `open_picture`.
     """
     checked: list[CheckedPicture] = []
     seen: dict[str, str] = {}
@@ -82,41 +102,48 @@ def open_pictures(paths: Sequence[Path | str], min_side: int) -> list[CheckedPic
         if len(seen) == MAX_PICTURES:
             checked.append(_refused(path, f"is one more than {MAX_PICTURES}. Take out another to use it."))
             continue
-        picture = _open(path, min_side)
-        if picture.image is not None:
-            key = _digest(picture.image)
-            if key in seen:
-                picture = _refused(path, f"is the same picture as {seen[key]}. Use a different one.")
-            else:
-                seen[key] = path.name
+        picture = (opening or open_picture)(path, min_side)
+        if picture.sha256 in seen:
+            picture = _refused(path, f"is the same picture as {seen[picture.sha256]}. Use a different one.")
+        elif picture.image is not None:
+            seen[picture.sha256] = path.name
         checked.append(picture)
     return checked
 
 
-def pictures_digest(images: Iterable[Image.Image]) -> str:
-    """SHA-256 of a set of pictures by their pixels, whatever their order, names and formats."""
-    return hashlib.sha256("".join(sorted(map(_digest, images))).encode()).hexdigest()
+def usable(checked: Sequence[CheckedPicture]) -> PictureSet:
+    """Those that can be used, in order."""
+    found = [(picture.path, picture.image, picture.sha256) for picture in checked if picture.image is not None]
+    digests = "".join(sorted(digest for *_, digest in found))
+    return PictureSet(
+        tuple(path for path, *_ in found),
+        tuple(image for _, image, _ in found),
+        hashlib.sha256(digests.encode()).hexdigest(),
+    )
 
 
-def _digest(image: Image.Image) -> str:
-    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
-
-
-def accepted(checked: Sequence[CheckedPicture]) -> list[Image.Image]:
-    """The usable images. Raises PictureError when there are fewer than MIN_PICTURES, naming what was refused."""
-    images = [picture.image for picture in checked if picture.image is not None]
-    if len(images) >= MIN_PICTURES:
-        return images
-    wanted = f"A concept needs {MIN_PICTURES} to {MAX_PICTURES} pictures, got {len(images)}."
+def accepted(checked: Sequence[CheckedPicture]) -> PictureSet:
+    """`usable`. Raises PictureError when there are fewer than MIN_PICTURES, naming what was refused."""
+    found = usable(checked)
+    if len(found.images) >= MIN_PICTURES:
+        return found
+    wanted = f"A concept needs {MIN_PICTURES} to {MAX_PICTURES} pictures, got {len(found.images)}."
     problems = " ".join(picture.problem for picture in checked if picture.problem)
-    raise PictureError(f"{wanted} Add at least {MIN_PICTURES - len(images)} more. {problems}".strip())
+    raise PictureError(f"{wanted} Add at least {MIN_PICTURES - len(found.images)} more. {problems}".strip())
 
 
 def _refused(path: Path, why: str) -> CheckedPicture:
     return CheckedPicture(path, None, problem=f"{path.name} {why}")
 
 
-def _open(path: Path, min_side: int) -> CheckedPicture:
+def too_small(path: Path, size: tuple[int, int], min_side: int) -> CheckedPicture:
+    """The refusal of a picture of ``size`` (width, height) in pixels."""
+    wanted = f"Its shorter side must have at least {min_side}."
+    return _refused(path, f"is too small: {size[0]} x {size[1]} pixels. {wanted}")
+
+
+def open_picture(path: Path, min_side: int) -> CheckedPicture:
+    """Open and check one file; see `open_pictures`."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -150,9 +177,7 @@ def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
     if width * height > limit:
         return _refused(path, f"is {width} x {height} pixels. {_too_many_pixels(limit).capitalize()}")
     if min(width, height) < min_side:
-        return _refused(
-            path, f"is too small: {width} x {height} pixels. Its shorter side must have at least {min_side}."
-        )
+        return too_small(path, (width, height), min_side)
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         return _refused(path, "is an animation. Save one frame of it as a picture.")
     notes: list[str] = []
@@ -169,7 +194,8 @@ def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
     if max(rgb.size) > MAX_KEPT_SIDE:
         rgb.thumbnail((MAX_KEPT_SIDE, MAX_KEPT_SIDE), Image.Resampling.LANCZOS)
     plain = Image.frombytes("RGB", rgb.size, rgb.tobytes())  # no metadata: EXIF may hold where it was taken
-    return CheckedPicture(path, plain, note=", ".join(notes) or None)
+    digest = hashlib.sha256(repr(plain.size).encode() + plain.tobytes()).hexdigest()
+    return CheckedPicture(path, plain, None, ", ".join(notes) or None, digest, (width, height))
 
 
 def _too_many_pixels(limit: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from clora_core.answers import Preview
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep
+from clora_core.data.pictures import Opening
 from clora_core.errors import Cancelled, StudioError
 from clora_core.jobs.check import CARD_STEPS, Loaded, card_settings, check_learned, draw_concept
 from clora_core.jobs.checkpoints import read_checkpoint, save_checkpoint
@@ -32,10 +33,11 @@ SERVING_SHARE = 0.5  # of the time, at most, for drawings that were asked for me
 NOTHING_TO_KEEP = "Stopped before the first step; there is nothing to keep."
 
 
-def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool]) -> dict[str, Any]:
+def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool], opening: Opening) -> dict[str, Any]:
     """Learn the concept of ``job``, check it, store it; returns the job's last changes.
 
     ``serve`` is called between two steps, when the model is free to draw what was asked for meanwhile.
+    opening: how the copies of the pictures are opened; those decoded at the door need not be decoded again.
 
     Raises:
         Cancelled (discard), Interrupted (the programme ends; a checkpoint is left), StudioError.
@@ -59,7 +61,9 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
             raise Cancelled(NOTHING_TO_KEEP)
 
     sampling = model.base.sampling
-    with train_concept(model.backbone, concept, timeline, config, resume, sampling, on_draw) as training:
+    with train_concept(
+        model.backbone, concept, timeline, config, resume, sampling, on_draw, opening=opening
+    ) as training:
         _Progress(model, job, timeline, config, serve).run(training)
         if not job.record["step"]:
             raise Cancelled(NOTHING_TO_KEEP)
@@ -71,14 +75,14 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     stored = store.append(timeline, learned, drawn, verdict, keep)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
     seconds = time.monotonic() - begun
-    opening = (
+    begins = (
         f"Stopped at step {job.record['step']} of {config.steps} and kept."
         if early
         else (f"{concept.name} is learned: write {concept.token} in a prompt.")
     )
     return {
         "state": "stopped" if early else "done",
-        "message": f"{opening} {verdict.words()}",
+        "message": f"{begins} {verdict.words()}",
         "verdict": verdict.to_json(),
         "concept_id": stored.id,
         "seconds": seconds,

@@ -1,10 +1,9 @@
-"""Asking the job board for a concept to be learned: pictures checked and copied first, one learning at a time."""
+"""Asking the job board for a concept to be learned: their pictures copied first, one learning at a time."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from clora_core.data.pictures import accepted, minimum_side, open_pictures
 from clora_core.errors import BusyError, StoreError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job
@@ -12,16 +11,14 @@ from clora_core.jobs.requests import LearnRequest
 
 
 def queue_learning(board: JobBoard, request: LearnRequest) -> str:
-    """Queue a learn job and return its id; its pictures are copied into the job's folder.
+    """Queue a learn job and return its id. The pictures, checked by now, are copied: an upload does not last.
 
-    Raises PictureError when too few pictures can be used, StoreError when they cannot be copied.
+    Raises StoreError when they cannot be copied.
     """
     concept = request.concept
-    checked = open_pictures(concept.pictures, minimum_side(request.config.resolution))
-    accepted(checked)
     job = board.create(replace(request, concept=replace(concept, name=concept.name.strip(), pictures=())))
     try:
-        job.take_pictures([picture.path for picture in checked if picture.image is not None])
+        job.take_pictures(concept.pictures)
     except OSError as error:
         board.abandon(job)
         raise StoreError(f"The pictures could not be copied: {error}. Free some space.") from error

@@ -36,7 +36,7 @@ from clora_core.concepts import (
     filled,
 )
 from clora_core.data.dataset import LatentDataset, encode_views, make_views
-from clora_core.data.pictures import accepted, minimum_side, open_pictures, pictures_digest
+from clora_core.data.pictures import Opening, PictureSet, accepted, minimum_side, open_pictures
 from clora_core.drawing.generate import generate
 from clora_core.errors import SettingsError, TrainingError
 from clora_core.learning.losses import diffusion_loss, diffusion_target
@@ -85,13 +85,14 @@ def train_concept(
     sampling: SamplingConfig | None = None,
     on_draw: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.time,
+    opening: Opening | None = None,
 ) -> Training:
     """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
 
     backbone: the base model (`models.loading.load_backbone`).  resume: go on from a checkpoint made with
     the same concept, timeline and config.  sampling: how the model draws for methods that learn from its
     own pictures; on_draw is called after each of its steps, and what it raises ends the learning.  clock: seconds
-    since 1970, for the date of the learned concept.
+    since 1970, for the date of the learned concept.  opening: see `open_pictures`.
 
     Raises at once PictureError, ConceptError (token taken), SettingsError (method, and see `checked_settings`);
     while stepping TrainingError at the first number that is not finite, before it reaches the parameters.
@@ -104,12 +105,12 @@ def train_concept(
         )
     config = checked_settings(backbone, config, timeline.concepts[-1].config if timeline.concepts else None)
     method = class_of(config.method)(config)
-    images = accepted(open_pictures(concept.pictures, minimum_side(config.resolution)))
+    pictures = accepted(open_pictures(concept.pictures, minimum_side(config.resolution), opening))
     if config.object_word.strip():
         concept = replace(concept, template=filled(concept.template, f"{{}} {config.object_word.strip()}"))
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
-    return Training(backbone, concept, timeline, method, images, resume, drawing, on_draw, clock)
+    return Training(backbone, concept, timeline, method, pictures, resume, drawing, on_draw, clock)
 
 
 def checked_settings(backbone: Backbone, config: TrainConfig, last: TrainConfig | None) -> TrainConfig:
@@ -132,7 +133,7 @@ class Training(Iterator[TrainStep]):
         concept: Concept,
         timeline: Timeline,
         method: Method,
-        images: list[Image.Image],
+        pictures: PictureSet,
         resume: TrainState | None,
         sampling: SamplingConfig,
         on_draw: Callable[[int, int], None] | None,
@@ -140,8 +141,7 @@ class Training(Iterator[TrainStep]):
     ) -> None:
         self._sampling, self._on_draw = sampling, on_draw
         self._backbone, self._concept, self._timeline = backbone, concept, timeline
-        self._method, self._config, self._images, self._clock = method, method.config, images, clock
-        self._pictures_sha256 = pictures_digest(images)
+        self._method, self._config, self._pictures, self._clock = method, method.config, pictures, clock
         self._accelerator = make_accelerator(backbone.device, self._config.precision)
         self._curve: list[TrainStep] = []
         self._memory: dict[str, Tensor] = {}
@@ -195,7 +195,7 @@ class Training(Iterator[TrainStep]):
         """Encode the concept's pictures, and those that the method wants the model to draw."""
         views = self._method.drawn_views(self._timeline, self._draw)
         self._install()
-        self._dataset = encode_views(self._backbone, make_views(self._images, self._concept, self._config))
+        self._dataset = encode_views(self._backbone, make_views(self._pictures.images, self._concept, self._config))
         self._drawn = encode_views(self._backbone, views) if views else None
 
     def _draw(self, timeline: Timeline, prompt: str, count: int, guidance: float | None = None) -> list[Image.Image]:
@@ -265,8 +265,8 @@ class Training(Iterator[TrainStep]):
             memory=self._memory or self._memory_so_far(),
             curve=tuple(self._curve),
             config=self._config,
-            picture_count=len(self._images),
-            pictures_sha256=self._pictures_sha256,
+            picture_count=len(self._pictures.images),
+            pictures_sha256=self._pictures.sha256,
             created=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds"),
             seconds=self._curve[-1].seconds if self._curve else 0.0,
             versions={library: version(library) for library in LIBRARIES},

@@ -18,12 +18,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.answers import Card, Sample, Side, TimelineSummary, TimelineView, health, to_plain
 from clora_core.concepts import Concept
-from clora_core.data.pictures import accepted, minimum_side, open_pictures, pictures_digest
+from clora_core.data.pictures import Opening, PictureSet, accepted, minimum_side, open_pictures, usable
 from clora_core.disk import replacing
 from clora_core.drawing.contact_sheet import contact_sheet
 from clora_core.errors import SettingsError, StoreError
@@ -49,9 +48,11 @@ class Comparisons:
         base: Callable[[], BaseModel],
         samples: Callable[[], list[Sample]],
         home: Path,
+        opening: Opening,
     ) -> None:
         self._store, self._board, self._base, self._samples = store, board, base, samples
-        self._folder = home / "comparisons"
+        self._folder, self._opening = home / "comparisons", opening
+        self._note_of_files = lru_cache(64)(lambda paths: _note(usable(open_pictures(paths, 1, opening))))
 
     def siblings(self, timeline_id: str) -> list[TimelineSummary]:
         """Other timelines that ``shared`` something with this one; those that share most come first, then those changed
@@ -112,7 +113,7 @@ class Comparisons:
         kept, found = self._store.kept_pictures(timeline_id), {}
         for card in self._store.view(timeline_id).cards:
             sample = samples.get((card.name, card.token), ())
-            if not _same_pictures(_noted(card), _note_of_files(sample)):
+            if not _same_pictures(_noted(card), self._note_of_files(sample)):
                 sample = ()  # somebody else of that name
             found[card.token] = kept[card.id] or sample
         return found
@@ -154,8 +155,9 @@ class Comparisons:
         # all or nothing: before anything is made
         others = []
         for card in view.cards:
-            images = accepted(open_pictures(pictures[card.token], smallest))
-            if not _same_pictures(_noted(card), _note(images)):
+            found = accepted(open_pictures(pictures[card.token], smallest, self._opening))
+            pictures[card.token] = found.paths
+            if not _same_pictures(_noted(card), _note(found)):
                 others.append(card.name)
         if others:
             raise SettingsError(
@@ -221,13 +223,8 @@ def _noted(card: Card) -> Note:
     return card.picture_count, card.pictures_sha256
 
 
-def _note(images: Sequence[Image.Image]) -> Note:
-    return len(images), pictures_digest(images)
-
-
-@lru_cache(64)
-def _note_of_files(paths: tuple[Path, ...]) -> Note:
-    return _note([checked.image for checked in open_pictures(paths, 1) if checked.image])
+def _note(pictures: PictureSet) -> Note:
+    return len(pictures.images), pictures.sha256
 
 
 def _same_pictures(one: Note, other: Note) -> bool:

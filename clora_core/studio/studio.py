@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from clora_core.answers import JobView, Sample, TimelineSummary, TimelineView
 from clora_core.concepts import LearnedConcept, TrainStep, token_for_name
 from clora_core.concepts import check_token as check_token_form
+from clora_core.data.decoded import Decoded
 from clora_core.data.picture_sets import read_samples
-from clora_core.data.pictures import CheckedPicture, minimum_side, open_pictures
+from clora_core.data.pictures import CheckedPicture, accepted, minimum_side, open_pictures
 from clora_core.disk import ASSETS, read_json
 from clora_core.errors import SettingsError, StoreError, StudioError
 from clora_core.jobs.board import JobBoard
@@ -79,11 +80,13 @@ class Studio:
         """Use ``Studio.open``."""
         self._home, self._base, self._assets = home, base, assets
         self._device, self._precision = device, precision
-        self._store = ConceptStore(home, base.methods)
+        self._store, self._decoded = ConceptStore(home, base.methods), Decoded()
         self._board = JobBoard(
             home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw}, base.methods
         )
-        self.comparisons = Comparisons(self._store, self._board, lambda: self.base, self.samples, home)
+        self.comparisons = Comparisons(
+            self._store, self._board, lambda: self.base, self.samples, home, self._decoded.open
+        )
 
     # -- the model -------------------------------------------------------------------------------
 
@@ -129,7 +132,7 @@ class Studio:
 
     def check_pictures(self, paths: Sequence[Path | str]) -> list[CheckedPicture]:
         """Open every file and say what is wrong with it (``problem``) or mended (``note``). Never raises."""
-        return open_pictures(paths, minimum_side(self.base.train.resolution))
+        return open_pictures(paths, minimum_side(self.base.train.resolution), self._decoded.open)
 
     def propose_token(self, name: str) -> str:
         """The token offered for a name: "Ilva Maron" gives "<ilva-maron>". Raises ConceptError."""
@@ -226,7 +229,10 @@ class Studio:
 
             last = TrainConfig.from_json(view.cards[-1].settings, self.methods) if view.cards else None
             checked_settings(self._board.model.backbone, config, last)
-        return queue_learning(self._board, request)
+        smallest = minimum_side(config.resolution)
+        pictures = accepted(open_pictures(request.concept.pictures, smallest, self._decoded.open))
+        concept = replace(request.concept, pictures=pictures.paths)
+        return queue_learning(self._board, replace(request, concept=concept))
 
     def resume(self, job_id: str) -> str:
         """Go on with an interrupted learn job from its last checkpoint; returns the same id."""
@@ -337,7 +343,7 @@ class Studio:
     def _do_learn(self, model: Loaded, job: Job) -> dict[str, Any]:
         from clora_core.jobs.learn import learn
 
-        return learn(model, job, self._store, lambda: self._board.serve_waiting("draw"))
+        return learn(model, job, self._store, lambda: self._board.serve_waiting("draw"), self._decoded.open)
 
     def _do_draw(self, model: Loaded, job: Job) -> dict[str, Any]:
         from clora_core.jobs.draw import draw

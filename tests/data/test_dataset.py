@@ -94,7 +94,7 @@ def test_no_share_means_no_resizing_and_flip_mirrors(concept, config) -> None:
 
 
 def test_views_are_a_function_of_the_seed(concept, config) -> None:
-    images = accepted(open_pictures(concept.pictures, 32))
+    images = accepted(open_pictures(concept.pictures, 32)).images
     config = config.updated({"augment_copies": 4})
     one, same = make_views(images, concept, config), make_views(images, concept, config)
     other = make_views(images, concept, config.updated({"seed": 1}))
@@ -113,7 +113,7 @@ def test_a_latent_cell_is_valid_only_well_inside_the_picture() -> None:
 
 def test_latents_are_the_vaes_and_scaled(backbone, concept, config) -> None:
     backbone.installation.install((), reserve="<rex>")
-    images = accepted(open_pictures(concept.pictures, 32))
+    images = accepted(open_pictures(concept.pictures, 32)).images
     views = make_views(images, concept, config.updated({"augment_copies": 3}))
     dataset = encode_views(backbone, views)
     assert dataset.latents.shape == (12, 4, 8, 8) and dataset.masks.shape == (12, 1, 8, 8)

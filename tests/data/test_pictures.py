@@ -156,7 +156,7 @@ def test_three_are_needed_and_of_more_than_thirty_the_rest_is_not_even_opened(tm
     noise((8, 8)).save(paths[4])  # leaves room for one of the rest
     paths[-1].write_text("not opened, so nothing is said of what is in it")
     checked = open_pictures(paths, 32)
-    assert len(accepted(checked)) == MAX_PICTURES and checked[-2].image
+    assert len(accepted(checked).images) == MAX_PICTURES and checked[-2].image
     assert checked[-1].problem == "31.png is one more than 30. Take out another to use it."
 
 
@@ -164,7 +164,7 @@ def test_too_few_usable_pictures_say_which_were_refused(tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.png" for number in range(3)]
     for number, path in enumerate(paths):
         noise(seed=number).save(path)
-    assert len(accepted(open_pictures(paths, minimum_side(64)))) == 3
+    assert len(accepted(open_pictures(paths, minimum_side(64))).images) == 3
     paths[1].write_bytes(b"")
     with pytest.raises(PictureError, match=r"got 2.*1.png is empty"):
         accepted(open_pictures(paths, 32))

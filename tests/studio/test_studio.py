@@ -24,6 +24,7 @@ from safetensors.torch import load_file
 
 from clora_core.answers import JobView
 from clora_core.concepts import Concept
+from clora_core.data import pictures as decoding
 from clora_core.disk import HOME, home_folder
 from clora_core.errors import (
     BusyError,
@@ -608,3 +609,21 @@ def test_warm_up_makes_it_ready(studio: Studio, settings: SamplingConfig) -> Non
     with pytest.raises(ConceptError):
         studio.check_token("Rex", studio.default_timeline())
     assert studio.check_pictures([Path("missing.png")])[0].problem
+
+
+def test_a_picture_is_decoded_once_from_the_upload_to_the_worker_and_once_after_a_restart(
+    open_studio: Callable[..., Studio], rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decodes, decode = [], decoding._to_rgb
+    monkeypatch.setattr(decoding, "_to_rgb", lambda image, notes: decodes.append(image) or decode(image, notes))
+    studio = open_studio()
+    for _ in range(2):  # the page looks again after every change of the list
+        assert all(picture.image for picture in studio.check_pictures(rex.pictures))
+    job_id = studio.learn(LearnRequest(studio.default_timeline(), rex, config.updated(LONG)))
+    until(studio, job_id, lambda view: view.step >= 3)
+    assert len(decodes) == len(rex.pictures)
+    studio.close()
+    again = open_studio()
+    again.resume(job_id)
+    until(again, job_id, lambda view: view.step >= 4)
+    assert len(decodes) == 2 * len(rex.pictures)
