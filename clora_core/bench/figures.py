@@ -26,7 +26,7 @@ from clora_core.bench.run import REAL, read_features
 from clora_core.measures import metrics
 from clora_core.measures.features import Array, unit
 
-Features = Mapping[str, Array]
+Arrays = Mapping[str, Array]
 
 
 def key(network: str, token: str, after: int | str = "") -> str:
@@ -43,7 +43,7 @@ def recomputed(out: Path, line: Line) -> dict[str, Any]:
     return figures(line["tokens"], read_features(out, line["cell"]), read_features(out, REAL))
 
 
-def figures(tokens: Sequence[str], drawn: Features, real: Features) -> dict[str, Any]:
+def figures(tokens: Sequence[str], drawn: Arrays, real: Arrays) -> dict[str, Any]:
     """Every figure of one cell; tokens: in the order in which they were learned."""
     return {**likeness_figures(tokens, drawn, real), **asked_figures(tokens, drawn, real)}
 
@@ -66,7 +66,7 @@ class Likeness:
     pictures_nearest: float
 
 
-def by_concept(tokens: Sequence[str], drawn: Features, real: Features) -> list[Likeness]:
+def by_concept(tokens: Sequence[str], drawn: Arrays, real: Arrays) -> list[Likeness]:
     """The likeness of each concept, in order."""
     known = {token: unit(real[key("likeness", token)]) for token in tokens}
     found = []
@@ -86,7 +86,7 @@ def by_concept(tokens: Sequence[str], drawn: Features, real: Features) -> list[L
     return found
 
 
-def likeness_figures(tokens: Sequence[str], drawn: Features, real: Features) -> dict[str, Any]:
+def likeness_figures(tokens: Sequence[str], drawn: Arrays, real: Arrays) -> dict[str, Any]:
     """Every figure of ``metrics`` on the features of the likeness network; None where too little was drawn for it."""
     count, rows = len(tokens), by_concept(tokens, drawn, real)
     real_raw = [real[key("likeness", token)] for token in tokens]
@@ -124,7 +124,7 @@ def _or_none(value: float) -> float | None:
     return None if value != value else value  # NaN: one concept forgets nothing, and JSON has no NaN
 
 
-def asked_figures(tokens: Sequence[str], drawn: Features, real: Features) -> dict[str, float]:
+def asked_figures(tokens: Sequence[str], drawn: Arrays, real: Arrays) -> dict[str, float]:
     """How well prompts are followed: the share of asked attributes that were found; or by CLIP CIDM's TA and IA, both
     2.5 x cosine x 100: pictures asked for against those words, and the pictures at the end against the real ones. {}
     where nothing was asked for."""

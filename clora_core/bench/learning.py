@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from clora_core.answers import Card, JobView, Sample
 from clora_core.bench.cells import Cell, Plan
@@ -35,8 +36,16 @@ OpenStudio = Callable[[Path], Studio]
 # ---------------------------------------------------------------------------------------- learning
 
 
-def learn_concepts(studio: Studio, say: Say, home: Path, samples: Sequence[Sample], config: TrainConfig) -> None:
-    """Learn what is missing, and note the peak memory of it: a cell that goes on later would measure less.
+def learn_concepts(
+    studio: Studio,
+    say: Say,
+    home: Path,
+    samples: Sequence[Sample],
+    config: TrainConfig,
+    lent: Mapping[str, LearnedConcept] = MappingProxyType({}),
+) -> None:
+    """Learn what is missing, or take it where it is ``lent``, by token. The peak memory of learning is noted: a cell
+    that goes on later would measure less.
 
     Raises SettingsError when ``home`` was begun with other concepts or settings, StudioError when one is not learned.
     """
@@ -46,18 +55,15 @@ def learn_concepts(studio: Studio, say: Say, home: Path, samples: Sequence[Sampl
     missing = samples[len(cards) :]
     began = time.monotonic()
     for number, sample in enumerate(missing):
+        if sample.token in lent:
+            studio.take(TIMELINE, lent[sample.token])
+            continue
         far = f"{sample.name} ({number + 1} of {len(missing)}{minutes_left(began, number, len(missing))})"
         learn_sample(studio, TIMELINE, sample, config, telling(say, far))
     # once more: an interrupted learning goes on with the settings that it began with
     _demand_the_same(studio.timeline(TIMELINE).cards, home, samples, config)
     peaks = [peak_memory_mb(studio.device), noted_peak(home)]
     write_json(home / PEAK_FILE, {"mb": max((peak for peak in peaks if peak), default=None)})
-
-
-def take_concepts(studio: Studio, samples: Sequence[Sample], learned: Mapping[str, LearnedConcept]) -> None:
-    """Store the concepts of other studios, by token, where they are missing."""
-    for sample in samples[len(_begun(studio)) :]:
-        studio.take(TIMELINE, learned[sample.token])
 
 
 def _begun(studio: Studio) -> Sequence[Card]:

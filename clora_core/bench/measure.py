@@ -13,7 +13,7 @@ from PIL import Image
 from clora_core.answers import Sample
 from clora_core.bench.cells import Cell, Plan
 from clora_core.bench.costs import change_norms, costs
-from clora_core.bench.figures import Features, figures, key
+from clora_core.bench.figures import Arrays, figures, key
 from clora_core.bench.learning import (
     TIMELINE,
     OpenStudio,
@@ -25,7 +25,6 @@ from clora_core.bench.learning import (
     learn_concepts,
     learned_alone,
     noted_peak,
-    take_concepts,
 )
 from clora_core.bench.lines import Line
 from clora_core.bench.run import REAL, Result, missing_cells, run_cells, save_features
@@ -47,7 +46,7 @@ def measured(
 ) -> list[Line]:
     """Learn, draw and measure what is missing; returns the lines of all cells. Raises what ``run_cells`` does, and
     SettingsError when a network that judges cannot be had, before anything is learned."""
-    real: Features = {}
+    real: Arrays = {}
     if missing := missing_cells(out, cells, plan):
         real = real_features(plan)
         save_features(out, REAL, real)
@@ -56,7 +55,7 @@ def measured(
     return run_cells(partial(measure_cell, open_studio, out, plan, real), out, cells, plan, workers, say)
 
 
-def real_features(plan: Plan) -> Features:
+def real_features(plan: Plan) -> Arrays:
     """Features of the real pictures, named as in ``figures``."""
     network, clip = plan.judges(None)
     pictures = plan.reference_pictures()
@@ -64,18 +63,13 @@ def real_features(plan: Plan) -> Features:
     return {**found, **({key("clip", token): seen(clip, paths) for token, paths in pictures.items()} if clip else {})}
 
 
-def measure_cell(open_studio: OpenStudio, out: Path, plan: Plan, real: Features, cell: Cell, say: Say) -> Result:
+def measure_cell(open_studio: OpenStudio, out: Path, plan: Plan, real: Arrays, cell: Cell, say: Say) -> Result:
     """Learn, draw and measure one cell; returns its line and the features of what was drawn."""
     config, samples, home = plan.config(cell), cell.ordered(plan.samples()), out / "cells" / cell.id
     alone = learned_alone(open_studio, out, config)
     studio = open_studio(home)
     try:
-        if all(sample.token in alone for sample in samples):
-            take_concepts(studio, samples, alone)
-            peak = noted_peak(alone_home(out, config))
-        else:
-            learn_concepts(studio, say, home, samples, config)
-            peak = noted_peak(home)
+        learn_concepts(studio, say, home, samples, config, alone)
         network, clip = plan.judges(studio.device)
         drawn = draw_concepts(studio, say, home, plan.draws, config.method.steady, plan.whole)
         judges = {"likeness": network, **({"clip": clip} if clip else {})}
@@ -99,7 +93,7 @@ def measure_cell(open_studio: OpenStudio, out: Path, plan: Plan, real: Features,
         "change_norms": change_norms(learned),
         **costs(learned, base.path),
         "seconds": [round(concept.seconds, 2) for concept in learned],
-        "peak_memory_mb": peak,  # of learning
+        "peak_memory_mb": noted_peak(alone_home(out, config) if alone else home),  # of learning
     }
     return line, features
 

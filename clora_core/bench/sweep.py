@@ -20,9 +20,9 @@ FACTORS = (0.1, 1.0, 10.0)
 Arm = Mapping[str, Any]  # TrainConfig values by name
 
 
-def grid_arms(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Every combination of the values of the grid."""
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+def grid_arms(method: str, grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the values of the grid, under one method."""
+    return [{"method": method, **dict(zip(grid, values, strict=True))} for values in itertools.product(*grid.values())]
 
 
 def decade_arms(base: BaseModel, methods: Iterable[str], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def decade_arms(base: BaseModel, methods: Iterable[str], names: Sequence[str]) -
         preset, rate = config.to_json(), {"learning_rate": "token_learning_rate"} if config.method.weightless else {}
         swept = dict.fromkeys(rate.get(name, name) for name in names if name in preset)
         grid = {name: [float(f"{preset[name] * factor:.6g}") for factor in FACTORS] for name in swept}
-        arms += [{"method": method, **values} for values in grid_arms(grid)]
+        arms += grid_arms(method, grid)
     return arms
 
 

@@ -19,24 +19,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from logging.handlers import QueueHandler
 from threading import Thread
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clora_core.errors import SettingsError, StudioError
 from clora_core.studio.progress import Say, minutes_left, prefixed
 
+if TYPE_CHECKING:
+    from clora_core.bench.cells import Cell
+
 LOGGER = logging.getLogger(__name__)  # what is said in another process: told here, and on a cluster in the worker's log
 
 Result = TypeVar("Result")
-
-
-class Named(Protocol):
-    """What is run, by name."""
-
-    @property
-    def id(self) -> str: ...
-
-
-Item = TypeVar("Item", bound=Named)
 
 
 @dataclass(frozen=True)
@@ -154,24 +147,25 @@ def workers_on(on: str | None, device: str | None) -> Iterator[Workers]:
 
 
 def run_all(
-    work: Callable[[Item, Say], Result], items: Sequence[Item], workers: Workers, say: Say
-) -> Iterator[tuple[Item, Result | Exception]]:
-    """Each item with what ``work`` gives for it, or with the error that it raised, as it gets done.
+    work: Callable[[Cell, Say], Result], cells: Sequence[Cell], workers: Workers, say: Say
+) -> Iterator[tuple[Cell, Result | Exception]]:
+    """Each cell with what ``work`` gives for it, or with the error that it raised, as it gets done.
 
     Raises StudioError when a process ends that should not, for want of memory perhaps.
     """
     began, done = time.monotonic(), 0
 
     def show(words: str) -> None:
-        far = f"{done} of {len(items)} done{minutes_left(began, done, len(items))}; " if len(items) > 1 else ""
+        far = f"{done} of {len(cells)} done{minutes_left(began, done, len(cells))}; " if len(cells) > 1 else ""
         say(far + words)
 
-    waiting, running = deque(items), dict[Future[Result], Item]()
+    waiting = deque(cells)
+    running: dict[Future[Result], Cell] = {}
     while waiting or running:
         while waiting and len(running) < workers.at_once:
-            item = waiting.popleft()
+            cell = waiting.popleft()
             tell = LOGGER.info if workers.elsewhere else show
-            running[workers.executor.submit(_work_on, item, work, tell)] = item
+            running[workers.executor.submit(_work_on, cell, work, tell)] = cell
         over, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
         for words in workers.heard():
             show(words)
@@ -186,5 +180,5 @@ def run_all(
             yield running.pop(future), error if isinstance(error, Exception) else future.result()
 
 
-def _work_on(item: Item, work: Callable[[Item, Say], Result], tell: Say) -> Result:
-    return work(item, prefixed(tell, f"{item.id}: "))
+def _work_on(cell: Cell, work: Callable[[Cell, Say], Result], tell: Say) -> Result:
+    return work(cell, prefixed(tell, f"{cell.id}: "))

@@ -111,21 +111,21 @@ def _swept(
     chosen: argparse.Namespace, base: BaseModel, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The settings of all arms, and what makes each arm."""
-    grid = {name: values for name, values in settings.items() if isinstance(values, list)}
-    fixed = {name: value for name, value in settings.items() if name not in grid}
     methods = chosen.methods or [settings.get("method", base.train.method.name)]
     _demand_read(settings, [base.methods.named(name) for name in methods])
+    if chosen.methods and "method" in settings:
+        raise SettingsError("Swept already by --methods: method. Leave one out.")
+    grid = {name: values for name, values in settings.items() if isinstance(values, list)}
+    fixed = {name: value for name, value in settings.items() if name not in grid and name != "method"}
     if grid and not chosen.methods and not chosen.decades:
-        return fixed, grid_arms(grid)
+        return fixed, grid_arms(methods[0], grid)
     several = [name for name, values in grid.items() if len(values) > 1]
     if several:
         raise SettingsError(f"Give several values ({', '.join(several)}) or --methods and --decades, not both.")
     fixed |= {name: value for name, (value,) in grid.items()}
     decades = chosen.decades or DECADES
-    twice = [name for name in fixed if name in decades or (name == "method" and chosen.methods)]
-    if twice:
+    if twice := [name for name in fixed if name in decades]:
         raise SettingsError(f"Swept already by --methods and --decades: {', '.join(twice)}. Leave one out.")
-    fixed.pop("method", None)
     return fixed, decade_arms(base, methods, decades)
 
 

@@ -126,8 +126,9 @@ def test_decades_stand_around_each_methods_own_preset(tiny_folder: Path) -> None
 
 
 def test_a_sweep_may_try_seeds() -> None:
-    cells = sweep_cells(grid_arms({"seed": [1, 2], "steps": [3]}), 7)
-    assert [cell.id for cell in cells] == ["steps-3-order0-seed1", "steps-3-order0-seed2"]
+    cells = sweep_cells(grid_arms("merged", {"seed": [1, 2], "steps": [3]}), 7)
+    assert [cell.id for cell in cells] == [f"method-merged-steps-3-order0-seed{seed}" for seed in (1, 2)]
+    assert Plan(a_base(), whole=False).config(cells[1]).to_json().items() >= cells[1].changes.items()
     assert sweep_cells([{"steps": 3}], 7)[0].seed == 7
 
 

@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Item:
-    """Something to work on."""
+    """What is asked of a cell here."""
 
     id: str
 
@@ -86,7 +86,6 @@ def test_dask_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         pass
 
 
-@pytest.mark.slow
 def test_every_item_is_done_and_progress_is_told() -> None:
     told: list[str] = []
     with one_process_a_device(["7", "9"]) as workers:
@@ -98,13 +97,11 @@ def test_every_item_is_done_and_progress_is_told() -> None:
     assert told[0].startswith("0 of 6 done")
 
 
-@pytest.mark.slow
 def test_a_worker_that_dies_is_told() -> None:
     with pytest.raises(StudioError, match="run the command again"), one_process_a_device(["0", "1"]) as workers:
         list(run_all(die, ITEMS[:2], workers, print))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGINT"])
 def test_workers_end_with_the_programme(tmp_path: Path, signal: str) -> None:
     import signal as signals
