@@ -302,7 +302,7 @@ def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
 def tab() -> AddTab:
     """The tab Add concept over a studio that shows one job."""
     shown = SimpleNamespace(
-        base=SimpleNamespace(train_with=TrainConfig().updated),
+        base=SimpleNamespace(train_with=lambda values: TrainConfig(BUILT_IN.find(values["method"]))),
         methods=BUILT_IN,
         timeline=lambda timeline_id: timeline(),
         samples=list,
