@@ -42,22 +42,33 @@ PLACES = ("on the beach", "in the snow", "in front of a city skyline", "with a b
 
 
 def measured(
-    open_studio: OpenStudio, out: Path, cells: Sequence[Cell], plan: Plan, workers: Workers, say: Say
+    open_studio: OpenStudio,
+    out: Path,
+    cells: Sequence[Cell],
+    plan: Plan,
+    workers: Workers,
+    say: Say,
+    device: str | None = None,
 ) -> list[Line]:
-    """Learn, draw and measure what is missing; returns the lines of all cells. Raises what ``run_cells`` does, and
-    SettingsError when a network that judges cannot be had, before anything is learned."""
+    """Learn, draw and measure what is missing; returns the lines of all cells.
+
+    device: where the real pictures are looked at; None = the best there is here.
+
+    Raises what ``run_cells`` does, and SettingsError when a network that judges cannot be had, before anything is
+    learned.
+    """
     real: Arrays = {}
     if missing := missing_cells(out, cells, plan):
-        real = real_features(plan)
+        real = real_features(plan, device)
         save_features(out, REAL, real)
         # what goes wrong here is met again by the cells
         list(run_all(partial(learn_alone, open_studio, out, plan), alone_cells(missing, plan), workers, say))
     return run_cells(partial(measure_cell, open_studio, out, plan, real), out, cells, plan, workers, say)
 
 
-def real_features(plan: Plan) -> Arrays:
+def real_features(plan: Plan, device: str | None) -> Arrays:
     """Features of the real pictures, named as in ``figures``."""
-    network, clip = plan.judges(None)
+    network, clip = plan.judges(device)
     pictures = plan.reference_pictures()
     found = {key("likeness", token): seen(network, paths) for token, paths in pictures.items()}
     return {**found, **({key("clip", token): seen(clip, paths) for token, paths in pictures.items()} if clip else {})}

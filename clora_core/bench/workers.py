@@ -125,7 +125,7 @@ def dask_cluster(address: str) -> Iterator[Workers]:
         try:
             yield Workers(executor, at_once=math.inf, elsewhere=True)
         finally:
-            executor.shutdown(wait=False)  # cancels what still runs
+            executor.shutdown(wait=False)  # cancels what waits; a cell that runs comes to its end there
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def _run(chosen: argparse.Namespace, methods: Methods, out: Path) -> dict[str, A
         if chosen.bench == "speed":
             lines = run_cells(partial(measure_speed, open_studio, out, plan), out, cells, plan, workers, say)
         else:
-            lines = measured(open_studio, out, cells, plan, workers, say)
+            lines = measured(open_studio, out, cells, plan, workers, say, chosen.device)
     say("")
     reports = {
         "speed": lambda: speed_report(lines[0]),

@@ -25,6 +25,7 @@ from clora_core.bench.sequence import sequence_cell, sequence_report
 from clora_core.bench.speed import measure_speed, speed_cell, speed_report
 from clora_core.bench.sweep import sweep_cells, sweep_report
 from clora_core.bench.workers import Here, Workers, dask_cluster, one_process_a_device
+from clora_core.cli import commands as cli
 from clora_core.disk import read_json, read_lines
 from clora_core.drawing.contact_sheet import GAP, HEAD, LABEL, SIDE
 from clora_core.errors import SettingsError, StudioError
@@ -133,6 +134,22 @@ def test_a_sequence_and_a_sweep_draw_when_learned_and_at_the_end(run: Measured, 
     lines = run(sweep_cells(arms, 0), few, "sweep")
     assert len(list((tmp_path / "sweep").rglob("jobs/*learn*"))) == 2  # learned once for both
     assert "| routed | 0.02" in sweep_report(lines)["text"]
+
+
+def test_the_command_line_runs_a_sweep_of_a_method_and_takes_it_up(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["--people", "1", "--draws", "1", "--concepts", str(plan.concepts), "--dino", plan.dino]
+    model = ["--model", plan.base.path, "--device", "cpu", "--json"]
+    words = [*model, "bench", "sweep", "--out", str(tmp_path / "out"), *few, "--method", "routed", "--steps", "1", "2"]
+    answers = []
+    for _ in range(2):
+        assert cli.main(words) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1]
+    trained = [(line["train"]["method"], line["train"]["steps"]) for line in answers[0]["cells"]]
+    assert sorted(trained) == [("routed", 1), ("routed", 2)]
+    assert (tmp_path / "out/report.md").read_text().startswith("| method | steps |")
 
 
 def test_clip_judges_other_models(run: Measured, plan: Plan, tmp_path: Path, clip_folder: str) -> None:
