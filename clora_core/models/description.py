@@ -89,6 +89,7 @@ def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
     folder = folder_of(str(model))
     if folder is None:
         return BaseModel(str(model), str(model), "", TrainConfig().resolution, SamplingConfig(), methods=methods)
+    _check_family(folder)
     preset = _read_json(folder / PRESET_FILE) if (folder / PRESET_FILE).is_file() else {}
     side = _native_resolution(folder)
     settings = {"resolution": side, **preset.get("train", {})}
@@ -116,6 +117,11 @@ def folder_of(model: str) -> Path | None:
         if not (folder / "model_index.json").is_file():
             raise ModelError(f"{model} is not a diffusers model: it has no model_index.json. Choose its top folder.")
         return folder
+    if folder.is_file():
+        raise ModelError(
+            f"{model} is a single file, which is not read yet. Make a folder of it, and give that: "
+            f"StableDiffusionPipeline.from_single_file({folder.name!r}).save_pretrained({folder.stem!r})"
+        )
     if not HUB_ID.fullmatch(model) or folder.suffix in (".safetensors", ".ckpt"):
         raise ModelError(
             f"There is no model folder {model}. Give a folder in diffusers layout or a Hub id like "
@@ -152,11 +158,34 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
+def _check_family(folder: Path) -> None:
+    """Raise ModelError for a model that is no Stable Diffusion 1.x or 2.x, naming what it is."""
+    index = _read_json(folder / "model_index.json")
+    kind = index.get("_class_name", "model of an unknown kind")
+    if "unet" not in index or "text_encoder_2" in index:
+        raise ModelError(f"{folder.name} is a {kind}. Use a Stable Diffusion 1.x or 2.x model, or one built alike.")
+    unet, vae = (_read_json(folder / part / "config.json") for part in ("unet", "vae"))
+    reads, latents = unet.get("in_channels", 4), vae.get("latent_channels", 4)
+    if reads != latents:
+        raise ModelError(
+            f"{folder.name} is no plain text-to-image model ({kind}): its U-Net reads {reads} channels where pictures "
+            f"have {latents}, as inpainting models do. Use the model it was made from."
+        )
+
+
+def variant_of(folder: Path) -> str | None:
+    """The variant of the weights where there are no plain ones: "fp16" where the U-Net's end in .fp16.safetensors."""
+    names = [file.name.split(".") for file in _weight_files(folder / "unet")]
+    return next((name[1] for name in names if len(name) == 3), None)
+
+
 def _native_resolution(folder: Path) -> int:
+    """In pixels; the shorter side where the model's own pictures are not square."""
     unet = _read_json(folder / "unet" / "config.json")
     vae = _read_json(folder / "vae" / "config.json")
-    factor = 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1)
-    return int(unet.get("sample_size") or 64) * int(factor)
+    size = unet.get("sample_size") or 64
+    side = min(size) if isinstance(size, list) else size
+    return int(side) * 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1)
 
 
 def fingerprint(folder: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.errors import ModelError
-from clora_core.models.description import folder_of
+from clora_core.models.description import folder_of, variant_of
 
 if TYPE_CHECKING:
     from clora_core.models.backbone import Backbone
@@ -31,7 +31,7 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     from clora_core.models.precision import DTYPES
     from clora_core.models.stable_diffusion import StableDiffusion
 
-    folder_of(str(model))
+    folder = folder_of(str(model))
     device = device or best_device()
     precision = precision or _precision_for(torch, device)
     if precision not in DTYPES:
@@ -39,7 +39,11 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     try:
         with _quiet(logging), _quiet(text_logging):
             pipe: Any = AutoPipelineForText2Image.from_pretrained(  # type: ignore[no-untyped-call]
-                str(model), dtype=DTYPES[precision], safety_checker=None, requires_safety_checker=False
+                str(model),
+                dtype=DTYPES[precision],
+                variant=variant_of(folder) if folder else None,
+                safety_checker=None,
+                requires_safety_checker=False,
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise ModelError(

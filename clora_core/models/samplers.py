@@ -1,8 +1,10 @@
-"""The names that people know samplers by."""
+"""Samplers: the names that people know them by, and how many steps they take."""
 
 from __future__ import annotations
 
 from diffusers import SchedulerMixin
+
+from clora_core.errors import SettingsError
 
 SAMPLERS = {
     "DPMSolverMultistepScheduler": "DPM++ 2M",
@@ -25,3 +27,13 @@ def sampler_name(scheduler: SchedulerMixin) -> str:
     if "sde" in str(scheduler.config.get("algorithm_type", "")):
         name += " SDE"
     return name + (" Karras" if scheduler.config.get("use_karras_sigmas") else "")
+
+
+def check_steps(scheduler: SchedulerMixin, steps: int) -> None:
+    """Raise SettingsError when the scheduler cannot take so many steps: where it begins at an offset, the first lies
+    beyond the timesteps it was trained on (diffusers issue 10003)."""
+    total = scheduler.config.num_train_timesteps
+    scheduler.set_timesteps(steps)
+    if len(scheduler.timesteps) and float(scheduler.timesteps.max()) >= total:
+        most = total - scheduler.config.get("steps_offset", 0)
+        raise SettingsError(f"The base model's sampler cannot take {steps} steps. Use {most} or fewer.")

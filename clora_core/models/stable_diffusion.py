@@ -14,7 +14,7 @@ from clora_core.concepts import tokens_in
 from clora_core.models.backbone import Conditioning
 from clora_core.models.cross_attention import cross_attention_matrices
 from clora_core.models.installation import Installation
-from clora_core.models.samplers import sampler_name
+from clora_core.models.samplers import check_steps, sampler_name
 from clora_core.models.tokens import TokenTable
 from clora_core.settings.drawing import SamplingConfig
 
@@ -88,7 +88,8 @@ class StableDiffusion:
         generators: Sequence[torch.Generator],
         on_step: Callable[[int], None],
     ) -> list[Image.Image]:
-        """diffusers' own loop, with the pipeline's scheduler."""
+        """diffusers' own loop, with the pipeline's scheduler. Raises SettingsError where that takes fewer steps."""
+        check_steps(self.pipe.scheduler, settings.steps)
 
         def report(_: Any, step: int, __: Any, values: dict[str, Any]) -> dict[str, Any]:
             on_step(step + 1)

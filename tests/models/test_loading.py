@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, PNDMScheduler
 from tiny.model import RESOLUTION
 
 from clora_core.concepts import SamplingConfig, TrainConfig
 from clora_core.errors import ModelError, SettingsError
 from clora_core.models.description import fingerprint, read_base, unknown_words
 from clora_core.models.loading import load_backbone
-from clora_core.models.samplers import sampler_name
+from clora_core.models.samplers import check_steps, sampler_name
 
 
 @pytest.fixture
@@ -96,6 +96,51 @@ def test_a_missing_model_is_refused_with_the_remedy(model: str) -> None:
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model_index\.json"):
         load_backbone(tmp_path)
+
+
+def change(path: Path, **values: object) -> None:
+    """Put values into a JSON file; None takes one out."""
+    merged = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({key: value for key, value in merged.items() if value is not None}))
+
+
+def test_a_single_file_is_refused_with_the_line_that_makes_a_folder_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "realistic v5.safetensors"
+    file.write_bytes(b"weights")
+    with pytest.raises(ModelError, match=r"single file.*from_single_file\('realistic v5.safetensors'\)"):
+        read_base(file)
+
+
+def test_another_family_is_refused_by_its_name(folder: Path) -> None:
+    change(folder / "model_index.json", _class_name="FluxPipeline", unet=None)
+    with pytest.raises(ModelError, match="is a FluxPipeline. Use a Stable Diffusion"):
+        read_base(folder)
+
+
+def test_an_inpainting_model_is_refused_before_anything_is_learned(folder: Path) -> None:
+    change(folder / "unet/config.json", in_channels=9)
+    with pytest.raises(ModelError, match="reads 9 channels where pictures have 4"):
+        read_base(folder)
+
+
+def test_a_model_that_is_not_square_has_its_shorter_side_as_resolution(folder: Path) -> None:
+    change(folder / "unet/config.json", sample_size=[8, 12])
+    assert read_base(folder).resolution == RESOLUTION == 8 * 4
+
+
+def test_a_folder_with_the_fp16_variant_alone_is_loaded(backbone, tmp_path: Path) -> None:
+    backbone.pipe.save_pretrained(tmp_path / "fp16", variant="fp16")
+    assert not list((tmp_path / "fp16/unet").glob("diffusion_pytorch_model.safetensors"))
+    loaded = load_backbone(tmp_path / "fp16", "cpu")
+    assert torch.equal(loaded.pipe.unet.conv_in.weight, backbone.pipe.unet.conv_in.weight)
+
+
+def test_more_steps_than_the_sampler_takes_are_refused_with_the_most_it_takes() -> None:
+    scheduler = PNDMScheduler(steps_offset=1, skip_prk_steps=True)
+    with pytest.raises(SettingsError, match="cannot take 1000 steps. Use 999 or fewer"):
+        check_steps(scheduler, 1000)
+    check_steps(scheduler, 999)
+    check_steps(DDIMScheduler(), 1000)
 
 
 def test_damaged_weights_are_a_model_error(folder: Path) -> None:
