@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from clora_core.cli.arguments import make_parser
+from clora_core.settings.plugins import known_methods
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -46,6 +50,14 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         target = (page.parent / place).resolve() if place else page
         assert target.exists(), f"{page.relative_to(ROOT)} links to {link}"
         assert not anchor or anchor in anchors(target), f"{page.relative_to(ROOT)} links to {link}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_can_be_typed(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for command in re.findall(r"^python -m clora_core (.*)$", text, re.MULTILINE):
+        if "--method-file" not in command:  # a file of the reader's
+            make_parser(known_methods()).parse_args(shlex.split(command, comments=True))
 
 
 def test_every_table_is_what_the_results_say() -> None:
