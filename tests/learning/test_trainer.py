@@ -180,7 +180,7 @@ def test_drawing_between_steps_changes_nothing(backbone, pictures, config, learn
 def test_going_on_from_a_checkpoint_gives_the_same_bits(backbone, rex, config, learn, empty, schedule: str) -> None:
     timeline = empty.then(learn("Mug", empty))
     config = config.updated({"steps": 6, "learning_rate_schedule": schedule})
-    straight = learn("Rex", timeline, **config.to_json())
+    straight = learn("Rex", timeline, steps=6, learning_rate_schedule=schedule)
     with train_concept(backbone, rex, timeline, config) as training:
         for step in training:
             if step.step == 2:
