@@ -21,12 +21,15 @@ _PUBLIC = {  # name -> the module it is written in
     "DrawRequest": "jobs.requests",
     "LearnRequest": "jobs.requests",
     "train_concept": "learning.trainer",
+    "LowRankMethod": "methods",
     "Method": "methods",
     "Backbone": "models.backbone",
     "read_base": "models.description",
     "load_backbone": "models.loading",
     "SamplingConfig": "settings.drawing",
     "TrainConfig": "settings.learning",
+    "MethodRow": "settings.methods",
+    "known_methods": "settings.plugins",
     "ConceptStore": "store.store",
     "Studio": "studio.studio",
 }
@@ -44,12 +47,15 @@ if TYPE_CHECKING:  # the same for mypy and editors
     from clora_core.jobs.requests import DrawRequest as DrawRequest
     from clora_core.jobs.requests import LearnRequest as LearnRequest
     from clora_core.learning.trainer import train_concept as train_concept
+    from clora_core.methods import LowRankMethod as LowRankMethod
     from clora_core.methods import Method as Method
     from clora_core.models.backbone import Backbone as Backbone
     from clora_core.models.description import read_base as read_base
     from clora_core.models.loading import load_backbone as load_backbone
     from clora_core.settings.drawing import SamplingConfig as SamplingConfig
     from clora_core.settings.learning import TrainConfig as TrainConfig
+    from clora_core.settings.methods import MethodRow as MethodRow
+    from clora_core.settings.plugins import known_methods as known_methods
     from clora_core.store.store import ConceptStore as ConceptStore
     from clora_core.studio.studio import Studio as Studio
 else:

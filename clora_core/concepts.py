@@ -170,8 +170,8 @@ class LearnedConcept:
     def from_json(
         cls, values: Mapping[str, Any], tensors: Mapping[str, Tensor], methods: Methods = BUILT_IN
     ) -> LearnedConcept:
-        """The inverse of `to_json` and `tensors`; raises ConceptError when a part is missing, SettingsError when its
-        method is not one of ``methods``."""
+        """The inverse of `to_json` and `tensors`; raises ConceptError when a part is missing,
+        MissingMethodError when its method is not one of ``methods``."""
         try:
             plain = {key: values[key] for key in _PLAIN_FIELDS}
             layers = [name[8:-2] for name in tensors if name.startswith("factors.") and name.endswith(".A")]

@@ -6,6 +6,7 @@
     |-- SettingsError    a setting is unknown, of the wrong type or out of range
     |-- ModelError       the base model cannot be found, read or used
     |-- StoreError       a timeline on disk cannot be read or written
+    |   `-- MissingMethodError   what is stored was learned with a method that is not installed
     |-- TrainingError    learning cannot go on (a loss that is not a number)
     |-- BusyError        the model is doing something else
     `-- Cancelled        the user stopped the work
@@ -38,6 +39,10 @@ class ModelError(StudioError):
 
 class StoreError(StudioError):
     """A timeline on disk cannot be read or written."""
+
+
+class MissingMethodError(StoreError):
+    """What is stored was learned with a method of somebody else's that is not installed here."""
 
 
 class TrainingError(StudioError):

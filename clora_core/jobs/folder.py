@@ -28,7 +28,7 @@ from typing import Any, Literal
 from clora_core.answers import UNFINISHED, JobView, Preview, Verdict
 from clora_core.concepts import TrainStep
 from clora_core.disk import read_json, write_json, write_text
-from clora_core.errors import Cancelled, StoreError
+from clora_core.errors import Cancelled, MissingMethodError, StoreError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.settings.methods import BUILT_IN, Methods
 
@@ -109,6 +109,8 @@ class Job:
             if self.kind not in REQUESTS:
                 raise StoreError(f"There are no jobs of kind {self.kind!r}.")
             return REQUESTS[self.kind].from_json(self.record["request"], methods)
+        except MissingMethodError as error:
+            raise MissingMethodError(f"The job {self.folder.name} cannot be read. {error}") from error
         except StoreError as error:
             remedy = f"Delete the folders {self.folder} and {self.uploads}, and ask for it again."
             raise StoreError(f"The job {self.folder.name} is damaged. {error} {remedy}") from error

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 
 from clora_core.concepts import Concept
-from clora_core.errors import StoreError, StudioError
+from clora_core.errors import MissingMethodError, StoreError, StudioError
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import BUILT_IN, Methods
@@ -41,14 +41,16 @@ class Request:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], methods: Methods = BUILT_IN) -> Self:
-        """The inverse of ``to_json``; what is missing keeps its default. Raises StoreError saying what is wrong, such
-        as a method that is not one of ``methods``."""
+        """The inverse of ``to_json``; what is missing keeps its default. Raises StoreError saying what is wrong,
+        MissingMethodError for a method that is not one of ``methods``."""
         try:
             request: Self = cls._converter().validate_python(values, context=methods)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "request"
             raise StoreError(f"What was asked for cannot be read ({place}: {first['msg']}).") from error
+        except MissingMethodError:
+            raise
         except (StudioError, TypeError) as error:  # a concept or settings that refuse, or that are none
             raise StoreError(f"What was asked for cannot be read ({str(error).rstrip('.')}).") from error
         return request

@@ -166,9 +166,12 @@ class TrainConfig(Settings):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], methods: Methods = BUILT_IN) -> Self:
-        """The inverse of `to_json`. What the method does not read is left out: records were once of all options."""
+        """The inverse of `to_json`. What the method does not read is left out: records were once of all options.
+
+        Raises MissingMethodError for a method that is not one of ``methods``.
+        """
         stored = dict(values)
-        plain = cls(methods.named(stored.get("method", CLORA.name)))
+        plain = cls(methods.stored(stored.get("method", CLORA.name)))
         return plain.updated({name: value for name, value in stored.items() if name in plain.specs()})
 
     def to_json(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clora_core.errors import SettingsError
+from clora_core.errors import MissingMethodError, SettingsError
 from clora_core.settings.fields import Settings, setting
 
 # ----------------------------------------------------------------------------- what a method reads of its own
@@ -147,6 +147,15 @@ class Methods:
         row = self.find(name)
         if row is None:
             raise SettingsError(f"Unknown method {name!r}. Known: {', '.join(self.names)}.")
+        return row
+
+    def stored(self, name: str) -> MethodRow:
+        """The row that a record names; raises MissingMethodError when it is not installed."""
+        row = self.find(name)
+        if row is None:
+            raise MissingMethodError(
+                f"The method {name} is not installed. Install it, or give its file with --method-file."
+            )
         return row
 
     def title(self, name: str) -> str:

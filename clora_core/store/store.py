@@ -35,7 +35,7 @@ from typing import Any
 from clora_core.answers import TimelineSummary, TimelineView, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
 from clora_core.disk import HomeLock, check_id, free_name, read_json, sync_folder, write_json
-from clora_core.errors import StoreError
+from clora_core.errors import MissingMethodError, StoreError
 from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 from clora_core.store.files import (
     FORMAT,
@@ -147,7 +147,7 @@ class ConceptStore:
         names = index["concepts"][:as_of]
         if as_of is not None and as_of != len(names):
             raise StoreError(f"There is no point {as_of} in {index['name']!r}: it has {len(names)} concepts.")
-        method = self._methods.named(index["method"])
+        method = self._methods.stored(index["method"])
         concepts = read_concepts(self._folder / timeline_id, names, method, self._methods, to_draw)
         return Timeline(timeline_id, index["name"], base_id, method, concepts)
 
@@ -327,11 +327,11 @@ class ConceptStore:
                 f"({index['base_id'][:12]}), not to the open one ({base_id[:12]}). Open that model, or "
                 "start a new timeline."
             )
-        if base_id and self._problem(index, base_id):
-            raise StoreError(
-                f"The timeline {index['name']!r} is learned with the method {index['method']}, which is not "
-                "installed. Install it, or give its file with --method-file."
-            )
+        if base_id:
+            try:
+                self._methods.stored(index["method"])
+            except MissingMethodError as error:
+                raise MissingMethodError(f"The timeline {index['name']!r} cannot be used. {error}") from error
         return index
 
     def _commit(self, timeline_id: str, index: dict[str, Any], **changes: Any) -> None:

@@ -219,8 +219,10 @@ def test_a_method_from_a_file_learns_draws_and_is_missed(command: Command, folde
     code, _, err = command(*draw, "--method-file", file)
     assert code == 0, err
     code, _, err = command(*draw)
-    assert code == 2 and "learned with the method small, which is not installed" in err
+    assert code == 2 and "The timeline 'My concepts' cannot be used. The method small is not installed" in err
     assert "the method small is not installed" in command("timeline", "--all")[1]
+    said = command("learn", "--resume", "0001-learn")[2]
+    assert "job 0001-learn cannot be read. The method small is not installed" in said and "Delete" not in said
     code, _, err = command("draw", "--prompt", "a photo", "--steps", "1")  # in another timeline
     assert code == 0, err
 

@@ -265,6 +265,9 @@ def test_the_app_says_in_one_line_that_there_is_no_such_model(
     with pytest.raises(SystemExit) as left:
         app.main(["--home", str(tmp_path / "file/home")])
     assert left.value.code == 2 and capsys.readouterr().err.startswith("error: ")
+    with pytest.raises(SystemExit) as left:
+        app.main(["--method-file", str(tmp_path / "none.py")])
+    assert left.value.code == 2 and "There is no method file" in capsys.readouterr().err
     for wrong in ("name", "name:", ":password", ""):
         with pytest.raises(SystemExit) as left:
             app.main(["--auth", wrong])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clora_core.errors import SettingsError
+from clora_core.errors import MissingMethodError, SettingsError
 from clora_core.settings.fields import labelled
 from clora_core.settings.learning import TrainConfig, decisive
 from clora_core.settings.methods import (
@@ -74,7 +74,7 @@ def test_other_methods_settings_are_refused_where_typed_and_left_out_where_store
         TrainConfig().updated({"replay_pictures": 3})
     stored = {"method": "ewc", "rank": 4, "replay_pictures": 8, "penalty_weight": 2.0, "steps": 9}
     assert TrainConfig.from_json(stored) == TrainConfig.from_dict({"method": "ewc", "penalty_weight": 2.0, "steps": 9})
-    with pytest.raises(SettingsError, match="Unknown method 'magic'"):
+    with pytest.raises(MissingMethodError, match="The method magic is not installed. Install it, or give its file"):
         TrainConfig.from_json({"method": "magic"})
 
 

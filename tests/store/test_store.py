@@ -83,7 +83,7 @@ def test_a_method_that_is_not_installed_disables_its_timeline_alone(
     assert not store.view(other, BASE).usable
     for ask in (store.check, store.load):
         ask(timeline_id, BASE)
-        with pytest.raises(StoreError, match="'Other' is learned with the method magic, which is not installed"):
+        with pytest.raises(StoreError, match="'Other' cannot be used. The method magic is not installed"):
             ask(other, BASE)
     magic = replace(CLORA, name="magic")
     knowing = ConceptStore(tmp_path, Methods((*BUILT_IN.rows, magic)))
