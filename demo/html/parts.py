@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from clora_core.settings.learning import TrainConfig
-from clora_core.settings.methods import BUILT_IN
+from clora_core.settings.methods import Methods
 from demo.html.render import render
 
 
@@ -45,12 +45,17 @@ def model_state(name: str, ready: bool, problem: str) -> Markup:
     return render("model_state", name=name, tone=tone, words=words)
 
 
-def setting_rows(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(label, value in words) of what the method they name reads, its own first; of all settings where it is not known
-    here."""
-    row = BUILT_IN.find(settings.get("method", ""))
-    labels = {name: str(spec.metadata["label"]) for name, spec in TrainConfig(row).specs().items()} if row else {}
-    return [(labels.get(name, name), _plain(settings[name])) for name in labels or settings if name in settings]
+def setting_rows(settings: Mapping[str, Any], methods: Methods) -> list[tuple[str, str]]:
+    """(label, value in words) of the method and what it reads, its own first; of all that was stored, by name, where it
+    is not known here."""
+    row = methods.find(settings.get("method", ""))
+    if row is None:
+        return [(name, _plain(value)) for name, value in settings.items()]
+    labels = {name: str(spec.metadata["label"]) for name, spec in TrainConfig(row).specs().items()}
+    return [
+        ("Method", row.title),
+        *((label, _plain(settings[name])) for name, label in labels.items() if name in settings),
+    ]
 
 
 def _plain(value: Any) -> str:

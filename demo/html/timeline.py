@@ -12,6 +12,7 @@ from demo.html.render import render
 
 if TYPE_CHECKING:
     from clora_core.answers import Card, TimelineView
+    from clora_core.settings.methods import Methods
 
 
 MAP_TOP = 0.8  # a change from which on the forgetting map's colour is full: another picture altogether
@@ -22,7 +23,7 @@ Cell = tuple["Card", float | None, float, bool]
 white figures are read better on it."""
 
 
-def cards(timeline: TimelineView, curves: Mapping[str, Markup]) -> Markup:
+def cards(timeline: TimelineView, curves: Mapping[str, Markup], methods: Methods) -> Markup:
     """The learned concepts in order of arrival, then the redo shelf in grey. ``curves``: by concept id, as HTML."""
     if not timeline.cards and not timeline.undone:
         return empty(
@@ -30,7 +31,7 @@ def cards(timeline: TimelineView, curves: Mapping[str, Markup]) -> Markup:
             "Open Add concept, pick a sample person or drop your own pictures, "
             "and press Start. The first card appears here.",
         )
-    settings = {card.id: setting_rows(card.settings) for card in timeline.cards}
+    settings = {card.id: setting_rows(card.settings, methods) for card in timeline.cards}
     return render("cards", cards=timeline.cards, undone=timeline.undone, curves=curves, settings=settings)
 
 

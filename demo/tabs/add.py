@@ -165,7 +165,8 @@ class AddTab:
             )
         self.token_note = gr.HTML(elem_id="token-note")
         self.start = gr.Button("Start learning", variant="primary", elem_id="start")
-        method = self.studio.timeline(self.timeline.value).method
+        known = self.studio.methods.find(self.studio.timeline(self.timeline.value).method)
+        method = known.name if known else self.studio.base.train.method.name
         with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
             self.keep_pictures = gr.Checkbox(
                 False,

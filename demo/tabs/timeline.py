@@ -55,7 +55,7 @@ class TimelineTab:
         back = timeline.undone[0].name if timeline.undone else ""
         curves = {card.id: self._curves(timeline_id, card) for card in timeline.cards}
         return {
-            self.cards: timeline_html.cards(timeline, curves),
+            self.cards: timeline_html.cards(timeline, curves, self.studio.methods),
             self.forgetting_map: timeline_html.forgetting_map(timeline, self.studio.changes(timeline_id)),
             self.undo: gr.update(value=f"Undo {last}" if last else "Undo", interactive=bool(last)),
             self.redo: gr.update(value=f"Redo {back}" if back else "Redo", interactive=bool(back)),

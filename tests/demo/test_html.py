@@ -20,7 +20,7 @@ from clora_core.drawing.png_settings import read_settings, save_picture
 from clora_core.errors import PictureError, SettingsError, StoreError
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
-from clora_core.settings.methods import BUILT_IN
+from clora_core.settings.methods import BUILT_IN, EWC
 from demo import fields
 from demo.errors import told
 from demo.html import add as add_html
@@ -98,7 +98,7 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
     view = TimelineView("t", EVIL, "clora", (evil,), (evil,))
     broken = CheckedPicture(tmp_path / EVIL.replace("/", ""), None, EVIL)
     pages = [
-        timeline_html.cards(view, {}),
+        timeline_html.cards(view, {}, BUILT_IN),
         add_html.coming(view, protected=True),
         timeline_html.undo_question(EVIL, 1),
         timeline_html.branch_title(view, 1),
@@ -159,7 +159,7 @@ def test_later_concepts_are_dimmed_in_the_chips() -> None:
 
 
 def test_empty_states_say_what_to_do() -> None:
-    assert "Add concept" in timeline_html.cards(timeline(), {})
+    assert "Add concept" in timeline_html.cards(timeline(), {}, BUILT_IN)
     assert "teach someone" in playground_html.chips(timeline(), 0)
     assert "Press Enter" in playground_html.waiting_stage(timeline("Ann"), "a photo of <ann>")
     assert playground_html.history([]) == ""
@@ -177,7 +177,7 @@ def test_there_is_no_branch_from_a_card_that_was_undone_elsewhere() -> None:
 
 
 def test_undone_concepts_wait_on_the_shelf() -> None:
-    page = timeline_html.cards(timeline("Ann", undone=(card(2, "Bob"),)), {})
+    page = timeline_html.cards(timeline("Ann", undone=(card(2, "Bob"),)), {}, BUILT_IN)
     assert page.index("Ann") < page.index("Undone") < page.index("Bob")
 
 
@@ -200,7 +200,7 @@ def test_job_pictures_show_the_new_and_an_older_one_before_and_now(tmp_path: Pat
 
 
 def test_a_card_shows_how_its_concept_was_learned() -> None:
-    page = timeline_html.cards(timeline("Ann", "Bob"), {card(2, "Bob").id: Markup("<svg>learned</svg>")})
+    page = timeline_html.cards(timeline("Ann", "Bob"), {card(2, "Bob").id: Markup("<svg>learned</svg>")}, BUILT_IN)
     assert page.index("Bob") < page.index("<svg>learned</svg>") and page.count("<svg>") == 1
 
 
@@ -305,7 +305,7 @@ def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
 def tab() -> AddTab:
     """The tab Add concept over a studio that shows one job."""
     shown = SimpleNamespace(
-        base=SimpleNamespace(train_with=lambda values: TrainConfig(BUILT_IN.find(values["method"]))),
+        base=SimpleNamespace(train_with=TrainConfig.from_dict),
         methods=BUILT_IN,
         timeline=lambda timeline_id: timeline(),
         samples=list,
@@ -313,6 +313,24 @@ def tab() -> AddTab:
     )
     with gr.Blocks():
         return AddTab(shown, gr.Dropdown(render=False), True)  # type: ignore[arg-type]
+
+
+def test_the_form_shows_what_the_chosen_method_reads_and_no_more(tab: AddTab) -> None:
+    assert ("EWC: " + EWC.sentence, "ewc") in tab.method.choices
+    shown = {name for name, field in tab.settings.items() if field.visible}
+    assert shown == set(TrainConfig().specs()) and "replay_pictures" in set(tab.settings) - shown
+    for row in BUILT_IN:
+        changes = tab._preset(row.name)
+        now = {name for name, field in tab.settings.items() if changes[field]["visible"]}
+        assert now == set(TrainConfig(row).specs())
+        assert changes[tab.settings["steps"]]["label"] == "Steps"
+
+
+def test_settings_are_listed_by_the_labels_of_their_method() -> None:
+    stored = TrainConfig.from_dict({"method": "ewc", "penalty_weight": 5.0}).to_json() | {"rank": 16}  # as once written
+    rows = parts.setting_rows(stored, BUILT_IN)
+    assert rows[:2] == [("Method", "EWC"), ("Penalty weight (lambda)", "5")] and "Rank" not in dict(rows)
+    assert ("size_weight", "2") in parts.setting_rows({"method": "small", "size_weight": 2.0}, BUILT_IN)
 
 
 def test_watch_updates_only_what_moved(tab: AddTab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,9 +358,9 @@ def test_a_finished_job_is_shown_where_it_was_watched_only(tab: AddTab, monkeypa
 )
 def test_a_card_says_how_its_concept_is_and_the_figure_behind_it(changed: float, said: str) -> None:
     view = replace(timeline("Rex"), cards=(replace(card(1), changed=changed), replace(card(2), changed=0.0)))
-    assert f"<span>{said}</span> <span>{changed:.1%}</span>" in timeline_html.cards(view, {})
-    assert timeline_html.cards(view, {}).count("cl-health") == 1  # the newest cannot have faded yet
-    assert "cl-health" not in timeline_html.cards(timeline("Rex"), {})
+    assert f"<span>{said}</span> <span>{changed:.1%}</span>" in timeline_html.cards(view, {}, BUILT_IN)
+    assert timeline_html.cards(view, {}, BUILT_IN).count("cl-health") == 1  # the newest cannot have faded yet
+    assert "cl-health" not in timeline_html.cards(timeline("Rex"), {}, BUILT_IN)
 
 
 def test_the_forgetting_map_has_a_row_a_concept_and_a_column_a_time() -> None:
