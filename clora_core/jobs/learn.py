@@ -7,12 +7,14 @@ the ``Job``, results through the ``ConceptStore``.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from clora_core.answers import Preview
+from clora_core.answers import Preview, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep
 from clora_core.data.pictures import Opening
 from clora_core.errors import Cancelled, StudioError
@@ -70,7 +72,16 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         learned = replace(training.finish(), id=store.next_id(timeline.id, concept.name))
         token_start = training.token_start
     del training  # its copies and moments: whole-model methods need the room
-    verdict, drawn = check_learned(model, job, store, timeline, learned, token_start)
+    verdict: Verdict | None = None
+    drawn: dict[str, Path] = {}
+    try:
+        verdict, drawn = check_learned(model, job, store, timeline, learned, token_start)
+        said = verdict.words()
+    except StudioError:
+        raise
+    except Exception as error:  # noqa: BLE001  drawing may fail as it likes: what was learned is stored all the same
+        job.log(traceback.format_exc())
+        said = f"It is stored, but no picture of it could be drawn ({type(error).__name__}: {error})."
     keep = pictures if request.keep_pictures else ()
     stored = store.append(timeline, learned, drawn, verdict, keep)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
@@ -82,11 +93,11 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     )
     return {
         "state": "stopped" if early else "done",
-        "message": f"{begins} {verdict.words()}",
-        "verdict": verdict.to_json(),
+        "message": f"{begins} {said}",
+        "verdict": verdict.to_json() if verdict else None,
         "concept_id": stored.id,
         "seconds": seconds,
-        "pictures": [str(store.drawn(timeline.id, stored.id)[stored.id])],
+        "pictures": [str(path) for name, path in store.drawn(timeline.id, stored.id).items() if name == stored.id],
     }
 
 
@@ -195,7 +206,13 @@ class _Progress:
     def _draw(self, timeline: Timeline, concept: LearnedConcept, step: int, is_new: bool) -> None:
         began = time.monotonic()
         path = self._job.preview_path(step, is_new)
-        draw_concept(self._model, timeline, concept, self._settings, path, self._keep_going)
+        try:
+            draw_concept(self._model, timeline, concept, self._settings, path, self._keep_going)
+        except StudioError:
+            raise
+        except Exception:  # noqa: BLE001  a preview that cannot be drawn ends no lesson
+            self._job.log(f"No preview: {traceback.format_exc()}")
+            return
         self._job.add_preview(Preview(step, concept.token, concept.name, path, is_new))
         self._preview_seconds = time.monotonic() - began
 

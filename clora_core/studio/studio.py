@@ -215,6 +215,16 @@ class Studio:
             StoreError: no such timeline, or it belongs to another base model.
             BusyError: another concept is being learned.
         """
+        self._refuse_to_learn(request)  # before the pictures are decoded, which takes seconds
+        smallest = minimum_side(request.config.resolution)
+        pictures = accepted(open_pictures(request.concept.pictures, smallest, self._decoded.open))
+        concept = replace(request.concept, pictures=pictures.paths)
+        with self._store.lock:  # somebody may have asked meanwhile, also in another programme on this home
+            self._refuse_to_learn(request)
+            return queue_learning(self._board, replace(request, concept=concept))
+
+    def _refuse_to_learn(self, request: LearnRequest) -> None:
+        """Raise what ``learn`` raises, but for what is wrong with the pictures."""
         refuse_while_learning(self._board)
         self._store.check(request.timeline_id, self.base.id)
         view, config = self.timeline(request.timeline_id), request.config
@@ -229,10 +239,6 @@ class Studio:
 
             last = TrainConfig.from_json(view.cards[-1].settings, self.methods) if view.cards else None
             checked_settings(self._board.model.backbone, config, last)
-        smallest = minimum_side(config.resolution)
-        pictures = accepted(open_pictures(request.concept.pictures, smallest, self._decoded.open))
-        concept = replace(request.concept, pictures=pictures.paths)
-        return queue_learning(self._board, replace(request, concept=concept))
 
     def resume(self, job_id: str) -> str:
         """Go on with an interrupted learn job from its last checkpoint; returns the same id."""

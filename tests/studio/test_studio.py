@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from clora_core.answers import JobView
 from clora_core.concepts import Concept
 from clora_core.data import pictures as decoding
+from clora_core.data.pictures import open_pictures
 from clora_core.disk import HOME, home_folder
 from clora_core.errors import (
     BusyError,
@@ -264,6 +265,51 @@ def test_drawing_while_learning_is_served_between_steps(
     studio.stop(drawing)
     assert studio.wait(drawing, SECONDS).state == "stopped"
     assert studio.draw_now(DrawRequest(timeline_id, "a photo", settings)) == studio.history()[:1]
+
+
+def test_of_two_lessons_asked_for_at_once_one_is_refused(
+    open_studio: Callable[..., Studio], rex: Concept, mug: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two programmes on one home, both past the first look when the other's pictures are decoded."""
+    one, other = open_studio("home"), open_studio("home")
+    both = threading.Barrier(2)
+    opened = open_pictures
+
+    def together(*arguments: Any) -> Any:
+        both.wait(SECONDS)
+        return opened(*arguments)
+
+    monkeypatch.setattr("clora_core.studio.studio.open_pictures", together)
+    timeline_id = one.default_timeline()
+    with ThreadPoolExecutor(2) as pool:
+        asked = [
+            pool.submit(studio.learn, LearnRequest(timeline_id, concept, config.updated(LONG)))
+            for studio, concept in ((one, rex), (other, mug))
+        ]
+    refused = [ask.exception() for ask in asked if ask.exception()]
+    assert len(refused) == 1 and isinstance(refused[0], BusyError)
+
+
+def test_what_was_learned_is_stored_though_no_picture_can_be_drawn(
+    studio: Studio, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a base model whose own sampler fails: previews and the card picture fail, the lesson does not."""
+
+    def broken(*_: object) -> Path:
+        raise IndexError("index 1000 is out of bounds")
+
+    monkeypatch.setattr("clora_core.jobs.check.draw_concept", broken)
+    monkeypatch.setattr("clora_core.jobs.learn.draw_concept", broken)
+    monkeypatch.setattr("clora_core.jobs.learn.FIRST_PREVIEW_SECONDS", 0.0)
+    timeline_id = studio.default_timeline()
+    lively = config.updated({"preview_every_seconds": 0.001})
+    view = studio.wait(studio.learn(LearnRequest(timeline_id, rex, lively)), SECONDS)
+    assert view.state == "done" and "no picture of it could be drawn (IndexError" in view.message
+    assert view.verdict is None and view.pictures == [] and len(view.curve) == config.steps
+    monkeypatch.undo()
+    (card,) = studio.timeline(timeline_id).cards
+    assert card.name == "Rex" and card.learned_picture is None and card.verdict is None
+    assert studio.changes(timeline_id) == ((None,),)
 
 
 def test_learning_goes_on_while_several_people_draw(
