@@ -165,19 +165,6 @@ def free_name(wanted: str, taken: Collection[str]) -> str:
     return found
 
 
-def process_alive(pid: int) -> bool:
-    """False when the process is surely gone. On Windows nothing cheap can tell, so True."""
-    if os.name == "nt":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 HOME = Path("~/.clora-studio")
 
 

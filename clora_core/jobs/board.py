@@ -3,8 +3,9 @@
 Learning and drawing never overlap, because only the worker touches the model. Learning work may call
 ``serve_waiting`` at its pauses, so that pictures asked for meanwhile need not wait for its end.
 
-A process shows that it lives by touching ``owner-<pid>-<id>.alive`` every two seconds. A job whose owner is
-gone is "interrupted", whoever looks at it first.
+A board shows that it lives by holding the lock of its file ``owner-<pid>-<id>.alive``, which the system takes back
+however the programme ends. A job whose owner is gone is "interrupted", whoever looks at it first. Process numbers would
+say less: they are used again, and in a container they are others.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from clora_core.answers import JobView
-from clora_core.disk import check_id, process_alive, write_text
+from clora_core.disk import check_id, write_text
 from clora_core.errors import BusyError, Cancelled, StoreError, StudioError, TrainingError
 from clora_core.jobs.folder import Interrupted, Job, job_number
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.settings.methods import BUILT_IN, Methods
 
-BEAT_SECONDS = 2.0
-DEAD_AFTER_SECONDS = 20.0
+FRESH_SECONDS = 60.0  # an owner's file so young may be about to be locked
 JOBS_KEPT = {"learn": 100, "draw": 40}
 MOST_WAITING = {
     "learn": 1000,
@@ -56,6 +58,7 @@ class JobBoard:
         self._load_model = load_model
         self._works, self._methods = works, methods
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._alive_lock = FileLock(self._alive_file(self._owner), thread_local=False)
         self._changed = threading.Condition(threading.RLock())
         self._mine: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
@@ -63,7 +66,7 @@ class JobBoard:
         self._model: Any = None
         self._model_wanted = False
         self._closing = False
-        self._threads: list[threading.Thread] = []
+        self._thread: threading.Thread | None = None
         self.model_problem = ""
 
     # -- asking for work -------------------------------------------------------------------------
@@ -213,22 +216,22 @@ class JobBoard:
                 self._leave(job, job.cut_off())
             self._waiting.clear()
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join(timeout)
+        if self._thread:
+            self._thread.join(timeout)
         self._model = None  # the next one that is loaded need not wait for the collector to find room
-        self._beat_file().unlink(missing_ok=True)
+        self._alive_lock.release()
+        self._alive_file(self._owner).unlink(missing_ok=True)
 
     def _start(self) -> None:
-        if self._threads or self._closing:
+        if self._thread or self._closing:
             return
-        write_text(self._beat_file(), "")
-        for stale in self._folder.glob("owner-*.alive"):
-            if not self._alive(stale.stem.removeprefix("owner-")):
-                stale.unlink(missing_ok=True)
-        for target in (self._run, self._beat):
-            thread = threading.Thread(target=target, name=f"clora-{target.__name__.strip('_')}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._alive_lock.acquire()
+        for file in self._folder.glob("owner-*.alive"):
+            with suppress(FileNotFoundError):
+                if time.time() - file.stat().st_mtime > FRESH_SECONDS:
+                    self._alive(file.stem.removeprefix("owner-"))  # else it is deleted
+        self._thread = threading.Thread(target=self._run, name="clora-run", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         while True:
@@ -325,24 +328,20 @@ class JobBoard:
 
     # -- who is alive ----------------------------------------------------------------------------
 
-    def _beat_file(self) -> Path:
-        return self._folder / f"owner-{self._owner}.alive"
-
-    def _beat(self) -> None:
-        while True:
-            with self._changed:
-                if self._changed.wait_for(lambda: self._closing, BEAT_SECONDS):
-                    return
-            self._beat_file().touch()
+    def _alive_file(self, owner: str) -> Path:
+        return self._folder / f"owner-{owner}.alive"
 
     def _alive(self, owner: str) -> bool:
-        if owner == self._owner:
-            return True
+        """Whether somebody holds the lock of the owner's file; else the file is deleted."""
+        file = self._alive_file(owner)
+        if owner == self._owner or not file.exists():
+            return owner == self._owner
         try:
-            silent_seconds = time.time() - (self._folder / f"owner-{owner}.alive").stat().st_mtime
-        except OSError:
-            return False
-        return silent_seconds < DEAD_AFTER_SECONDS and process_alive(int(owner.split("-")[0]))
+            with FileLock(file, timeout=0):
+                file.unlink(missing_ok=True)
+        except (Timeout, OSError):  # OSError: a file of another user's
+            return True
+        return False
 
 
 def _unexpected(error: Exception, job: Job) -> str:

@@ -6,9 +6,12 @@ Eq. 2 of C-LoRA, for every matrix of the backbone that may be adapted (W^K and W
 
 D1 = out_features and D2 = in_features, as `torch.nn.Linear` stores W.
 
-Why not peft here: peft replaces the modules, so drawing a preview between two steps would mean unloading
-and injecting 32 wrappers each time. A forward hook adds the pair while a step runs and is gone after it,
-so between steps, and whatever stops the learning, the model is a plain model.
+Why not peft here: measured with peft 0.21 on the embedded model (14 matrices, rank 16, batch 4, one thread) it learns
+the same bits as fast (0.77 s a step, 0.73 s with the hooks: less than what one run differs from the next), and
+`disable_adapters` gives the plain model's bits back in 4 ms. But it replaces the modules and leaves the wrappers when
+its adapter is deleted, so `to_k.weight` is `to_k.base_layer.weight` from then on for all who know a matrix by its
+name; and `hotswap` only puts values into an adapter that is there, which learning never needs. A forward hook
+costs 0.07 ms a step and is gone after it: between steps, and whatever stops the learning, the model is a plain model.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from clora_core.answers import Preview
 from clora_core.concepts import Concept, TrainStep
@@ -351,25 +352,39 @@ def test_closing_interrupts_what_runs_and_waits_and_keeps_the_pictures(board: Bo
     assert not running.uploads.exists()
 
 
-@pytest.mark.parametrize("owner", ["999999999-dead", f"{os.getpid()}-other"], ids=["gone", "silent"])
-def test_the_job_of_a_dead_owner_is_interrupted(board: Board, owner: str) -> None:
-    made = board()
-    job = Job.create(made._folder, owner, LEARN, threading.Condition())
-    found = made.find(job.id)
-    assert found.record["state"] == on_disk(job)["state"] == "interrupted"
-    assert made.active("learn") is None
-
-
-def test_a_silent_owner_is_dead_even_if_its_number_is_in_use(board: Board, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", [False, True], ids=["no file", "nobody holds it"])
+def test_the_job_of_a_dead_owner_is_interrupted(board: Board, tmp_path: Path, file: bool) -> None:
     made, owner = board(), f"{os.getpid()}-other"
     job = Job.create(tmp_path / "jobs", owner, LEARN, threading.Condition())
-    beat = tmp_path / "jobs" / f"owner-{owner}.alive"
-    beat.touch()
-    assert not made.find(job.id).finished
-    with pytest.raises(BusyError, match="another running programme"):
-        made.stop(job.id, keep=False)
-    os.utime(beat, (0, 0))
+    alive = tmp_path / "jobs" / f"owner-{owner}.alive"
+    if file:
+        alive.touch()
+    assert made.find(job.id).record["state"] == on_disk(job)["state"] == "interrupted"
+    assert made.active("learn") is None and not alive.exists()
+
+
+def test_an_owner_lives_as_long_as_it_holds_its_file(board: Board, tmp_path: Path) -> None:
+    made, owner = board(), f"{os.getpid()}-other"
+    job = Job.create(tmp_path / "jobs", owner, LEARN, threading.Condition())
+    alive = tmp_path / "jobs" / f"owner-{owner}.alive"
+    with FileLock(alive):
+        os.utime(alive, (0, 0))
+        start(made)  # which looks for files that nobody holds
+        assert not made.find(job.id).finished and alive.exists()
+        with pytest.raises(BusyError, match="another running programme"):
+            made.stop(job.id, keep=False)
     assert made.find(job.id).record["state"] == "interrupted"
+
+
+def test_files_of_dead_owners_are_deleted_at_the_start_and_the_own_at_the_end(board: Board, tmp_path: Path) -> None:
+    made, old, fresh = board(), tmp_path / "jobs/owner-1-old.alive", tmp_path / "jobs/owner-1-fresh.alive"
+    for file in (old, fresh):
+        file.touch()
+    os.utime(old, (0, 0))
+    start(made)
+    assert len(list((tmp_path / "jobs").glob("owner-*.alive"))) == 2 and fresh.exists()
+    made.close()
+    assert list((tmp_path / "jobs").glob("owner-*.alive")) == [fresh]
 
 
 def test_old_jobs_are_pruned_each_kind_by_itself(board: Board) -> None:
