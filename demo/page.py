@@ -40,7 +40,8 @@ def build_demo(studio: Studio, may_remove: bool = True) -> gr.Blocks:
         may_remove: False where others can reach the page without a password: what takes something away is refused.
     """
     upload_folder()
-    with gr.Blocks(title="C-LoRA Studio", analytics_enabled=False, delete_cache=UPLOADS_SECONDS) as demo:
+    demo = gr.Blocks(title="C-LoRA Studio", analytics_enabled=False, delete_cache=UPLOADS_SECONDS)
+    with demo:
         Page(studio, may_remove).wire(demo)
         Api(studio, may_remove).publish()
     return demo

@@ -68,7 +68,7 @@ SANS = (
 MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
 
-class StudioTheme(gr.themes.Base):  # type: ignore[misc]
+class StudioTheme(gr.themes.Base):
     """Own colours, own spacing, system fonts; see the module docstring."""
 
     def __init__(self) -> None:

@@ -101,7 +101,7 @@ def _penalty_seconds(
     for _ in range(PENALTY_REPEATS):
         for number, method in methods.items():
             began = time.perf_counter()
-            method.penalty().backward()  # type: ignore[no-untyped-call]
+            method.penalty().backward()
             if backbone.device.type == "cuda":
                 torch.cuda.synchronize()
             seconds[number].append(time.perf_counter() - began)

@@ -24,7 +24,7 @@ WIDTHS = (32, 48, 96, 160, 224)
 BATCH = 64
 
 
-class AttributeNetwork(nn.Module):  # type: ignore[misc]
+class AttributeNetwork(nn.Module):
     """Pictures (B, 3, 128, 128) in [-1, 1] to one tensor of logits (B, classes) for each attribute.
 
     classes: attribute -> the names of its classes.

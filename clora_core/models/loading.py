@@ -38,7 +38,7 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
         raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(DTYPES)}.")
     try:
         with _quiet(logging), _quiet(text_logging):
-            pipe: Any = AutoPipelineForText2Image.from_pretrained(  # type: ignore[no-untyped-call]
+            pipe: Any = AutoPipelineForText2Image.from_pretrained(
                 str(model),
                 dtype=DTYPES[precision],
                 variant=variant_of(folder) if folder else None,
@@ -76,9 +76,9 @@ def denoiser_parameters(model: str | Path) -> int:
     import torch
     from diffusers import UNet2DConditionModel
 
-    config: Any = UNet2DConditionModel.load_config(model, subfolder="unet")  # type: ignore[no-untyped-call]
+    config: Any = UNet2DConditionModel.load_config(model, subfolder="unet")
     with torch.device("meta"):
-        unet: Any = UNet2DConditionModel.from_config(config)  # type: ignore[no-untyped-call]
+        unet: Any = UNet2DConditionModel.from_config(config)
     return int(unet.num_parameters())
 
 

@@ -35,7 +35,9 @@ class TokenTable:
     @property
     def embedding(self) -> nn.Embedding:
         """The module that looks ids (B, S) up: rows (B, S, d)."""
-        return self._text_encoder.get_input_embeddings()
+        embedding = self._text_encoder.get_input_embeddings()
+        assert isinstance(embedding, nn.Embedding)
+        return embedding
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -60,7 +62,7 @@ class TokenTable:
 
     def id_of(self, token: str) -> int:
         """The id of an installed token."""
-        return int(self.tokenizer.convert_tokens_to_ids(token))
+        return _id_of(token, self.tokenizer)
 
     def words(self) -> list[str]:
         """The words of three letters or more that are one piece, in alphabetical order."""
@@ -108,7 +110,7 @@ class TokenTable:
     def _weight_with(self, rows: Mapping[str, Tensor | None], tokenizer: PreTrainedTokenizerBase) -> Tensor:
         """The table (V', d) with the rows at the ids of their tokens."""
         words, width = self.weight.shape
-        ids = {token: int(tokenizer.convert_tokens_to_ids(token)) for token in rows}
+        ids = {token: _id_of(token, tokenizer) for token in rows}
         table = self.weight.new_zeros(max(words, max(ids.values()) + 1), width)
         table[:words] = self.weight.detach()
         for token, row in rows.items():
@@ -121,6 +123,12 @@ class TokenTable:
                 )
             table[ids[token]] = row[0].to(table.device, table.dtype)
         return table
+
+
+def _id_of(token: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int)  # of several tokens it is a list
+    return found
 
 
 class TokenEmbedding:
