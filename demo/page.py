@@ -147,10 +147,10 @@ class Page:
             self.model: parts.model_state(studio.base.name, studio.ready, studio.model_problem),
             self.compare.progress: self.compare.watch(),
         }
-        changes |= {part: text for part, text in words.items() if text != said.get(part.elem_id)}
+        changes |= {part: text for part, text in words.items() if text != said.get(str(part.elem_id))}
         return changes | {
             self.timer: gr.Timer(active=running or not (studio.ready or studio.model_problem)),
-            self.said: {part.elem_id: text for part, text in words.items()},
+            self.said: {str(part.elem_id): text for part, text in words.items()},
             self.add.begun: "",
             self.landed: studio.landed(),
         }
@@ -182,7 +182,7 @@ class Page:
         prompt, seed, locked = self.playground.kept
         first = [*self.everywhere, seed, locked, *self.playground.front, *self.clock, self.followed]
         demo.load(told(self.load), self.kept, first, **QUEUED)
-        clock = [self.add.seen, self.said, self.kept, self.add.begun]
+        clock: list[Block] = [self.add.seen, self.said, self.kept, self.add.begun]
         changes = [*self.add.changes, *self.compare.changes]
         for event in (self.timer.tick, self.add_page.select, *(change.success for change in changes)):
             event(self.tick, clock, self.clock, **QUIET)

@@ -89,9 +89,8 @@ def train(pictures: np.ndarray, scenes: Sequence[Scene], epochs: int, seed: int 
             with torch.autocast("cpu", torch.bfloat16):
                 outputs = network(x)
             truth = wanted[chosen.sort().values]
-            loss = sum(
-                F.cross_entropy(o.float(), truth[:, i]) for i, o in enumerate(outputs) if (truth[:, i] >= 0).any()
-            )
+            seen = [i for i in range(len(outputs)) if (truth[:, i] >= 0).any()]
+            loss = sum((F.cross_entropy(outputs[i].float(), truth[:, i]) for i in seen), torch.zeros(()))
             loss.backward()
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)

@@ -228,7 +228,7 @@ class CompareTab:
                 [self.timeline, self.methods, self.pictures],
                 self.pictures,
                 trigger_mode="once",
-                **QUEUED | {"show_progress": "minimal"},
+                **{**QUEUED, "show_progress": "minimal"},
             ),
             self.stop.click(told(self._stop), None, None, **QUEUED),
         ]

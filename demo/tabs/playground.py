@@ -103,7 +103,7 @@ class Playground:
         self._lay_out()
         self.followers: list[Block] = [self.chips, self.as_of, self.point, self.ideas, self.prompt, self.notes]
         self.front: list[Block] = [self.shown, self.stage, self.history]
-        self.kept = [self.prompt, self.seed, self.locked]
+        self.kept = (self.prompt, self.seed, self.locked)
         self._wire_prompt()
         self._wire_draw()
         self._wire_history()
