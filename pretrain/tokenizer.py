@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
@@ -42,9 +43,8 @@ def build_tokenizer(captions: list[str]) -> CLIPTokenizer:
     pieces = [*alphabet, *(letter + WORD_END for letter in alphabet)]
     pieces += [piece for piece in sorted(learned["vocab"], key=learned["vocab"].get) if piece not in set(pieces)]
     vocabulary = {piece: index for index, piece in enumerate([*pieces, START, END])}
-    return CLIPTokenizer(
-        vocab=vocabulary, merges=[tuple(merge) for merge in learned["merges"]], model_max_length=TOKENS
-    )
+    merges: Any = [tuple(merge) for merge in learned["merges"]]  # annotated as strings, read as pairs
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=TOKENS)
 
 
 def known_words(captions: list[str], at_least: int = 5) -> list[str]:
