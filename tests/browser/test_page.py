@@ -46,6 +46,19 @@ def test_every_tab_opens_and_nothing_scrolls_sideways(visit: Visit, size: dict[s
         assert overflow(page) <= 0
 
 
+def test_the_form_shows_what_the_chosen_method_reads(visit: Visit) -> None:
+    page = visit()
+    open_tab(page, "Add concept")
+    page.locator("#train-advanced button").first.click()
+    rank, weight = page.locator("#setting-rank"), page.locator("#setting-penalty_weight")
+    expect(rank).to_be_visible()
+    expect(page.locator("#setting-replay_pictures")).to_be_hidden()
+    page.locator("#setting-method input").click()
+    page.get_by_role("option", name="EWC: ").click()
+    expect(rank).to_be_hidden()
+    expect(weight.locator("input")).to_have_value("1000000")
+
+
 def test_teach_see_prompt(visit: Visit, studio: Studio) -> None:
     page = visit()
     teach(page, "Ida Rot")
