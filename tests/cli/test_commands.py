@@ -227,6 +227,17 @@ def test_a_method_from_a_file_learns_draws_and_is_missed(command: Command, folde
     assert code == 0, err
 
 
+def test_a_method_from_a_file_is_measured(
+    quick_model: Path, dino_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench", "sequence", "--method-file", OWN, "--method", "small", "--size-weight", "2", "--json"]
+    where = ["--model", quick_model, "--device", "cpu", "--dino", dino_folder, "--out", tmp_path / "out"]
+    assert cli.main([str(word) for word in [*words, *where, "--people", "2", "--draws", "1"]]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["arm"] == line["train"]["method"] == "small" and line["train"]["size_weight"] == 2.0
+    assert "method small, rank 2, size_weight 2.0, learning_rate" in (tmp_path / "out/report.md").read_text()
+
+
 def test_it_starts_as_a_module() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "clora_core", "learn"],

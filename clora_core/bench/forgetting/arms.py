@@ -9,7 +9,7 @@ from types import MappingProxyType
 from clora_core.bench.cells import Cell
 from clora_core.errors import SettingsError
 from clora_core.models.description import BaseModel
-from clora_core.settings.methods import BUILT_IN, CLORA, Methods
+from clora_core.settings.methods import BUILT_IN, CLORA
 
 ABLATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -20,9 +20,9 @@ ABLATIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """C-LoRA less one part each: its title, and the setting that is the model's object word; less Eq. 3 it is "stacked"."""
 
 
-def arm_title(arm: str, methods: Methods = BUILT_IN) -> str:
-    """What people call an arm."""
-    return ABLATIONS[arm][0] if arm in ABLATIONS else methods.title(arm)
+def arm_title(arm: str) -> str:
+    """What people call an arm; a method of somebody else's goes by its name, for a line does not say its title."""
+    return ABLATIONS[arm][0] if arm in ABLATIONS else BUILT_IN.title(arm)
 
 
 def cells_of(arms: Sequence[str], orders: int, seeds: int, base: BaseModel) -> list[Cell]:
