@@ -7,9 +7,9 @@ Eq. 2 of C-LoRA, for every matrix of the backbone that may be adapted (W^K and W
 D1 = out_features and D2 = in_features, as `torch.nn.Linear` stores W.
 
 Why not peft here: measured with peft 0.21 on the embedded model (14 matrices, rank 16, batch 4, one thread) it learns
-the same bits as fast (0.71 to 0.77 s a step in three runs, 0.71 to 0.73 s with the hooks), and `disable_adapters`
-gives the plain model's bits back in 4 ms. But it replaces the modules and leaves the wrappers when
-its adapter is deleted, so `to_k.weight` is `to_k.base_layer.weight` from then on for all who know a matrix by its
+the same bits as fast (0.71 and 0.77 s a step in two runs, 0.71 and 0.73 s with the hooks), and `disable_adapters`
+gives the plain model's bits back in 4 ms. But it replaces the modules and leaves the wrappers when its adapter is
+deleted, so `to_k.weight` is `to_k.base_layer.weight` from then on for all who know a matrix by its
 name; and `hotswap` only puts values into an adapter that is there, which learning never needs. A forward hook
 costs 0.07 ms a step and is gone after it: between steps, and whatever stops the learning, the model is a plain model.
 """

@@ -14,6 +14,7 @@ from PIL import Image
 
 from clora_core.bench.learning import learn_sample
 from clora_core.concepts import Concept
+from clora_core.data import pictures as decoding
 from clora_core.drawing.contact_sheet import GAP, HEAD, LABEL, LINE, SIDE, contact_sheet
 from clora_core.errors import BusyError, SettingsError
 from clora_core.jobs.requests import CompareRequest, LearnRequest
@@ -125,6 +126,16 @@ def test_pictures_kept_by_consent_are_learned_from_again(
     for kept, colours in ((True, 2), (False, 1)):
         with Image.open(studio.comparisons.picture([learned, other], kept)) as picture:
             assert min(len(picture.crop(corner).getcolors(SIDE * SIDE) or ()), 2) == colours
+
+
+def test_a_comparison_decodes_nothing_that_was_learned_from_before(
+    studio: Studio, learned: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decodes, decode = [], decoding._to_rgb
+    monkeypatch.setattr(decoding, "_to_rgb", lambda image, notes: decodes.append(image) or decode(image, notes))
+    made = studio.comparisons.start(CompareRequest(learned, ("sequential", "routed")))
+    wait_for_all(studio)
+    assert [len(studio.timeline(timeline_id).cards) for timeline_id in made] == [2, 2] and not decodes
 
 
 def test_stopping_drops_what_waits_and_what_follows_does_not_learn_on_a_gap(studio: Studio, learned: str) -> None:
