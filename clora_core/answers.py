@@ -181,6 +181,11 @@ class Side:
     seconds: float
     megabytes: float
 
+    @property
+    def effort(self) -> tuple[tuple[Any, ...], ...]:
+        """What was put into each concept: steps done, pictures a step, pixels."""
+        return tuple((c.steps, c.settings.get("batch_size"), c.settings.get("resolution")) for c in self.timeline.cards)
+
 
 @dataclass(frozen=True)
 class Preview:

@@ -35,6 +35,7 @@ from clora_core.store.store import ConceptStore
 
 Note = tuple[int, str]
 """How many pictures, and their digest; "" where it was not noted which they were."""
+EFFORT = ("steps", "batch_size", "resolution")  # alike on both sides, or the one that did more looks better for that
 CHUNK = "comparison"  # the PNG text chunk that holds all timelines' settings, as JSON
 
 
@@ -130,7 +131,8 @@ class Comparisons:
     def start(self, request: CompareRequest) -> list[str]:
         """Queue the learning of the timeline's concepts under each method, in new timelines; returns their ids.
 
-        Every concept keeps its seed; the other settings are the preset of its method.
+        Every concept keeps its seed and the effort it was learned with (``EFFORT``); the other settings are the preset
+        of its method.
 
         Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures or others than it was
         learned from.  PictureError: too few of them can be used.  BusyError: a concept is being learned.  Nothing is
@@ -150,8 +152,7 @@ class Comparisons:
             )
         made, base, comparison = [], self._base(), f"{timeline_id}-{time.time_ns()}"
         self._store.check(timeline_id, base.id)
-        configs = {method: base.train_with({"method": method}) for method in methods}
-        smallest = max(minimum_side(config.resolution) for config in configs.values())
+        smallest = minimum_side(max(card.settings["resolution"] for card in view.cards))
         # all or nothing: before anything is made
         others = []
         for card in view.cards:
@@ -165,13 +166,14 @@ class Comparisons:
                 f"these. Give the "
                 "same ones, or there would be nothing to compare."
             )
-        for method, config in configs.items():
-            name = f"{view.name} · {config.method.title}"
+        for method in methods:
+            name = f"{view.name} · {base.methods.title(method)}"
             new_id = self._store.create(name, base.id, base.name, method, comparison=comparison)
             for place, card in enumerate(view.cards):
                 concept = Concept(card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}"))
-                seeded = config.updated({"seed": card.settings["seed"]})
-                queue_learning(self._board, LearnRequest(new_id, concept, seeded, False, comparison, place))
+                alike = {name: card.settings[name] for name in ("seed", *EFFORT)}
+                config = base.train_with({"method": method, **alike})
+                queue_learning(self._board, LearnRequest(new_id, concept, config, False, comparison, place))
             made.append(new_id)
         return made
 

@@ -49,19 +49,26 @@ def nothing_to_compare(enough: bool) -> Markup:
 
 
 def headline(sides: Sequence[Side], later: Sequence[str] = ()) -> Markup:
-    """Which side forgot, in one sentence, and what was taught. later: names of what only the first side learned
-    since."""
+    """Under which side older pictures changed more, in one sentence, and what was taught. Of sides that learned with
+    unequal effort none is called better. later: names of what only the first side learned since."""
     missing = [side.title for side in sides if math.isnan(side.mean_change)]
     better, *_, worse = sorted(sides, key=lambda side: side.mean_change)
-    alike = math.isclose(better.mean_change, worse.mean_change, abs_tol=ALIKE)
+    outcomes = (
+        ("unknown", bool(missing)),
+        ("unfair", len({side.effort for side in sides}) > 1),
+        ("none", worse.mean_change < HARDLY),
+        ("alike", math.isclose(better.mean_change, worse.mean_change, abs_tol=ALIKE)),
+    )
+    outcome = next((name for name, holds in outcomes if holds), "worse")
     noted = all(card.pictures_sha256 for side in sides for card in side.timeline.cards)
     return render(
         "headline",
-        outcome="unknown" if missing else "none" if worse.mean_change < HARDLY else "alike" if alike else "worse",
+        outcome=outcome,
         several=len(sides) > 2,
         missing=missing,
         hardly=HARDLY,
         titles=[side.title for side in sides],
+        efforts=[fmean(card.steps for card in side.timeline.cards) for side in sides],
         better=better,
         worse=worse,
         older=len(better.timeline.cards) - 1,

@@ -165,7 +165,8 @@ class CompareTab:
                 value=["sequential"],
                 label="Methods",
                 elem_id="compare-methods",
-                info="Each learns every concept of this timeline again, in a new timeline. Takes as long as they did.",
+                info="Each learns every concept of this timeline again, in a new one, with as many steps. "
+                "Takes about as long as they did.",
             )
             self.note = gr.HTML()
             self.whose = gr.Dropdown([], label="Pictures of", elem_id="compare-whose", visible=False)

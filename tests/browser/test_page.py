@@ -439,7 +439,7 @@ def test_compare_shows_the_shipped_example_at_once(browser: Browser, tmp_path: P
         open_tab(page, "Compare")
         expect(page.locator("#versus thead")).to_contain_text("C-LoRA")
         expect(page.locator("#versus thead")).to_contain_text("Sequential LoRA")
-        expect(page.locator("#compare-headline")).to_contain_text("Sequential LoRA forgot more")
+        expect(page.locator("#compare-headline")).to_contain_text("changed more under Sequential LoRA")
         expect(page.locator("#versus tbody th img")).to_have_count(5)  # a real picture of each
         expect(page.locator("#maps table")).to_have_count(2)
         cells = [table.locator("td", has_text="%").all_inner_texts() for table in page.locator("#maps table").all()]

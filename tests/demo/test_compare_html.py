@@ -36,19 +36,27 @@ MIDDLE = side("Stacked", 0.3, fading=1)
 
 def test_the_headline_names_who_forgot() -> None:
     two = flat(compare_html.headline([GOOD, POOR]))
-    assert "<b>Sequential forgot more:</b> 1 of 1 older concept fading or lost" in two
-    assert "changed by 60%. Under C-LoRA: 0 of 1 older concept fading or lost, 5%." in two
+    assert "<b>Older pictures changed more under Sequential:</b> by 60%, 1 of 1 older concept fading or lost." in two
+    assert "Under C-LoRA: by 5%, 0 of 1 older concept fading or lost." in two
     assert flat(compare_html.headline([POOR, GOOD])) == two
     three = flat(compare_html.headline([GOOD, POOR, MIDDLE], ["Cy"]))
-    assert "Sequential forgot most:" in three and "Least under C-LoRA:" in three and "Cy came later" in three
+    assert "changed most under Sequential:" in three and "Least under C-LoRA:" in three and "Cy came later" in three
     assert "Stacked" not in three
+
+
+def test_of_sides_with_unequal_effort_none_is_called_better() -> None:
+    quick = replace(
+        POOR, timeline=replace(POOR.timeline, cards=tuple(replace(c, steps=12) for c in POOR.timeline.cards))
+    )
+    said = flat(compare_html.headline([GOOD, quick]))
+    assert "Not a fair comparison" in said and "C-LoRA 1, Sequential 12." in said and "changed more" not in said
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ((0.0, 0.001), "Neither forgot:</b> under both"),
-        ((0.0, 0.0, 0.001), "None forgot:</b> under all"),
+        ((0.0, 0.001), "Older pictures hardly changed</b> under either"),
+        ((0.0, 0.0, 0.001), "Older pictures hardly changed</b> under any"),
         ((0.3, 0.3), "changed the older pictures alike"),
         ((0.3, math.nan), "Pictures are missing under B"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from PIL import Image
+from tiny.model import RESOLUTION
 
 from clora_core.bench.learning import learn_sample
 from clora_core.concepts import Concept
@@ -71,6 +72,18 @@ def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: 
     routed = studio.comparisons.side(made[1])
     assert (routed.title, routed.mean_change, routed.kept, routed.lost) == ("Routed LoRAs", 0.0, 1, 0)
     assert routed.megabytes > 0 and routed.seconds > 0
+
+
+def test_other_methods_learn_with_the_timelines_own_effort_and_their_own_rates(studio: Studio) -> None:
+    timeline_id, hasty = studio.new_timeline("Hasty"), studio.base.train.updated({"steps": 2, "batch_size": 3})
+    for sample in studio.samples()[:2]:
+        learn_sample(studio, timeline_id, sample, hasty, lambda view: None)
+    (made,) = studio.comparisons.start(CompareRequest(timeline_id, ("merged",)))
+    wait_for_all(studio)
+    one, other = studio.comparisons.sides([timeline_id, made])
+    assert one.effort == other.effort == ((2, 3, RESOLUTION),) * 2
+    preset = studio.base.train_with({"method": "merged"})
+    assert {card.settings["learning_rate"] for card in other.timeline.cards} == {preset.learning_rate}
 
 
 def test_the_whole_comparison_is_one_picture_with_its_settings_inside(studio: Studio, learned: str) -> None:
