@@ -71,7 +71,7 @@ class Page:
         )
         self.kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
         with gr.Row(elem_classes="cl-top"):
-            gr.HTML(parts.header(LOGO), elem_id="header")
+            gr.HTML(parts.header(LOGO, studio.base.draws), elem_id="header")
             self.model = gr.HTML(parts.model_state(studio.base.name, studio.ready, ""), elem_id="model")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab("Playground", id="playground"):

@@ -35,7 +35,7 @@ class BaseModel:
     sampling: the model's preset for drawing, or the class defaults at its resolution.  settings: what its preset for
     learning says, of whichever method.  presets: how the settings of a method differ from those, by its name; of one
     that is not there its row's preset.  methods: those that are known.  asked: what benchmarks may ask it for beside a
-    concept.
+    concept.  draws: the only kind of picture it can draw, in words; "" = no such limit is known.
     """
 
     name: str
@@ -47,6 +47,7 @@ class BaseModel:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     methods: Methods = BUILT_IN
     asked: Asked | None = None
+    draws: str = ""
 
     @property
     def train(self) -> TrainConfig:
@@ -105,6 +106,7 @@ def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
         presets=preset.get("methods", {}),
         methods=methods,
         asked=read_asked(folder),
+        draws=str(preset.get("draws", "")),
     )
     base.check()
     return base

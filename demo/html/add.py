@@ -27,13 +27,14 @@ def checked_pictures(items: Sequence[CheckedPicture]) -> str:
     return render("checked_pictures", items=items, good=good, left_out=len(items) - good, too_few=too_few)
 
 
-def coming(timeline: TimelineView, protected: bool) -> str:
+def coming(timeline: TimelineView, protected: bool, draws: str) -> str:
     """Beside the form: what will happen, in three sentences, with this timeline's people in it."""
     return render(
         "coming",
         timeline=timeline,
         place=len(timeline.cards) + 1,
         penalised=protected,
+        draws=draws,
         fewest=MIN_PICTURES,
         most=MAX_PICTURES,
     )

@@ -34,9 +34,10 @@ def step(title: str, hint: str) -> Markup:
     return render("step", title=title, hint=hint)
 
 
-def header(logo: Path) -> Markup:
-    """Logo, name, promise. logo: an SVG file."""
-    return render("header", logo="data:image/svg+xml;base64," + base64.b64encode(logo.read_bytes()).decode())
+def header(logo: Path, draws: str) -> Markup:
+    """Logo, name, promise. logo: an SVG file.  draws: ``BaseModel.draws``."""
+    data = base64.b64encode(logo.read_bytes()).decode()
+    return render("header", logo=f"data:image/svg+xml;base64,{data}", draws=draws)
 
 
 def model_state(name: str, ready: bool, problem: str) -> Markup:

@@ -75,7 +75,7 @@ class AddTab:
         timeline = self.studio.timeline(timeline_id)
         tokens = [card.token for card in timeline.cards]
         return {
-            self.coming: add_html.coming(timeline, protected=self._protects(timeline.method)),
+            self.coming: add_html.coming(timeline, self._protects(timeline.method), self.studio.base.draws),
             self.samples: add_html.samples(self.studio.samples(), tokens),
         }
 
@@ -147,7 +147,7 @@ class AddTab:
         if self.studio.samples():
             gr.HTML(parts.step("Try a sample person", "one click fills everything in"))
         self.samples = gr.HTML(elem_id="samples", js_on_load=SEND)
-        gr.HTML(parts.step("Or show your own pictures", f"{MIN_PICTURES} to {MAX_PICTURES} of one person or thing"))
+        gr.HTML(parts.step("Or show your own pictures", f"{MIN_PICTURES} to {MAX_PICTURES} of one concept"))
         self.drop = gr.File(
             label="Your own pictures",
             file_count="multiple",

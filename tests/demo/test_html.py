@@ -28,6 +28,7 @@ from demo.html import curves, parts, words
 from demo.html import job as job_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
+from demo.page import LOGO
 from demo.sharing import open_to_others, refuse_unless
 from demo.tabs.add import AddTab
 from demo.tabs.playground import Gallery, with_token
@@ -99,7 +100,7 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
     broken = CheckedPicture(tmp_path / EVIL.replace("/", ""), None, EVIL)
     pages = [
         timeline_html.cards(view, {}, BUILT_IN),
-        add_html.coming(view, protected=True),
+        add_html.coming(view, protected=True, draws=""),
         timeline_html.undo_question(EVIL, 1),
         timeline_html.branch_title(view, 1),
         add_html.samples([Sample(EVIL, EVIL, ())]),
@@ -373,3 +374,11 @@ def test_the_forgetting_map_has_a_row_a_concept_and_a_column_a_time() -> None:
     assert "5.0%" in rows[0] and "1.3%" in rows[1] and 'class="cl-dark"' in rows[0]
     assert "<img" not in html
     assert timeline_html.forgetting_map(timeline("Rex"), ((0.0,),)) == ""
+
+
+def test_a_model_that_draws_one_kind_of_thing_says_so_before_minutes_are_spent() -> None:
+    view = TimelineView("t", "Mine", "clora", (), ())
+    told = "draws portraits of one or two people"
+    assert told in add_html.coming(view, True, "portraits of one or two people")
+    assert told in parts.header(LOGO, "portraits of one or two people")
+    assert "This model" not in add_html.coming(view, True, "") and "people and things" in parts.header(LOGO, "")
