@@ -143,9 +143,12 @@ def _draw(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
         settings = studio.base.sampling.updated(chosen_settings(chosen))
         request = DrawRequest(timeline_id, chosen.prompt, settings, chosen.as_of)
         pictures = studio.draw_now(request, telling(say))
+        unread = studio.left_out(chosen.prompt, timeline_id)
     finally:
         studio.close()
     say("")
+    if unread:
+        print(f"The prompt is too long for this model. It did not read: {unread}", file=sys.stderr)
     if chosen.out:
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         numbered = [chosen.out.with_stem(f"{chosen.out.stem}-{i}") for i in range(1, len(pictures) + 1)]

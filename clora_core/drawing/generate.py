@@ -14,6 +14,7 @@ from clora_core.concepts import SamplingConfig, Timeline, tokens_in
 from clora_core.errors import ConceptError
 from clora_core.methods import class_of
 from clora_core.models.backbone import Backbone, check_size
+from clora_core.models.tokens import left_out
 
 MAX_BATCH = 4  # pictures in the denoiser at once
 
@@ -29,9 +30,12 @@ def generate(
 
     Picture i starts from noise of `settings.seed_of(i)`, drawn on the CPU whatever the device. on_step(done, total) is
     called after each denoising step, over all batches; what it raises (Cancelled) ends the drawing.
-    Raises ConceptError for a token the timeline has not learned, SettingsError for an impossible size.
+    Raises ConceptError for a token that is not learned or stands behind what the text encoder reads, SettingsError for
+    an impossible size.
     """
     _check_tokens(timeline, f"{prompt} {settings.negative_prompt}")
+    for text in (prompt, settings.negative_prompt):
+        _check_read(backbone, timeline, text)
     check_size(backbone, width=settings.width, height=settings.height)
     class_of(timeline.method).install(backbone, timeline, prompt)
     places = range(settings.pictures)
@@ -59,4 +63,15 @@ def _check_tokens(timeline: Timeline, text: str) -> None:
         raise ConceptError(
             f"The prompt has {', '.join(unknown)}, which is not learned at this point. "
             + (f"Learned so far: {learned}." if learned else "Nothing is learned yet: teach a concept first.")
+        )
+
+
+def _check_read(backbone: Backbone, timeline: Timeline, text: str) -> None:
+    end = left_out(backbone.tables, text, timeline.tokens)
+    read = tokens_in(text.removesuffix(end))
+    cut = [token for token in tokens_in(end) if token not in read]
+    if cut:
+        raise ConceptError(
+            f"The prompt is longer than this model reads, and {', '.join(cut)} would be cut off. "
+            "Move it to the front, or shorten the prompt."
         )

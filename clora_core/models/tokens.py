@@ -7,16 +7,20 @@ A token has one embedding (1, d) in the table of each text encoder, or one for e
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from clora_core.concepts import TOKEN_IN_TEXT
 from clora_core.errors import ConceptError
 
 END_OF_WORD = "</w>"  # how a CLIP tokenizer marks a piece that ends a word
+_WORD = re.compile(rf"{TOKEN_IN_TEXT.pattern}|\S+?(?={TOKEN_IN_TEXT.pattern}|\s|$)")  # a token, or what is between
 
 
 class TokenTable:
@@ -59,6 +63,27 @@ class TokenTable:
     def length(self, prompt: str) -> int:
         """How many pieces a prompt has, however long, with those that open and close it."""
         return len(self.tokenizer(prompt).input_ids)
+
+    def left_out(self, prompt: str, tokens: Sequence[str]) -> str:
+        """The end of a prompt that is not read, from the first word that does not fit whole; "" = all of it is read.
+
+        tokens: what counts as one piece, in place or not. Any thread may ask.
+        """
+        words = list(_WORD.finditer(prompt))
+        if not words:
+            return ""
+        pieces = self._counting([word[0] for word in words], add_special_tokens=False).input_ids
+        room = self.max_length - len(self._counting("").input_ids)
+        for word, ids in zip(words, pieces, strict=True):
+            room -= 1 if word[0].lower() in tokens else len(ids)
+            if room < 0:
+                return prompt[word.start() :]
+        return ""
+
+    @cached_property
+    def _counting(self) -> PreTrainedTokenizerBase:
+        """A tokenizer that is never told to cut: telling so changes it, also for the thread that reads with it."""
+        return copy.deepcopy(self._plain_tokenizer)
 
     def id_of(self, token: str) -> int:
         """The id of an installed token."""
@@ -129,6 +154,11 @@ def _id_of(token: str, tokenizer: PreTrainedTokenizerBase) -> int:
     found = tokenizer.convert_tokens_to_ids(token)
     assert isinstance(found, int)  # of several tokens it is a list
     return found
+
+
+def left_out(tables: Mapping[str, TokenTable], prompt: str, tokens: Sequence[str]) -> str:
+    """The end of a prompt that some text encoder does not read: see `TokenTable.left_out`."""
+    return max((table.left_out(prompt, tokens) for table in tables.values()), key=len, default="")
 
 
 class TokenEmbedding:

@@ -124,6 +124,15 @@ class Studio:
         """Words of ``prompt`` the embedded model was never taught (tokens are no words); [] for other models."""
         return description.unknown_words(self.base.path, prompt)
 
+    def left_out(self, prompt: str, timeline_id: str) -> str:
+        """The end of ``prompt`` that the text encoder does not read; "" = it reads all, or the model is not loaded."""
+        if not self.ready:
+            return ""
+        from clora_core.models.tokens import left_out
+
+        tokens = [card.token for card in self.timeline(timeline_id).cards]
+        return left_out(self._board.model.backbone.tables, prompt, tokens)
+
     # -- what comes in ---------------------------------------------------------------------------
 
     def samples(self) -> list[Sample]:

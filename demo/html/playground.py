@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from clora_core.concepts import tokens_in
@@ -21,6 +22,7 @@ FACTS = (  # of what made a picture, and how it is said below it
     ("model", "{}"),
 )
 STAGE_PX = 1048  # width of the stage on a wide screen
+UNREAD = 200  # characters of what is cut off a prompt are shown
 FACES = 4  # before the first picture, so many of the people are shown
 
 
@@ -43,8 +45,11 @@ def point(timeline: TimelineView, as_of: int) -> str:
     return render("point", card=card, today=as_of >= last, timeline=timeline.name)
 
 
-def prompt_notes(prompt: str, timeline: TimelineView, as_of: int, unknown: Sequence[str]) -> str:
-    """What about this prompt will not work: words the model does not know, tokens not learned (yet)."""
+def prompt_notes(prompt: str, timeline: TimelineView, as_of: int, unknown: Sequence[str] = (), unread: str = "") -> str:
+    """What about this prompt will not work: words the model does not know, tokens not learned (yet), what is cut off.
+
+    unread: the end of the prompt that the text encoder does not read.
+    """
     places = {card.token.lower(): card for card in timeline.cards}
     notes = []
     for token in tokens_in(prompt):
@@ -56,6 +61,9 @@ def prompt_notes(prompt: str, timeline: TimelineView, as_of: int, unknown: Seque
     if unknown:
         words = ", ".join(f"“{word}”" for word in unknown)
         notes.append(f"This model was never taught {words}: {'it' if len(unknown) == 1 else 'they'} will hardly show.")
+    if unread:
+        notes.append(f"The prompt is too long for this model. It does not read: “{shorten(unread, UNREAD)}”.")
+        notes += [f"{token} would be cut off: move it to the front." for token in tokens_in(unread)]
     return say(" ".join(notes), "warn")
 
 

@@ -145,7 +145,8 @@ class Playground:
     def _notes(self, timeline_id: str, prompt: str, as_of: float) -> str:
         """What will not work in this prompt, as HTML."""
         unknown = self.studio.unknown_words(prompt) if prompt.strip() else []
-        return playground_html.prompt_notes(prompt, self.studio.timeline(timeline_id), int(as_of), unknown)
+        unread = self.studio.left_out(prompt, timeline_id)
+        return playground_html.prompt_notes(prompt, self.studio.timeline(timeline_id), int(as_of), unknown, unread)
 
     # -- layout ------------------------------------------------------------------------------------
 

@@ -122,6 +122,13 @@ def test_learn_draw_timeline(command: Command, folder: Path, tmp_path: Path) -> 
     assert "no concepts yet" in command("timeline", "--new", "Third")[1]
 
 
+def test_draw_says_what_is_not_read(command: Command) -> None:
+    prompt = f"a photo {'far ' * 80}and the end"
+    code, _, err = command("draw", "--prompt", prompt, "--steps", "1")
+    assert code == 0 and "It did not read: far" in err and "and the end" in err
+    assert "did not read" not in command("draw", "--prompt", "a photo", "--steps", "1")[2]
+
+
 def test_a_log_gets_a_line_of_progress_a_minute(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,8 @@ def test_prompt_notes() -> None:
     assert "move “As of” to 2" in playground_html.prompt_notes("a photo of <BOB>", view, 1, [])
     assert "&lt;eve&gt; is not a token" in playground_html.prompt_notes("<eve>", view, 2, [])
     assert "never taught “zeppelin”: it" in playground_html.prompt_notes("a zeppelin", view, 2, ["zeppelin"])
+    assert "does not read: “in red”" in playground_html.prompt_notes("<ann> in red", view, 2, unread="in red")
+    assert "&lt;ann&gt; would be cut off" in playground_html.prompt_notes("far <ann>", view, 2, unread="<ann>")
 
 
 def test_a_token_takes_the_place_of_the_only_one_in_a_prompt() -> None:

@@ -106,6 +106,16 @@ def test_a_token_not_learned_at_this_point_is_named(backbone, two, settings) -> 
         generate(backbone, two.as_of(0), "a photo of <rex>", settings)
 
 
+def test_a_token_behind_the_last_piece_that_is_read_is_refused(backbone, two, settings) -> None:
+    """Two concepts gave the same picture."""
+    room = backbone.tables["clip"].max_length - 2
+    with pytest.raises(ConceptError, match=r"<rex> would be cut off"):
+        generate(backbone, two, f"{'photo ' * room}<rex>", settings)
+    with pytest.raises(ConceptError, match=r"<mug> would be cut off"):
+        generate(backbone, two, "photo", settings.updated({"negative_prompt": f"{'photo ' * room}<rex> <Mug>"[6:]}))
+    assert generate(backbone, two, f"<rex>{' photo' * room} <rex>", settings)  # it is read where it stands first
+
+
 @pytest.mark.parametrize(
     ("prompt", "negative"),
     [

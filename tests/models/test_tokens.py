@@ -11,7 +11,7 @@ from clora_core.concepts import Concept
 from clora_core.errors import ConceptError
 from clora_core.learning.trainer import train_concept
 from clora_core.models.loading import load_backbone
-from clora_core.models.tokens import TokenEmbedding, TokenTable
+from clora_core.models.tokens import TokenEmbedding, TokenTable, left_out
 
 
 @pytest.fixture
@@ -93,3 +93,23 @@ def test_an_embedding_of_another_width_is_refused(table) -> None:
 
 def test_words_are_whole_and_in_order(table) -> None:
     assert table.words() == ["photo"]
+
+
+@pytest.mark.parametrize("text", ["photo", "far, it's 9:30 <rex>.", "<REX>,<rex> a-b", "<foo> Zoë", ""])
+def test_what_is_left_out_is_what_the_encoder_does_not_read(backbone, table, learn, empty, text) -> None:
+    """Counted with tokens in place or not, it is what the cut ids lack."""
+    room = table.max_length - 2
+
+    def pieces(prompt: str) -> list[int]:
+        return table.tokenizer(prompt, add_special_tokens=False).input_ids
+
+    before = table.left_out(f"{'photo ' * (room - 1)}far {text}", ["<rex>"])
+    backbone.installation.install((learn("Rex", empty),))
+    for fill in range(room - 12, room + 1):
+        prompt = f"{'photo ' * fill}{text}"
+        left = left_out(backbone.tables, prompt, ["<rex>"])
+        assert bool(left) == (len(pieces(prompt)) > room) and prompt.endswith(left)
+        assert len(pieces(prompt.removesuffix(left))) <= room
+    assert table.left_out(f"{'photo ' * (room - 1)}far {text}", ["<rex>"]) == before
+    table.read(["photo"])  # tells the tokenizer to cut
+    assert table.left_out("photo " * (room + 1), []) == "photo "
