@@ -20,6 +20,7 @@ from clora_core.answers import to_plain
 from clora_core.concepts import Concept
 from clora_core.errors import PictureError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.settings.drawing import seed_drawn
 from demo.errors import told
 from demo.sharing import refuse_unless
 from demo.uploads import uploaded
@@ -118,7 +119,7 @@ class Api:
         settings: dict[str, Any] | None = None,
     ) -> list[FileData]:
         """Draw pictures and return them (PNG with their settings inside); waits until they are there."""
-        chosen = self._studio.base.sampling.updated(settings or {})
+        chosen = self._studio.base.sampling.updated(seed_drawn(settings or {}))
         request = DrawRequest(self._chosen(timeline_id), prompt, chosen, as_of)
         job = self._studio.wait(self._studio.draw(request))
         if job.state != "done":

@@ -23,6 +23,7 @@ from clora_core.concepts import Concept
 from clora_core.disk import home_folder
 from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.settings.drawing import seed_drawn
 from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
 from clora_core.studio.progress import ProgressLine, telling
@@ -140,7 +141,10 @@ def _draw(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     studio, say = _open(chosen, methods), ProgressLine()
     try:
         timeline_id = chosen.timeline or studio.default_timeline()
-        settings = studio.base.sampling.updated(chosen_settings(chosen))
+        settings = studio.base.sampling.updated(seed_drawn(chosen_settings(chosen)))
+        if pasted := studio.pasted_settings(chosen.prompt):
+            names = ", ".join(name for name in pasted if name != "prompt")
+            print(f"The prompt holds settings ({names}); they are drawn as words. Give options.", file=sys.stderr)
         request = DrawRequest(timeline_id, chosen.prompt, settings, chosen.as_of)
         pictures = studio.draw_now(request, telling(say))
         unread = studio.left_out(chosen.prompt, timeline_id)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from clora_core.settings.fields import Settings, setting
+
+NEW_SEED = -1  # as other programs have it
 
 
 @dataclass(frozen=True)
@@ -44,3 +49,8 @@ class SamplingConfig(Settings):
     def seed_of(self, place: int) -> int:
         """The seed of the picture at a 0-based place; after the largest seed comes 0."""
         return (self.seed + place) % 2**32
+
+
+def seed_drawn(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by name, with a random seed in the place of NEW_SEED."""
+    return {**values, "seed": random.randrange(2**31)} if values.get("seed") == NEW_SEED else dict(values)

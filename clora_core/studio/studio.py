@@ -133,6 +133,13 @@ class Studio:
         tokens = [card.token for card in self.timeline(timeline_id).cards]
         return left_out(self._board.model.backbone.tables, prompt, tokens)
 
+    def pasted_settings(self, text: str) -> dict[str, Any]:
+        """Prompt and settings in a text of A1111's format that was pasted as a prompt; {} for any other prompt."""
+        from clora_core.drawing.png_settings import settings_in
+
+        found = settings_in(text)
+        return found if found["prompt"].strip() and len(found) > 1 else {}
+
     # -- what comes in ---------------------------------------------------------------------------
 
     def samples(self) -> list[Sample]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from gradio.blocks import Block
 from clora_core.concepts import TOKEN_IN_TEXT, tokens_in
 from clora_core.errors import PictureError
 from clora_core.jobs.requests import DrawRequest
+from clora_core.settings.drawing import NEW_SEED, seed_drawn
 from demo.clicks import INSERT, SEND, picked, scroll_to
 from demo.errors import told
 from demo.events import QUEUED, Changes
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
 
 HISTORY_LIMIT = 60
-LARGEST_SEED = 2**31 - 1
 POLL_SECONDS = 0.25
 COUNTS = (1, 2, 4)
 FIRST_PROMPT = "a photo of {}"
@@ -193,13 +192,13 @@ class Playground:
 
     def _lay_out_seed(self) -> None:
         with gr.Row(elem_classes="cl-tight"):
-            self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed", min_width=120)
+            self.seed = gr.Number(0, label="Seed", precision=0, elem_id="seed", min_width=120)
             self.locked = gr.Checkbox(
                 False,
                 label="Keep this seed",
                 elem_id="lock-seed",
                 min_width=140,
-                info="Or each drawing gets a new one.",
+                info="Or each drawing gets a new one, as -1 does.",
             )
         # in the browser, so that Draw sees it at once: a seed that somebody types is meant
         self.seed.input(None, None, self.locked, js="() => true", api_visibility="private")
@@ -207,15 +206,28 @@ class Playground:
     # -- prompt ------------------------------------------------------------------------------------
 
     def _wire_prompt(self) -> None:
-        """Notes follow the prompt; chips, words and notes follow the slider."""
+        """Notes follow the prompt, and settings in it go to their inputs; chips, words and notes follow the slider."""
         place = [self.timeline, self.prompt, self.as_of]
         # "change", not "input": Gradio's "input" misses chips, pasting by mouse and settings brought back
-        self.prompt.change(told(self._typed), place, self.notes, trigger_mode="always_last", **QUEUED)
+        typed = [self.notes, *self._brought().values(), self.locked]
+        self.prompt.change(told(self._typed), place, typed, trigger_mode="always_last", **QUEUED)
         moved = [self.chips, self.point, self.notes]
         self.as_of.change(told(self._moved), place, moved, trigger_mode="always_last", **QUEUED)
 
     def _typed(self, timeline_id: str, prompt: str, as_of: float) -> Changes:
-        return {self.notes: self._notes(timeline_id, prompt, as_of)}
+        found = self.studio.pasted_settings(prompt)
+        if found:
+            gr.Info("The text held settings: they are in their fields now.", title="Prompt")
+        return self._bring(found) | {self.notes: self._notes(timeline_id, found.get("prompt", prompt), as_of)}
+
+    def _brought(self) -> dict[str, Block]:
+        """The inputs that settings of a picture or of a pasted text go to, by name."""
+        return {"prompt": self.prompt, "seed": self.seed, **self.settings}
+
+    def _bring(self, found: Mapping[str, Any]) -> Changes:
+        """Settings into their inputs; a seed is kept."""
+        changes: Changes = {field: found[name] for name, field in self._brought().items() if name in found}
+        return changes | ({self.locked: True} if "seed" in found else {})
 
     def _moved(self, timeline_id: str, prompt: str, as_of: float) -> Changes:
         view = self.studio.timeline(timeline_id)
@@ -235,7 +247,7 @@ class Playground:
             asked,
             told(self._start),
             place | set(self.settings.values()),
-            [self.status, self.draw, self.cancel, self.job_id, self.seed, *self.front],
+            [self.status, self.draw, self.cancel, self.job_id, self.seed, self.locked, *self.front],
             trigger_mode="once",
             **QUEUED,
         )
@@ -245,16 +257,15 @@ class Playground:
     def _start(self, given: Changes) -> Iterator[Changes]:
         """given: the values of the inputs."""
         timeline_id, prompt, seed = given[self.timeline], given[self.prompt], given[self.seed]
-        keep = given[self.locked] and seed is not None
-        used = int(seed or 0) if keep else random.randrange(LARGEST_SEED)
+        keep = given[self.locked] and seed not in (None, NEW_SEED)
         chosen = {name: given[field] for name, field in self.settings.items()}
-        chosen |= {"seed": used, "pictures": int(given[self.pictures])}
-        settings = from_inputs(self.studio.base.sampling, chosen)
+        chosen |= {"seed": int(seed) if keep else NEW_SEED, "pictures": int(given[self.pictures])}
+        settings = from_inputs(self.studio.base.sampling, seed_drawn(chosen))
         last = len(self.studio.timeline(timeline_id).cards)
         as_of = int(given[self.as_of])
         job_id = self.studio.draw(DrawRequest(timeline_id, prompt, settings, as_of if as_of < last else None))
         # a new seed is said once, at the start: somebody may be typing the next one by the end
-        yield self._drawing(job_id) | ({} if keep else {self.seed: used})
+        yield self._drawing(job_id) | ({} if keep else {self.seed: settings.seed, self.locked: False})
         before = None
         try:
             while not (job := self.studio.wait(job_id, POLL_SECONDS)).finished:
@@ -284,16 +295,14 @@ class Playground:
 
     def _wire_history(self) -> None:
         """A click on an old picture brings it to the front and its settings into the inputs, seed locked."""
-        brought = [self.prompt, self.as_of, self.seed, self.locked, *self.settings.values(), *self.front]
+        brought = [*self._brought().values(), self.as_of, self.locked, *self.front]
         restored = self.history.click(told(self._restore), [self.timeline, self.prompt], brought, **QUEUED)
         restored.then(None, js=scroll_to("stage"), api_visibility="private")
 
     def _restore(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
         _, name = picked(event)
         path, found = self.gallery.find(name)
-        fields: dict[str, Block] = {"prompt": self.prompt, "seed": self.seed, **self.settings}
-        changes: Changes = {field: found[key] for key, field in fields.items() if key in found}
+        changes = self._bring(found) | {self.locked: "seed" in found}
         if found.get("timeline") == timeline_id and isinstance(found.get("as_of"), int):
             changes[self.as_of] = min(found["as_of"], len(self.studio.timeline(timeline_id).cards))
-        changes[self.locked] = "seed" in found
         return changes | self.show([str(path)], timeline_id, prompt)

@@ -129,6 +129,18 @@ def test_draw_says_what_is_not_read(command: Command) -> None:
     assert "did not read" not in command("draw", "--prompt", "a photo", "--steps", "1")[2]
 
 
+def test_draw_says_that_a_pasted_text_is_not_read_as_settings(command: Command) -> None:
+    text = "a photo\nNegative prompt: far\nSteps: 20, Seed: 4"
+    assert "settings (negative_prompt, steps, seed)" in command("draw", "--prompt", text, "--steps", "1")[2]
+    assert "holds settings" not in command("draw", "--prompt", "a photo, Steps: 3", "--steps", "1")[2]
+
+
+def test_draw_takes_a_new_seed_for_minus_one(command: Command) -> None:
+    draw = ["draw", "--prompt", "a photo", "--steps", "1", "--json", "--seed", "-1"]
+    seeds = [json.loads(command(*draw)[1])["settings"]["seed"] for _ in range(2)]
+    assert seeds[0] != seeds[1] and min(seeds) >= 0
+
+
 def test_a_log_gets_a_line_of_progress_a_minute(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

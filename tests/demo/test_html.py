@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -16,8 +17,9 @@ import app
 from clora_core.answers import Card, JobView, Preview, Sample, TimelineView
 from clora_core.concepts import TrainStep
 from clora_core.data.pictures import CheckedPicture
-from clora_core.drawing.png_settings import read_settings, save_picture
+from clora_core.drawing.png_settings import read_settings, save_picture, settings_in
 from clora_core.errors import PictureError, SettingsError, StoreError
+from clora_core.jobs.requests import DrawRequest
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import BUILT_IN, EWC
@@ -31,7 +33,7 @@ from demo.html import timeline as timeline_html
 from demo.page import LOGO
 from demo.sharing import open_to_others, refuse_unless
 from demo.tabs.add import AddTab
-from demo.tabs.playground import Gallery, with_token
+from demo.tabs.playground import Gallery, Playground, with_token
 from demo.tabs.timeline import TimelineTab
 from demo.uploads import upload_folder, uploaded
 
@@ -139,6 +141,43 @@ def test_prompt_notes() -> None:
     assert "never taught “zeppelin”: it" in playground_html.prompt_notes("a zeppelin", view, 2, ["zeppelin"])
     assert "does not read: “in red”" in playground_html.prompt_notes("<ann> in red", view, 2, unread="in red")
     assert "&lt;ann&gt; would be cut off" in playground_html.prompt_notes("far <ann>", view, 2, unread="<ann>")
+
+
+def playground(**asked: Any) -> Playground:
+    """The tab on a studio that has a timeline of <ann> and answers what it is asked for."""
+    base = SimpleNamespace(sampling=SamplingConfig(), resolution=64)
+    answers = {
+        "timeline": lambda _: timeline("Ann"),
+        "picture_settings": dict,
+        "unknown_words": lambda _: [],
+        "left_out": lambda *_: "",
+    }
+    with gr.Blocks():
+        return Playground(SimpleNamespace(base=base, **answers, **asked), gr.Dropdown())  # type: ignore[arg-type]
+
+
+def test_a_pasted_text_becomes_settings() -> None:
+    text = "<ann>\nNegative prompt: glasses\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 4, Size: 64x32"
+    tab = playground(pasted_settings=lambda prompt: settings_in(prompt) if "Steps" in prompt else {})
+    changes = tab._typed("t", text, 1)
+    assert (changes[tab.prompt], changes[tab.seed], changes[tab.locked]) == ("<ann>", 4, True)
+    now = {name: changes[field] for name, field in tab.settings.items() if field in changes}
+    assert now == {"negative_prompt": "glasses", "steps": 20, "guidance_scale": 7.0, "width": 64, "height": 32}
+    assert tab._typed("t", "<ann>", 1) == {tab.notes: ""}
+
+
+def test_a_seed_of_minus_one_is_a_new_one_and_is_not_kept() -> None:
+    asked: list[DrawRequest] = []
+    tab = playground(draw=lambda request: asked.append(request) or "job")
+    given = {field: field.value for field in (*tab.settings.values(), tab.as_of, tab.pictures)}
+    given |= {tab.timeline: "t", tab.prompt: "<ann>", tab.locked: True}
+    for seed in (-1, -1, 5):
+        changes = next(tab._start({**given, tab.seed: seed}))
+    assert asked[0].settings.seed != asked[1].settings.seed and asked[2].settings.seed == 5
+    assert tab.seed not in changes and next(tab._start({**given, tab.seed: -1}))[tab.locked] is False
+    with pytest.raises(SettingsError, match="seed must be between"):  # not in Gradio's words
+        next(tab._start({**given, tab.seed: -2}))
+    assert tab.seed.minimum is None
 
 
 def test_a_token_takes_the_place_of_the_only_one_in_a_prompt() -> None:
