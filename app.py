@@ -14,7 +14,7 @@ from clora_core.errors import StudioError
 from clora_core.settings.plugins import known_methods
 from clora_core.studio.studio import Studio
 from demo.page import LOGO, build_demo
-from demo.sharing import open_to_others
+from demo.sharing import open_to_others, reach_directly
 from demo.theme import STYLE_SHEET, StudioTheme
 
 LARGEST_UPLOAD = 2 * MAX_FILE_BYTES  # one larger file and Gradio refuses the whole drop; we refuse by name
@@ -86,6 +86,7 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
 
 def main(argv: list[str] | None = None) -> None:
     """Open the studio, serve the page, load the model meanwhile."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
     options = arguments(argv)
     home = home_folder(options.home)
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "")
@@ -93,6 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         methods = known_methods(options.method_file)
         studio = Studio.open(home, options.model, options.device, options.precision, methods=methods)
+        reach_directly("localhost", "127.0.0.1", "::1")  # Gradio asks its own page whether it is there
         try:
             demo = build_demo(studio, may_remove=bool(options.auth) or not others)
             demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import proxy_bypass_environment
 
 import gradio as gr
 import pytest
@@ -31,7 +33,7 @@ from demo.html import job as job_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
 from demo.page import LOGO
-from demo.sharing import open_to_others, refuse_unless
+from demo.sharing import open_to_others, reach_directly, refuse_unless
 from demo.tabs.add import AddTab
 from demo.tabs.playground import Gallery, Playground, with_token
 from demo.tabs.timeline import TimelineTab
@@ -423,3 +425,12 @@ def test_a_model_that_draws_one_kind_of_thing_says_so_before_minutes_are_spent()
     assert told in add_html.coming(view, True, "portraits of one or two people")
     assert told in parts.header(LOGO, "portraits of one or two people")
     assert "This model" not in add_html.coming(view, True, "") and "people and things" in parts.header(LOGO, "")
+
+
+def test_the_page_is_reached_without_the_proxy_of_the_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "intranet")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    reach_directly("127.0.0.1")
+    assert os.environ["no_proxy"] == "intranet,127.0.0.1"
+    assert proxy_bypass_environment("127.0.0.1:7860") and not proxy_bypass_environment("example.org")
