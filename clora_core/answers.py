@@ -241,6 +241,21 @@ class JobView:
         return self.state not in UNFINISHED
 
 
+@dataclass(frozen=True)
+class Exported:
+    """Files for other programmes.
+
+    difference: of the pictures that they and the model as it is here draw of one seed, the largest of a pixel, of its
+    range.  proved: it is within ``tolerance``.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    difference: float
+    tolerance: float
+    proved: bool
+
+
 def to_plain(value: Any) -> Any:
     """Views, paths and tuples as values that ``json.dumps`` takes."""
     if hasattr(value, "__dataclass_fields__"):

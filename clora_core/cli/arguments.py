@@ -53,7 +53,7 @@ def make_parser(methods: Methods) -> _Parser:
         description="Teach a text-to-image model concepts one by one.",
         parents=[common],
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="learn|draw|timeline|bench")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="learn|draw|timeline|export|bench")
 
     learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
     learn.add_argument(
@@ -81,6 +81,15 @@ def make_parser(methods: Methods) -> _Parser:
     change.add_argument("--branch", nargs=2, metavar=("K", "NAME"), help="copy the first K concepts to a new timeline")
     change.add_argument("--new", metavar="NAME", help="make an empty timeline")
     change.add_argument("--all", action="store_true", help="list all timelines")
+
+    export = commands.add_parser("export", parents=[common], help="write a timeline as files for other programmes")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder to write")
+    export.add_argument("--timeline", metavar="ID", help="timeline to export (default: the one changed last)")
+    export.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only")
+    export.add_argument(
+        "--format", choices=("kohya",), default="kohya", help="kohya: LoRA and embeddings (default: kohya)"
+    )
+    export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of the LoRA (default: fp32)")
     _add_bench(commands, common, methods)
     return parser
 

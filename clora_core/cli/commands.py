@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         methods = known_methods(method_files(arguments))
         chosen = argparse.Namespace(**{**COMMON, **vars(make_parser(methods).parse_args(arguments))})
-        commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "bench": _bench}
+        commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "export": _export, "bench": _bench}
         result = commands[chosen.command](chosen, methods)
     except (StudioError, OSError) as error:  # OSError: a folder or file that cannot be read or written
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -192,6 +192,18 @@ def _timeline(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
         return {"text": _words(view), "timeline": view}
     finally:
         studio.close()
+
+
+def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    studio = _open(chosen, methods)
+    try:
+        timeline_id = chosen.timeline or studio.default_timeline()
+        made = studio.export(timeline_id, chosen.out, chosen.as_of, chosen.dtype)
+    finally:
+        studio.close()
+    proof = "Proved" if made.proved else "NOT proved"
+    said = f"{proof}: pixels differ by {made.difference:.1e} of their range at most; {made.tolerance:g} is allowed."
+    return {"text": "\n".join([*map(str, made.files), said]), "timeline": timeline_id, **to_plain(made)}
 
 
 def _whole(text: str) -> int:

@@ -49,6 +49,13 @@ class Installation:
         self.deltas: dict[str, Tensor] = {}
         self._folded: tuple[tuple[LearnedConcept, ...] | None, Combine] = ((), sum_of_deltas)
 
+    @property
+    def summed(self) -> tuple[LearnedConcept, ...] | None:
+        """The concepts whose pairs make the installed weights, W = W_init + sum_t A_t B_t, in order; () for the base
+        model's own. None where the weights came about in another way."""
+        concepts, combine = self._folded
+        return concepts if combine is sum_of_deltas or not concepts else None
+
     def pristine(self, name: str) -> Tensor:
         """The base model's own value of a denoiser's parameter, fp32, on its device; not to be written to."""
         if name not in self._pristine:

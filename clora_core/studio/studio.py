@@ -3,7 +3,7 @@
 ``Studio`` ties four parts together and adds no model code of its own: the ``ConceptStore`` (timelines
 on disk), the ``JobBoard`` (one worker thread that owns the model, with its truth on disk), the work
 itself (``clora_core.jobs.learn``), and the checks of what users type and upload. Every method returns at
-once except ``draw_now`` and ``wait``. Errors are ``StudioError``s whose text is for the user.
+once except ``draw_now``, ``wait`` and ``export``. Errors are ``StudioError``s whose text is for the user.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clora_core.answers import JobView, Sample, TimelineSummary, TimelineView
+from clora_core.answers import Exported, JobView, Sample, TimelineSummary, TimelineView
 from clora_core.concepts import LearnedConcept, TrainStep, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.data.decoded import Decoded
@@ -218,6 +218,24 @@ class Studio:
         self.check_token(learned.token, timeline_id)
         before = self._store.load(timeline_id, self.base.id)
         self._store.append(replace(before, method=learned.config.method), learned)
+
+    def export(self, timeline_id: str, folder: Path, as_of: int | None = None, dtype: str = "fp32") -> Exported:
+        """Write the model as of its first ``as_of`` concepts (None = all) as files for other programmes, proved.
+
+        Loads a model of its own, and takes minutes.
+
+        Raises:
+            SettingsError: nothing to export, the method cannot be, or the folder holds something.
+            StoreError: no such timeline or point in it, or it belongs to another base model.
+            ModelError: the base model cannot be loaded, or is of another family.
+            BusyError: a concept is being learned.
+        """
+        from clora_core.export.export import export_timeline
+
+        refuse_while_learning(self._board)
+        base = self.base if self.base.id else self._load().base
+        timeline = self._store.load(timeline_id, base.id, as_of, to_draw=True)
+        return export_timeline(timeline, base, folder, dtype, self._device)
 
     # -- work ------------------------------------------------------------------------------------
 

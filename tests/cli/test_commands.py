@@ -141,6 +141,25 @@ def test_draw_takes_a_new_seed_for_minus_one(command: Command) -> None:
     assert seeds[0] != seeds[1] and min(seeds) >= 0
 
 
+def test_export_writes_files_and_says_that_they_are_proved(command: Command, folder: Path, tmp_path: Path) -> None:
+    command("learn", "--pictures", folder, "--name", "Rex", *QUICK)
+    code, out, err = command("export", "--out", tmp_path / "rex", "--format", "kohya", "--dtype", "fp16", "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    names = {str(Path(path).relative_to(tmp_path / "rex")) for path in said["files"]}
+    assert said["proved"] and names == {
+        "README.txt",
+        "embeddings/rex.safetensors",
+        "loras/my-concepts-1.safetensors",
+    }
+    code, out, _ = command("export", "--out", tmp_path / "again")
+    assert code == 0 and "\nProved: " in out
+    assert command("export", "--out", tmp_path / "again")[0] == 2  # somebody's files stay
+    assert command("export", "--out", tmp_path / "none", "--as-of", "0")[0] == 2
+    assert command("export", "--out", tmp_path / "none", "--as-of", "7")[0] == 2
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_log_gets_a_line_of_progress_a_minute(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

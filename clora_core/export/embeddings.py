@@ -1,0 +1,25 @@
+"""A token's embedding as a file that ComfyUI, A1111, Forge, InvokeAI and diffusers all read: one tensor "emb_params".
+
+The file's stem is the token without brackets: the others know it by that; diffusers is told the token.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from clora_core.concepts import LearnedConcept
+from clora_core.export.kohya import V2_WIDTH, specification
+from clora_core.export.parts import stem_of
+from clora_core.models.stable_diffusion import TABLE
+
+
+def save_embedding(concept: LearnedConcept, folder: Path) -> Path:
+    """Write the concept's embedding (1, d), fp32, into the folder and return the file."""
+    embedding, stem = concept.embeddings[TABLE], stem_of(concept.token)
+    is_v2 = embedding.shape[1] == V2_WIDTH
+    path = folder / f"{stem}.safetensors"
+    metadata = {"format": "pt", **specification(stem, "textual-inversion", is_v2), "clora.token": concept.token}
+    save_file({"emb_params": embedding.contiguous()}, path, metadata)
+    return path

@@ -1,0 +1,111 @@
+"""A LoRA file in kohya's spelling, which ComfyUI, A1111, Forge, InvokeAI and diffusers all read.
+
+    lora_up = [A_1 ... A_n] (D1, R)    lora_down = [B_1; ...; B_n] (R, D2)    R = sum_t r_t    alpha = R
+
+so that lora_up lora_down alpha / R = sum_t A_t B_t: the stack of pairs is one LoRA, and concept t has the ranks
+[r_1 + ... + r_{t-1}, r_1 + ... + r_t).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from clora_core.concepts import LearnedConcept, Timeline
+from clora_core.export.parts import Part, stem_of
+from clora_core.models.description import BaseModel
+
+V2_WIDTH = 1024  # D2 of Stable Diffusion 2.x; 1.x has 768
+
+
+def lora_tensors(summed: tuple[LearnedConcept, ...], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The pairs of the concepts, stacked in their order, by kohya's names."""
+    tensors = {}
+    for layer in summed[0].factors:
+        pairs = [concept.factors[layer] for concept in summed]
+        up, down = torch.cat([a for a, _ in pairs], 1), torch.cat([b for _, b in pairs], 0)  # (D1, R), (R, D2)
+        name = f"lora_unet_{layer.replace('.', '_')}"
+        tensors[f"{name}.lora_up.weight"] = up.to(dtype).contiguous()
+        tensors[f"{name}.lora_down.weight"] = down.to(dtype).contiguous()
+        tensors[f"{name}.alpha"] = torch.tensor(float(down.shape[0]))
+    return tensors
+
+
+def rank_slices(summed: tuple[LearnedConcept, ...]) -> dict[str, tuple[int, int]]:
+    """By token, where a concept's pair stands in the stack: ranks [start, end)."""
+    slices, start = {}, 0
+    for concept in summed:
+        end = start + next(iter(concept.factors.values()))[1].shape[0]
+        slices[concept.token], start = (start, end), end
+    return slices
+
+
+def lora_metadata(part: Part, timeline: Timeline, base: BaseModel, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """What the file says of itself: for kohya's readers (ss_), the model specification (modelspec.), and us (clora.):
+    the order of concepts, their settings, and each one's ranks."""
+    slices, last = rank_slices(part.summed), part.summed[-1]
+    down = next(tensor for name, tensor in tensors.items() if name.endswith(".lora_down.weight"))  # (R, D2)
+    rank, is_v2, digest = str(len(down)), down.shape[1] == V2_WIDTH, tensor_digest(tensors)
+    triggers = {stem_of(concept.token): concept.picture_count for concept in part.drawn}
+    order = ", ".join(concept.token for concept in timeline.concepts)
+    concepts = [
+        {
+            "name": concept.name,
+            "token": concept.token,
+            "template": concept.template,
+            "embedding": f"{stem_of(concept.token)}.safetensors",
+            "ranks": slices.get(concept.token),
+            "settings": concept.config.to_json(),
+        }
+        for concept in timeline.concepts
+    ]
+    return {
+        "format": "pt",
+        "ss_output_name": part.name,
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": rank,
+        "ss_network_alpha": rank,
+        "ss_base_model_version": "sd_v2" if is_v2 else "sd_v1",
+        "ss_v2": str(is_v2),
+        "ss_sd_model_name": base.name,
+        "ss_resolution": str((last.config.resolution, last.config.resolution)),
+        "ss_num_train_images": str(sum(concept.picture_count for concept in timeline.concepts)),
+        "ss_steps": str(sum(concept.config.steps for concept in timeline.concepts)),
+        "ss_seed": str(last.config.seed),
+        "ss_tag_frequency": json.dumps({part.name: triggers}),
+        "ss_training_comment": f"{timeline.method.title}, in this order: {order}",
+        "sshs_model_hash": digest,
+        **specification(part.name, "lora", is_v2),
+        "modelspec.hash_sha256": f"0x{digest}",
+        "modelspec.description": f"{timeline.method.title}: {timeline.method.sentence}",
+        "modelspec.date": last.created,
+        "modelspec.trigger_phrase": " ".join(triggers),
+        "modelspec.usage_hint": "Use it with the embeddings of its tokens, at strength 1.",
+        "clora.version": "1",
+        "clora.timeline": timeline.name,
+        "clora.method": timeline.method.name,
+        "clora.base_id": timeline.base_id,
+        "clora.concepts": json.dumps(concepts),
+    }
+
+
+def specification(title: str, kind: str, is_v2: bool) -> dict[str, str]:
+    """What the model specification (Stability-AI/ModelSpec) demands. kind: "lora" or "textual-inversion"."""
+    return {
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.architecture": f"stable-diffusion-{'v2-512' if is_v2 else 'v1'}/{kind}",
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": title,
+    }
+
+
+def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 of a safetensors file without its header: what A1111 and kohya know a LoRA by."""
+    data = save(dict(tensors))
+    header = 8 + int.from_bytes(data[:8], "little")
+    return hashlib.sha256(data[header:]).hexdigest()

@@ -1,0 +1,64 @@
+"""Proof that what was exported draws what the Studio draws: by diffusers' own loaders, in a model loaded afresh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clora_core.concepts import SamplingConfig, Timeline
+from clora_core.methods import class_of
+from clora_core.models.stable_diffusion import StableDiffusion
+
+STEPS = 8  # of a picture of the proof, at most
+
+Picture = NDArray[np.float32]
+"""(H, W, 3), in 0..1."""
+
+
+def live_picture(backbone: StableDiffusion, timeline: Timeline, prompt: str, settings: SamplingConfig) -> Picture:
+    """`prompt` drawn as the Studio draws it."""
+    class_of(timeline.method).install(backbone, timeline, prompt)
+    with torch.no_grad():
+        text, negative = (backbone.encode([words]).text for words in (prompt, settings.negative_prompt))
+    return _drawn(backbone, settings, prompt_embeds=text, negative_prompt_embeds=negative)
+
+
+def reloaded_pictures(
+    fresh: StableDiffusion,
+    loras: Mapping[str, Path | None],
+    embeddings: Mapping[str, Path],
+    settings: SamplingConfig,
+) -> dict[str, Picture]:
+    """Each prompt drawn with its LoRA file alone (None: without one), and all embeddings, by token.
+
+    fresh: a base model as it was loaded; it is no use for anything else afterwards.
+    """
+    for token, path in embeddings.items():
+        fresh.pipe.load_textual_inversion(path, token=token)
+    pictures = {}
+    for prompt, lora in loras.items():
+        if lora:
+            fresh.pipe.load_lora_weights(lora.parent, weight_name=lora.name)
+        pictures[prompt] = _drawn(fresh, settings, prompt=prompt, negative_prompt=settings.negative_prompt)
+        if lora:
+            fresh.pipe.unload_lora_weights()
+    return pictures
+
+
+def _drawn(backbone: StableDiffusion, settings: SamplingConfig, **prompts: Any) -> Picture:
+    picture: Picture = backbone.pipe(
+        **prompts,
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance_scale,
+        guidance_rescale=settings.guidance_rescale,
+        width=settings.width,
+        height=settings.height,
+        generator=torch.Generator("cpu").manual_seed(settings.seed),
+        output_type="np",
+    ).images[0]
+    return picture

@@ -1,0 +1,69 @@
+"""How exported files are used elsewhere: the text that lies beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from clora_core.concepts import Timeline, filled
+from clora_core.export.parts import Part, stem_of
+from clora_core.models.description import BaseModel
+
+Word = Callable[[str], str]
+
+
+def usage(timeline: Timeline, base: BaseModel, parts: Sequence[Part], difference: float, proved: bool) -> str:
+    """The whole text. difference: of the pictures of the proof, of the range of a pixel."""
+    count, has_loras = len(timeline.concepts), any(part.summed for part in parts)
+    proof = (
+        "Proved: read by diffusers' own loaders, the files draw what the Studio draws"
+        if proved
+        else "NOT PROVED: read by diffusers' own loaders, the files do not draw what the Studio draws"
+    )
+    copied = [
+        "ComfyUI: loras/ into models/loras, embeddings/ into models/embeddings.",
+        "A1111 and Forge: loras/ into models/Lora, embeddings/ into embeddings.",
+        "InvokeAI: add every file in the model manager.",
+    ]
+    sections = [
+        f"{timeline.name}, as of concept {count}, learned with {timeline.method.title}",
+        f"For the base model {base.name}, and no other (fingerprint {base.id}).\n"
+        f"{proof} (a seeded picture, largest difference of a pixel {difference:.1e} of its range).",
+        "\n".join(copied),
+        "Prompts. The strength of a LoRA is 1."
+        if has_loras
+        else "Prompts. Only tokens were learned: there is no LoRA.",
+        _prompts("ComfyUI, with the file in a node Load LoRA", parts, lambda stem: f"embedding:{stem}"),
+        _prompts("A1111 and Forge", parts, lambda stem: stem, lambda name: f"<lora:{name}:1> "),
+        _prompts("InvokeAI, with the LoRA switched on", parts, lambda stem: f"<{stem}>"),
+        _diffusers(base, parts),
+    ]
+    if len(parts) > 1:
+        sections.append("Each concept has a file of its own. For two in one picture switch both on.")
+    return "\n\n".join(sections) + "\n"
+
+
+def _prompts(title: str, parts: Sequence[Part], word: Word, before: Word = lambda name: "") -> str:
+    lines = [
+        f"  {before(part.name) if part.summed else ''}{filled(concept.template, word(stem_of(concept.token)))}"
+        + (f"    (LoRA: {part.name})" if part.summed else "")
+        for part in parts
+        for concept in part.drawn
+    ]
+    return "\n".join([f"{title}:", *lines])
+
+
+def _diffusers(base: BaseModel, parts: Sequence[Part]) -> str:
+    part = parts[-1]
+    lines = [
+        "import torch",
+        "from diffusers import StableDiffusionPipeline",
+        f"pipe = StableDiffusionPipeline.from_pretrained({base.path!r})",
+        *([f'pipe.load_lora_weights("loras", weight_name="{part.name}.safetensors")'] if part.summed else []),
+        *(
+            f'pipe.load_textual_inversion("embeddings/{stem_of(concept.token)}.safetensors", token="{concept.token}")'
+            for concept in part.drawn
+        ),
+        f"pipe({filled(part.drawn[-1].template, part.drawn[-1].token)!r}, "
+        'generator=torch.Generator("cpu").manual_seed(0)).images[0].save("picture.png")',
+    ]
+    return "\n".join(["diffusers, in Python:", *(f"  {line}" for line in lines)])

@@ -1,0 +1,166 @@
+"""What is exported draws the same elsewhere: read back by diffusers' own loaders; and what cannot be is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from clora_core.concepts import LearnedConcept, Timeline
+from clora_core.errors import SettingsError
+from clora_core.export.export import export_timeline
+from clora_core.export.kohya import lora_tensors, rank_slices
+from clora_core.export.parts import parts_of
+from clora_core.models.description import BaseModel, read_base
+from clora_core.settings.methods import BUILT_IN
+
+Learn = Callable[..., LearnedConcept]
+DENSE = ("custom_diffusion", "custom_diffusion_merge", "ewc", "dreambooth")
+
+
+@pytest.fixture
+def base(quick_model: Path) -> BaseModel:
+    return read_base(quick_model)
+
+
+@pytest.fixture
+def two(learn: Learn, empty: Timeline) -> Callable[[str], Timeline]:
+    """two(method) -> a timeline of <rex> and <mug> learned under it."""
+
+    def two(method: str) -> Timeline:
+        timeline = Timeline("pets", "Pets", empty.base_id, BUILT_IN.named(method))
+        for name in ("Rex", "Mug"):
+            timeline = timeline.then(learn(name, timeline))
+        return timeline
+
+    return two
+
+
+def metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata())
+
+
+@pytest.mark.parametrize(
+    "method,loras",
+    [
+        ("clora", ["pets-2"]),
+        ("stacked", ["pets-2"]),
+        ("merged", ["pets-2"]),
+        ("sequential", ["pets-2"]),
+        ("generative_replay", ["pets-2"]),
+        ("textual_inversion", []),
+        ("routed", ["pets-mug", "pets-rex"]),
+    ],
+)
+def test_the_files_draw_the_same_picture(two, base: BaseModel, tmp_path: Path, method: str, loras: list[str]) -> None:
+    made = export_timeline(two(method), base, tmp_path / "out", device="cpu")
+    assert made.proved and made.difference < made.tolerance == 1e-3
+    tensors = ["embeddings/mug", "embeddings/rex", *(f"loras/{name}" for name in loras)]
+    expected = {"README.txt", *(f"{name}.safetensors" for name in tensors)}
+    assert {str(path.relative_to(made.folder)) for path in made.files} == expected
+    assert all(path.is_file() for path in made.files)
+
+
+@pytest.mark.parametrize("method", DENSE)
+def test_whole_weights_are_refused(two, base: BaseModel, tmp_path: Path, method: str) -> None:
+    with pytest.raises(SettingsError, match=BUILT_IN.named(method).title):
+        export_timeline(two(method), base, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_method_is_spoken_of_here() -> None:
+    pairs = {"clora", "stacked", "merged", "sequential", "generative_replay", "textual_inversion", "routed"}
+    assert pairs | set(DENSE) == set(BUILT_IN.names)
+
+
+def test_a_proof_fails_where_weights_are_missing(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:
+    """The picture depends on every part: the proof says so, and the files stay to be looked at."""
+    monkeypatch.setattr("clora_core.export.export.lora_tensors", lambda summed, dtype: lora_tensors(summed[1:], dtype))
+    made = export_timeline(two("clora"), base, tmp_path / "out", device="cpu")
+    assert not made.proved and made.difference > made.tolerance
+    assert "NOT PROVED" in (made.folder / "README.txt").read_text()
+
+
+def test_the_stack_is_one_lora_by_kohyas_names(two, backbone) -> None:
+    timeline = two("clora")
+    (part,) = parts_of(backbone, timeline)
+    tensors = lora_tensors(part.summed, torch.float32)
+    assert len(tensors) == 3 * len(backbone.matrices)
+    for name in backbone.matrices:
+        up, down, alpha = (
+            tensors[f"lora_unet_{name.replace('.', '_')}.{end}"]
+            for end in ("lora_up.weight", "lora_down.weight", "alpha")
+        )
+        assert alpha == len(down) == up.shape[1] == 4
+        delta = backbone.installation.deltas[f"{name}.weight"]
+        assert torch.allclose(up @ down, delta, atol=1e-6)
+    assert "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.alpha" in tensors
+    assert rank_slices(part.summed) == {"<rex>": (0, 2), "<mug>": (2, 4)}
+
+
+def test_the_files_say_what_they_are(two, base: BaseModel, tmp_path: Path) -> None:
+    made = export_timeline(two("clora"), base, tmp_path / "out", "fp16", "cpu")
+    assert made.proved
+    lora = made.folder / "loras/pets-2.safetensors"
+    weights = {tensor.dtype for name, tensor in load_file(lora).items() if name.endswith(".weight")}
+    assert weights == {torch.float16}
+    said = metadata(lora)
+    assert said["ss_network_dim"] == said["ss_network_alpha"] == "4" and said["ss_base_model_version"] == "sd_v1"
+    assert json.loads(said["ss_tag_frequency"]) == {"pets-2": {"rex": 4, "mug": 4}}
+    concepts = json.loads(said["clora.concepts"])
+    assert [(c["token"], c["ranks"]) for c in concepts] == [("<rex>", [0, 2]), ("<mug>", [2, 4])]
+    assert concepts[0]["settings"]["rank"] == 2 and said["clora.method"] == "clora"
+    token = metadata(made.folder / "embeddings/rex.safetensors")
+    assert token["clora.token"] == "<rex>" and token["modelspec.architecture"].endswith("/textual-inversion")
+
+
+def test_what_it_says_of_diffusers_works(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:
+    made = export_timeline(two("clora"), base, tmp_path / "out", device="cpu")
+    text = (made.folder / "README.txt").read_text()
+    assert "<lora:pets-2:1> a photo of mug" in text and "a photo of embedding:rex" in text
+    lines = text.partition("diffusers, in Python:\n")[2].split("\n\n")[0].splitlines()
+    monkeypatch.chdir(made.folder)
+    exec("\n".join(line.strip() for line in lines), {})  # noqa: S102
+    assert (made.folder / "picture.png").is_file()
+
+
+def test_an_earlier_point_is_exported_without_what_came_later(two, base: BaseModel, tmp_path: Path) -> None:
+    made = export_timeline(two("clora").as_of(1), base, tmp_path / "out", device="cpu")
+    assert made.proved and sorted(path.name for path in made.files) == [
+        "README.txt",
+        "pets-1.safetensors",
+        "rex.safetensors",
+    ]
+
+
+def test_nothing_and_a_full_folder_are_refused(two, base: BaseModel, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="nothing to export"):
+        export_timeline(two("clora").as_of(0), base, tmp_path / "out", device="cpu")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine.txt").write_text("mine")
+    with pytest.raises(SettingsError, match="new folder"):
+        export_timeline(two("clora"), base, tmp_path / "full", device="cpu")
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+
+
+def test_a_pipeline_of_anybodys_reads_all_of_it(two, base: BaseModel, backbone, tmp_path: Path) -> None:
+    """Every matrix gets its pair, every token its embedding."""
+    timeline = two("routed")
+    made = export_timeline(timeline, base, tmp_path / "out", device="cpu")
+    pipe = StableDiffusionPipeline.from_pretrained(base.path)
+    pipe.load_lora_weights(made.folder / "loras", weight_name="pets-rex.safetensors")
+    parameters = dict(pipe.unet.named_parameters())
+    for name, (a, b) in timeline.concepts[0].factors.items():
+        assert torch.equal(parameters[f"{name}.lora_A.default_0.weight"], b)
+        assert torch.equal(parameters[f"{name}.lora_B.default_0.weight"], a)
+    pipe.load_textual_inversion(made.folder / "embeddings/mug.safetensors", token="<mug>")
+    row = pipe.text_encoder.get_input_embeddings().weight[pipe.tokenizer.convert_tokens_to_ids("<mug>")]
+    assert np.allclose(row.detach(), timeline.concepts[1].embeddings["clip"][0])
