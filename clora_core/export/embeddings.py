@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from clora_core.concepts import LearnedConcept
 from clora_core.export.kohya import V2_WIDTH, specification
@@ -21,5 +21,5 @@ def save_embedding(concept: LearnedConcept, folder: Path) -> Path:
     is_v2 = embedding.shape[1] == V2_WIDTH
     path = folder / f"{stem}.safetensors"
     metadata = {"format": "pt", **specification(stem, "textual-inversion", is_v2), "clora.token": concept.token}
-    save_file({"emb_params": embedding.contiguous()}, path, metadata)
+    path.write_bytes(save({"emb_params": embedding.contiguous()}, metadata))
     return path

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging
 from numpy.typing import NDArray
 
 from clora_core.concepts import SamplingConfig, Timeline
@@ -43,11 +45,23 @@ def reloaded_pictures(
     pictures = {}
     for prompt, lora in loras.items():
         if lora:
-            fresh.pipe.load_lora_weights(lora.parent, weight_name=lora.name)
+            with _quiet():
+                fresh.pipe.load_lora_weights(lora.parent, weight_name=lora.name)
         pictures[prompt] = _drawn(fresh, settings, prompt=prompt, negative_prompt=settings.negative_prompt)
         if lora:
             fresh.pipe.unload_lora_weights()
     return pictures
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without diffusers' remark that a LoRA holds nothing for the text encoder."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _drawn(backbone: StableDiffusion, settings: SamplingConfig, **prompts: Any) -> Picture:

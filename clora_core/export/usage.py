@@ -32,9 +32,10 @@ def usage(timeline: Timeline, base: BaseModel, parts: Sequence[Part], difference
         "Prompts. The strength of a LoRA is 1."
         if has_loras
         else "Prompts. Only tokens were learned: there is no LoRA.",
-        _prompts("ComfyUI, with the file in a node Load LoRA", parts, lambda stem: f"embedding:{stem}"),
-        _prompts("A1111 and Forge", parts, lambda stem: stem, lambda name: f"<lora:{name}:1> "),
-        _prompts("InvokeAI, with the LoRA switched on", parts, lambda stem: f"<{stem}>"),
+        _prompts("ComfyUI", parts, lambda stem: f"embedding:{stem}", "with loras/{}.safetensors in a node Load LoRA"),
+        _prompts("A1111 and Forge", parts, lambda stem: stem, "with <lora:{}:1> in the prompt"),
+        _prompts("InvokeAI", parts, lambda stem: f"<{stem}>", "with the LoRA {} switched on"),
+        "In A1111 and Forge every word that is the name of an embedding's file means its token.",
         _diffusers(base, parts),
     ]
     if len(parts) > 1:
@@ -42,14 +43,13 @@ def usage(timeline: Timeline, base: BaseModel, parts: Sequence[Part], difference
     return "\n\n".join(sections) + "\n"
 
 
-def _prompts(title: str, parts: Sequence[Part], word: Word, before: Word = lambda name: "") -> str:
-    lines = [
-        f"  {before(part.name) if part.summed else ''}{filled(concept.template, word(stem_of(concept.token)))}"
-        + (f"    (LoRA: {part.name})" if part.summed else "")
-        for part in parts
-        for concept in part.drawn
-    ]
-    return "\n".join([f"{title}:", *lines])
+def _prompts(programme: str, parts: Sequence[Part], word: Word, with_lora: str) -> str:
+    """Each concept's own prompt, below the LoRA to draw it with. word: what stands for a token, by its file's stem."""
+    lines = []
+    for part in parts:
+        lines.append(f"{programme}, {with_lora.format(part.name)}:" if part.summed else f"{programme}:")
+        lines += [f"  {filled(concept.template, word(stem_of(concept.token)))}" for concept in part.drawn]
+    return "\n".join(lines)
 
 
 def _diffusers(base: BaseModel, parts: Sequence[Part]) -> str:

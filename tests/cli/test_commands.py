@@ -143,10 +143,10 @@ def test_draw_takes_a_new_seed_for_minus_one(command: Command) -> None:
 
 def test_export_writes_files_and_says_that_they_are_proved(command: Command, folder: Path, tmp_path: Path) -> None:
     command("learn", "--pictures", folder, "--name", "Rex", *QUICK)
-    code, out, err = command("export", "--out", tmp_path / "rex", "--format", "kohya", "--dtype", "fp16", "--json")
+    code, out, err = command("export", "--out", tmp_path / "files", "--format", "kohya", "--dtype", "fp16", "--json")
     assert code == 0, err
     said = json.loads(out)
-    names = {str(Path(path).relative_to(tmp_path / "rex")) for path in said["files"]}
+    names = {str(Path(path).relative_to(tmp_path / "files")) for path in said["files"]}
     assert said["proved"] and names == {
         "README.txt",
         "embeddings/rex.safetensors",

@@ -12,9 +12,10 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tiny.toy import Toy
 
 from clora_core.concepts import LearnedConcept, Timeline
-from clora_core.errors import SettingsError
+from clora_core.errors import ModelError, SettingsError
 from clora_core.export.export import export_timeline
 from clora_core.export.kohya import lora_tensors, rank_slices
 from clora_core.export.parts import parts_of
@@ -125,7 +126,8 @@ def test_the_files_say_what_they_are(two, base: BaseModel, tmp_path: Path) -> No
 def test_what_it_says_of_diffusers_works(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:
     made = export_timeline(two("clora"), base, tmp_path / "out", device="cpu")
     text = (made.folder / "README.txt").read_text()
-    assert "<lora:pets-2:1> a photo of mug" in text and "a photo of embedding:rex" in text
+    assert all(line in text.splitlines() for line in ("  a photo of embedding:rex", "  a photo of mug"))
+    assert "<lora:pets-2:1>" in text
     lines = text.partition("diffusers, in Python:\n")[2].split("\n\n")[0].splitlines()
     monkeypatch.chdir(made.folder)
     exec("\n".join(line.strip() for line in lines), {})  # noqa: S102
@@ -164,3 +166,10 @@ def test_a_pipeline_of_anybodys_reads_all_of_it(two, base: BaseModel, backbone, 
     pipe.load_textual_inversion(made.folder / "embeddings/mug.safetensors", token="<mug>")
     row = pipe.text_encoder.get_input_embeddings().weight[pipe.tokenizer.convert_tokens_to_ids("<mug>")]
     assert np.allclose(row.detach(), timeline.concepts[1].embeddings["clip"][0])
+
+
+def test_another_family_is_refused(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:
+    timeline = two("clora")
+    monkeypatch.setattr("clora_core.export.export.load_backbone", lambda *_: Toy())
+    with pytest.raises(ModelError, match="no Stable Diffusion"):
+        export_timeline(timeline, base, tmp_path / "out", device="cpu")
