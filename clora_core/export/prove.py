@@ -72,7 +72,7 @@ def _drawn(backbone: StableDiffusion, settings: SamplingConfig, **prompts: Any) 
         guidance_rescale=settings.guidance_rescale,
         width=settings.width,
         height=settings.height,
-        generator=torch.Generator("cpu").manual_seed(settings.seed),
+        generator=torch.Generator("cpu").manual_seed(settings.seed_of(0)),
         output_type="np",
     ).images[0]
     return picture
