@@ -67,7 +67,9 @@ def make_parser(methods: Methods) -> _Parser:
     _add_learning(learn, methods)
 
     draw = commands.add_parser("draw", parents=[common], help="draw pictures from a prompt")
-    draw.add_argument("--prompt", required=True, help='for example "a photo of <rex> at the beach"')
+    draw.add_argument(
+        "--prompt", required=True, help='for example "a photo of <rex> at the beach"; (word:1.2) has a weight'
+    )
     draw.add_argument("--out", type=Path, metavar="FILE", help="PNG to write (default: only into the home folder)")
     draw.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only; 0 is the base model")
     draw.add_argument("--timeline", metavar="ID", help="timeline to draw from (default: the one changed last)")

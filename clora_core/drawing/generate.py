@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from clora_core.concepts import SamplingConfig, Timeline, tokens_in
+from clora_core.drawing.weights import encode, read_weights
 from clora_core.errors import ConceptError
 from clora_core.methods import class_of
 from clora_core.models.backbone import Backbone, check_size
@@ -29,13 +30,14 @@ def generate(
     """Draw `settings.pictures` pictures of `prompt` with the concepts of `timeline`.
 
     Picture i starts from noise of `settings.seed_of(i)`, drawn on the CPU whatever the device. on_step(done, total) is
-    called after each denoising step, over all batches; what it raises (Cancelled) ends the drawing.
+    called after each denoising step, over all batches; what it raises (Cancelled) ends the drawing. Prompt and negative
+    prompt may have weights: see `read_weights`.
     Raises ConceptError for a token that is not learned or stands behind what the text encoder reads, SettingsError for
     an impossible size.
     """
     _check_tokens(timeline, f"{prompt} {settings.negative_prompt}")
     for text in (prompt, settings.negative_prompt):
-        _check_read(backbone, timeline, text)
+        _check_read(backbone, timeline, read_weights(text)[0])
     check_size(backbone, width=settings.width, height=settings.height)
     class_of(timeline.method).install(backbone, timeline, prompt)
     places = range(settings.pictures)
@@ -49,8 +51,8 @@ def generate(
                 on_step(min(before + done, total), total)
 
         with torch.no_grad():
-            conditioning = backbone.encode([prompt] * len(batch))
-            negative = backbone.encode([settings.negative_prompt] * len(batch))
+            conditioning = encode(backbone, prompt, len(batch))
+            negative = encode(backbone, settings.negative_prompt, len(batch))
         generators = [torch.Generator("cpu").manual_seed(settings.seed_of(place)) for place in batch]
         pictures += backbone.draw(conditioning, negative, settings, generators, report)
     return pictures

@@ -128,10 +128,11 @@ class Studio:
         """The end of ``prompt`` that the text encoder does not read; "" = it reads all, or the model is not loaded."""
         if not self.ready:
             return ""
+        from clora_core.drawing.weights import read_weights
         from clora_core.models.tokens import left_out
 
         tokens = [card.token for card in self.timeline(timeline_id).cards]
-        return left_out(self._board.model.backbone.tables, prompt, tokens)
+        return left_out(self._board.model.backbone.tables, read_weights(prompt)[0], tokens)
 
     def pasted_settings(self, text: str) -> dict[str, Any]:
         """Prompt and settings in a text of A1111's format that was pasted as a prompt; {} for any other prompt."""

@@ -135,6 +135,12 @@ def test_draw_says_that_a_pasted_text_is_not_read_as_settings(command: Command) 
     assert "holds settings" not in command("draw", "--prompt", "a photo, Steps: 3", "--steps", "1")[2]
 
 
+def test_weights_stay_in_the_picture_as_they_were_typed(command: Command, tmp_path: Path) -> None:
+    prompt = "a (photo:1.5)"
+    assert command("draw", "--prompt", prompt, "--steps", "1", "--out", tmp_path / "a.png")[0] == 0
+    assert Image.open(tmp_path / "a.png").info["parameters"].startswith(f"{prompt}\n")
+
+
 def test_draw_takes_a_new_seed_for_minus_one(command: Command) -> None:
     draw = ["draw", "--prompt", "a photo", "--steps", "1", "--json", "--seed", "-1"]
     seeds = [json.loads(command(*draw)[1])["settings"]["seed"] for _ in range(2)]
