@@ -12,10 +12,12 @@ from PIL import Image
 
 from clora_core.concepts import Timeline
 from clora_core.drawing.generate import generate
+from clora_core.measures.difference import difference
 from clora_core.measures.features import EfficientNetLite0, unit_features
 from clora_core.measures.metrics import cosine
 from clora_core.models.description import read_base, unknown_words
 from clora_core.models.loading import load_backbone
+from clora_core.store.store import ConceptStore
 
 ROOT = Path(__file__).parent.parent
 BASE = ROOT / "assets" / "base"
@@ -85,3 +87,19 @@ def test_the_example_timeline_belongs_to_the_embedded_model() -> None:
         assert record["base_id"] == base.id
         size = sum(path.stat().st_size for path in example.rglob("*") if path.is_file())
         assert size < 900_000 * len(record["concepts"])
+
+
+def test_a_weight_takes_a_person_out_of_the_prompt(tmp_path: Path) -> None:
+    """Scaling the rows of the word would leave her there: see `drawing.weights`."""
+    store, base, backbone = ConceptStore(tmp_path), read_base(BASE), load_backbone(BASE, "cpu")
+    store.adopt(ROOT / "assets" / "timelines" / "five-people")
+    timeline = store.load("five-people", base.id, to_draw=True)
+    settings = base.sampling.updated({"seed": 3, "steps": 6})
+
+    def drawn(name: str, prompt: str) -> Path:
+        generate(backbone, timeline, prompt, settings)[0].save(tmp_path / f"{name}.png")
+        return tmp_path / f"{name}.png"
+
+    gone, more = drawn("gone", "a photo of (<ada>:0)"), drawn("more", "a photo of (<ada>:1.5)")
+    other = drawn("other", "a photo of <bruno>")
+    assert difference(gone, more) > 0.6 * difference(drawn("ada", "a photo of <ada>"), other)
