@@ -136,6 +136,25 @@ def test_a_typed_seed_is_kept_without_being_told(visit: Visit) -> None:
     expect(page.locator("#seed input")).to_have_value("1234")
 
 
+def test_a_pasted_text_goes_into_the_inputs_and_minus_one_is_a_new_seed(visit: Visit) -> None:
+    page = visit()
+    prompt, seed = page.locator("#prompt textarea"), page.locator("#seed input")
+    prompt.fill("a tall picture\nNegative prompt: far\nSteps: 1, CFG scale: 2, Seed: 77, Size: 64x32")
+    expect(prompt).to_have_value("a tall picture")
+    expect(seed).to_have_value("77")
+    expect(page.locator("#lock-seed input")).to_be_checked()
+    expect(page.get_by_text("they are in their fields now")).to_be_visible()
+    prompt.press("Enter")
+    expect(page.locator(".cl-made")).to_contain_text("seed 77")
+    expect(page.locator(".cl-made")).to_contain_text("1 steps")
+    expect(page.locator("#draw")).to_be_visible()
+    seed.fill("-1")
+    prompt.press("Enter")
+    expect(page.locator(".cl-made")).not_to_contain_text("seed 77")
+    expect(page.locator("#lock-seed input")).not_to_be_checked()
+    expect(seed).not_to_have_value("-1")
+
+
 def test_try_it_goes_to_the_timeline_it_was_learned_in_and_the_prompt_stays_where_it_fits(
     visit: Visit, studio: Studio
 ) -> None:
