@@ -10,16 +10,15 @@ from pathlib import Path
 from safetensors.torch import save
 
 from clora_core.concepts import LearnedConcept
-from clora_core.export.kohya import V2_WIDTH, specification
+from clora_core.export.kohya import Family, specification
 from clora_core.export.parts import stem_of
 from clora_core.models.stable_diffusion import TABLE
 
 
-def save_embedding(concept: LearnedConcept, folder: Path) -> Path:
+def save_embedding(concept: LearnedConcept, family: Family, folder: Path) -> Path:
     """Write the concept's embedding (1, d), fp32, into the folder and return the file."""
     embedding, stem = concept.embeddings[TABLE], stem_of(concept.token)
-    is_v2 = embedding.shape[1] == V2_WIDTH
     path = folder / f"{stem}.safetensors"
-    metadata = {"format": "pt", **specification(stem, "textual-inversion", is_v2), "clora.token": concept.token}
+    metadata = {"format": "pt", **specification(stem, "textual-inversion", family), "clora.token": concept.token}
     path.write_bytes(save({"emb_params": embedding.contiguous()}, metadata))
     return path

@@ -14,7 +14,7 @@ from clora_core.concepts import Timeline
 from clora_core.disk import write_text
 from clora_core.errors import ModelError, SettingsError
 from clora_core.export.embeddings import save_embedding
-from clora_core.export.kohya import lora_metadata, lora_tensors
+from clora_core.export.kohya import Family, family_of, lora_metadata, lora_tensors
 from clora_core.export.parts import Part, parts_of
 from clora_core.export.prove import STEPS, live_picture, reloaded_pictures
 from clora_core.export.usage import usage
@@ -42,15 +42,15 @@ def export_timeline(
         raise SettingsError(f"There is something in {folder} already. Give a new folder.")
     settings = replace(base.sampling, steps=min(base.sampling.steps, STEPS), pictures=1)
     backbone = _loaded(base, device)
-    parts = parts_of(backbone, timeline)
+    family, parts = family_of(backbone), parts_of(backbone, timeline)
     live = {part.prompt: live_picture(backbone, timeline, part.prompt, settings) for part in parts}
     del backbone  # there may be no room for two
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as made:
         place = Path(made) / "files"
         (place / "embeddings").mkdir(parents=True)
-        loras = {part.prompt: _save_lora(part, timeline, base, place, dtype) for part in parts}
-        embeddings = {c.token: save_embedding(c, place / "embeddings") for c in timeline.concepts}
+        loras = {part.prompt: _save_lora(part, timeline, base, family, place, dtype) for part in parts}
+        embeddings = {c.token: save_embedding(c, family, place / "embeddings") for c in timeline.concepts}
         again = reloaded_pictures(_loaded(base, device), loras, embeddings, settings)
         difference = max(float(np.abs(live[prompt] - again[prompt]).max()) for prompt in live)
         proved = difference <= TOLERANCE[dtype]
@@ -69,12 +69,12 @@ def _loaded(base: BaseModel, device: str | None) -> StableDiffusion:
     return backbone
 
 
-def _save_lora(part: Part, timeline: Timeline, base: BaseModel, place: Path, dtype: str) -> Path | None:
+def _save_lora(part: Part, timeline: Timeline, base: BaseModel, family: Family, place: Path, dtype: str) -> Path | None:
     """The part's file; None where it holds no pairs."""
     if not part.summed:
         return None
     tensors = lora_tensors(part.summed, DTYPES[dtype])
     path = place / "loras" / f"{part.name}.safetensors"
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(save(tensors, lora_metadata(part, timeline, base, tensors)))
+    path.write_bytes(save(tensors, lora_metadata(part, timeline, base, family, tensors)))
     return path

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from safetensors.torch import save
@@ -19,8 +20,32 @@ from torch import Tensor
 from clora_core.concepts import LearnedConcept, Timeline
 from clora_core.export.parts import Part, stem_of
 from clora_core.models.description import BaseModel
+from clora_core.models.stable_diffusion import StableDiffusion
 
 V2_WIDTH = 1024  # D2 of Stable Diffusion 2.x; 1.x has 768
+
+
+@dataclass(frozen=True)
+class Family:
+    """Which Stable Diffusion a file is for. version: in kohya's word.  architecture: in the model specification's."""
+
+    version: str
+    architecture: str
+
+    @property
+    def is_v2(self) -> bool:
+        """Stable Diffusion 2.x."""
+        return self.version.startswith("sd_v2")
+
+
+def family_of(backbone: StableDiffusion) -> Family:
+    """By the width of its text and by what it predicts."""
+    predicts_v = backbone.noise_scheduler.config.prediction_type == "v_prediction"
+    if next(iter(backbone.matrices.values())).in_features != V2_WIDTH:
+        return Family("sd_v1_v" if predicts_v else "sd_v1", "stable-diffusion-v1")
+    if predicts_v:
+        return Family("sd_v2_v", "stable-diffusion-v2-768-v")
+    return Family("sd_v2", "stable-diffusion-v2-512")
 
 
 def lora_tensors(summed: tuple[LearnedConcept, ...], dtype: torch.dtype) -> dict[str, Tensor]:
@@ -45,12 +70,14 @@ def rank_slices(summed: tuple[LearnedConcept, ...]) -> dict[str, tuple[int, int]
     return slices
 
 
-def lora_metadata(part: Part, timeline: Timeline, base: BaseModel, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+def lora_metadata(
+    part: Part, timeline: Timeline, base: BaseModel, family: Family, tensors: Mapping[str, Tensor]
+) -> dict[str, str]:
     """What the file says of itself: for kohya's readers (ss_), the model specification (modelspec.), and us (clora.):
     the order of concepts, their settings, and each one's ranks."""
     slices, last = rank_slices(part.summed), part.summed[-1]
     down = next(tensor for name, tensor in tensors.items() if name.endswith(".lora_down.weight"))  # (R, D2)
-    rank, is_v2, digest = str(len(down)), down.shape[1] == V2_WIDTH, tensor_digest(tensors)
+    rank, digest = str(len(down)), tensor_digest(tensors)
     triggers = {stem_of(concept.token): concept.picture_count for concept in part.drawn}
     order = ", ".join(concept.token for concept in timeline.concepts)
     concepts = [
@@ -70,8 +97,8 @@ def lora_metadata(part: Part, timeline: Timeline, base: BaseModel, tensors: Mapp
         "ss_network_module": "networks.lora",
         "ss_network_dim": rank,
         "ss_network_alpha": rank,
-        "ss_base_model_version": "sd_v2" if is_v2 else "sd_v1",
-        "ss_v2": str(is_v2),
+        "ss_base_model_version": family.version,
+        "ss_v2": str(family.is_v2),
         "ss_sd_model_name": base.name,
         "ss_resolution": str((last.config.resolution, last.config.resolution)),
         "ss_num_train_images": str(sum(concept.picture_count for concept in timeline.concepts)),
@@ -80,7 +107,7 @@ def lora_metadata(part: Part, timeline: Timeline, base: BaseModel, tensors: Mapp
         "ss_tag_frequency": json.dumps({part.name: triggers}),
         "ss_training_comment": f"{timeline.method.title}, in this order: {order}",
         "sshs_model_hash": digest,
-        **specification(part.name, "lora", is_v2),
+        **specification(part.name, "lora", family),
         "modelspec.hash_sha256": f"0x{digest}",
         "modelspec.description": f"{timeline.method.title}: {timeline.method.sentence}",
         "modelspec.date": last.created,
@@ -94,11 +121,11 @@ def lora_metadata(part: Part, timeline: Timeline, base: BaseModel, tensors: Mapp
     }
 
 
-def specification(title: str, kind: str, is_v2: bool) -> dict[str, str]:
+def specification(title: str, kind: str, family: Family) -> dict[str, str]:
     """What the model specification (Stability-AI/ModelSpec) demands. kind: "lora" or "textual-inversion"."""
     return {
         "modelspec.sai_model_spec": "1.0.0",
-        "modelspec.architecture": f"stable-diffusion-{'v2-512' if is_v2 else 'v1'}/{kind}",
+        "modelspec.architecture": f"{family.architecture}/{kind}",
         "modelspec.implementation": "diffusers",
         "modelspec.title": title,
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DDPMScheduler, StableDiffusionPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny.toy import Toy
@@ -17,7 +18,7 @@ from tiny.toy import Toy
 from clora_core.concepts import LearnedConcept, Timeline
 from clora_core.errors import ModelError, SettingsError
 from clora_core.export.export import export_timeline
-from clora_core.export.kohya import lora_tensors, rank_slices
+from clora_core.export.kohya import V2_WIDTH, family_of, lora_tensors, rank_slices
 from clora_core.export.parts import parts_of
 from clora_core.models.description import BaseModel, read_base
 from clora_core.settings.methods import BUILT_IN
@@ -114,13 +115,27 @@ def test_the_files_say_what_they_are(two, base: BaseModel, tmp_path: Path) -> No
     weights = {tensor.dtype for name, tensor in load_file(lora).items() if name.endswith(".weight")}
     assert weights == {torch.float16}
     said = metadata(lora)
-    assert said["ss_network_dim"] == said["ss_network_alpha"] == "4" and said["ss_base_model_version"] == "sd_v1"
+    assert said["ss_network_dim"] == said["ss_network_alpha"] == "4" and said["ss_v2"] == "False"
     assert json.loads(said["ss_tag_frequency"]) == {"pets-2": {"rex": 4, "mug": 4}}
     concepts = json.loads(said["clora.concepts"])
     assert [(c["token"], c["ranks"]) for c in concepts] == [("<rex>", [0, 2]), ("<mug>", [2, 4])]
     assert concepts[0]["settings"]["rank"] == 2 and said["clora.method"] == "clora"
     token = metadata(made.folder / "embeddings/rex.safetensors")
     assert token["clora.token"] == "<rex>" and token["modelspec.architecture"].endswith("/textual-inversion")
+
+
+@pytest.mark.parametrize(
+    "width,prediction,version,architecture",
+    [
+        (768, "epsilon", "sd_v1", "stable-diffusion-v1"),
+        (V2_WIDTH, "epsilon", "sd_v2", "stable-diffusion-v2-512"),
+        (V2_WIDTH, "v_prediction", "sd_v2_v", "stable-diffusion-v2-768-v"),
+    ],
+)
+def test_the_family_has_the_words_of_others(width: int, prediction: str, version: str, architecture: str) -> None:
+    matrices = {"attn2.to_k": torch.nn.Linear(width, 4)}
+    family = family_of(SimpleNamespace(matrices=matrices, noise_scheduler=DDPMScheduler(prediction_type=prediction)))
+    assert (family.version, family.architecture) == (version, architecture)
 
 
 def test_what_it_says_of_diffusers_works(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:
