@@ -71,8 +71,10 @@ class Page:
         )
         self.kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
         with gr.Row(elem_classes="cl-top"):
-            gr.HTML(parts.header(LOGO, studio.base.draws), elem_id="header")
-            self.model = gr.HTML(parts.model_state(studio.base.name, studio.ready, ""), elem_id="model")
+            gr.HTML(parts.header(LOGO), elem_id="header")
+            self.model = gr.HTML(
+                parts.model_state(studio.base.name, studio.ready, "", studio.base.draws), elem_id="model"
+            )
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab("Playground", id="playground"):
                 self.playground = Playground(studio, self.timeline)
@@ -144,7 +146,7 @@ class Page:
         if watched != kept["watched"]:
             changes[self.kept] = kept | {"watched": watched}
         words = {
-            self.model: parts.model_state(studio.base.name, studio.ready, studio.model_problem),
+            self.model: parts.model_state(studio.base.name, studio.ready, studio.model_problem, studio.base.draws),
             self.compare.progress: self.compare.watch(),
         }
         changes |= {part: text for part, text in words.items() if text != said.get(str(part.elem_id))}

@@ -34,16 +34,15 @@ def step(title: str, hint: str) -> Markup:
     return render("step", title=title, hint=hint)
 
 
-def header(logo: Path, draws: str) -> Markup:
-    """Logo, name, promise. logo: an SVG file.  draws: ``BaseModel.draws``."""
-    data = base64.b64encode(logo.read_bytes()).decode()
-    return render("header", logo=f"data:image/svg+xml;base64,{data}", draws=draws)
+def header(logo: Path) -> Markup:
+    """Logo, name, promise. logo: an SVG file."""
+    return render("header", logo="data:image/svg+xml;base64," + base64.b64encode(logo.read_bytes()).decode())
 
 
-def model_state(name: str, ready: bool, problem: str) -> Markup:
-    """A quiet pill in the header: which model, and whether it stands in memory."""
+def model_state(name: str, ready: bool, problem: str, draws: str = "") -> Markup:
+    """A quiet pill in the header: which model, whether it stands in memory, and what it draws (``BaseModel.draws``)."""
     tone, words = ("bad", problem) if problem else ("good", "ready") if ready else ("wait", "loading")
-    return render("model_state", name=name, tone=tone, words=words)
+    return render("model_state", name=name, tone=tone, words=words, draws=draws)
 
 
 def setting_rows(settings: Mapping[str, Any], methods: Methods) -> list[tuple[str, str]]:

@@ -32,7 +32,6 @@ from demo.html import curves, parts, words
 from demo.html import job as job_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
-from demo.page import LOGO
 from demo.sharing import open_to_others, reach_directly, refuse_unless
 from demo.tabs.add import AddTab
 from demo.tabs.playground import Gallery, Playground, with_token
@@ -423,8 +422,8 @@ def test_a_model_that_draws_one_kind_of_thing_says_so_before_minutes_are_spent()
     view = TimelineView("t", "Mine", "clora", (), ())
     told = "draws portraits of one or two people"
     assert told in add_html.coming(view, True, "portraits of one or two people")
-    assert told in parts.header(LOGO, "portraits of one or two people")
-    assert "This model" not in add_html.coming(view, True, "") and "people and things" in parts.header(LOGO, "")
+    assert told in parts.model_state("Cartoon portraits", True, "", "portraits of one or two people")
+    assert "This model" not in add_html.coming(view, True, "") and "draws" not in parts.model_state("SD", True, "")
 
 
 def test_the_page_is_reached_without_the_proxy_of_the_company(monkeypatch: pytest.MonkeyPatch) -> None:
