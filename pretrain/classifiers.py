@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from clora_core.measures.attributes import AttributeNetwork, pixels
-from pretrain.corpus import Corpus
+from pretrain.corpus import Corpus, rendered
 from pretrain.people import FACIAL_HAIR, GLASSES, HAIR_COLOURS, SKINS
 from pretrain.scenes import BACKGROUNDS, CLOTHES, PLACES, Scene
-from pretrain.train import learning_rate
+from pretrain.schedule import learning_rate
 
 CLASSES = {
     "hair colour": [*HAIR_COLOURS],
@@ -110,11 +110,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=16_000)
     parser.add_argument("--epochs", type=int, default=6)
     args = parser.parse_args()
-    pictures = np.load(args.corpus / "pictures.npy", mmap_mode="r")[: args.pictures]
+    pictures = rendered(args.corpus)[: args.pictures]
     corpus = Corpus("train")
     network = train(pictures, [corpus[index] for index in range(len(pictures))], args.epochs)
     network.save(args.out)
-    held_out, corpus = np.load(args.held_out / "pictures.npy", mmap_mode="r"), Corpus("held-out")
+    held_out, corpus = rendered(args.held_out), Corpus("held-out")
     scenes = [corpus[index] for index in range(len(held_out))]
     for key, share in accuracy(network, held_out, scenes).items():
         print(f"{key}: {share:.1%} right on held-out renders")

@@ -1,7 +1,8 @@
-"""Render the corpus: ``python -m pretrain.corpus --out DIR --pictures 60000``.
+"""Render the corpus: ``python -m pretrain.corpus --out DIR --pictures 120000``.
 
-Writes ``pictures.npy`` (N, 128, 128, 3) uint8 and, because everything is a function of the seed, nothing else: scenes
-and captions are drawn again from the seed by :class:`Corpus`.
+Appends to ``pictures.rgb``, raw bytes of (128, 128, 3) a picture, until that many are there; a stopped run goes on
+where it was, and training may read what is there already. Because everything is a function of the seed, nothing else
+is written: scenes and captions are drawn again from the seed by :class:`Corpus`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import argparse
 import json
 import random
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +23,9 @@ from pretrain.people import Person, draw_person
 from pretrain.scenes import Scene, draw_scene, draw_sitter, drawing, stylise
 
 SIZE = 128  # px
-NAMED_PEOPLE = 1000
+NAMED_PEOPLE = 300
 FACES = Path(__file__).parent / "faces"
+PICTURES = "pictures.rgb"
 
 
 def names(count: int = NAMED_PEOPLE) -> list[str]:
@@ -116,22 +117,27 @@ def render(scenes: Iterator[Scene], size: int = SIZE) -> Iterator[Image.Image]:
         raise RuntimeError(f"the renderer stopped with exit code {process.returncode}")
 
 
+def rendered(folder: Path) -> np.ndarray:
+    """The pictures of a corpus that are rendered so far, (N, 128, 128, 3) uint8, read from disk when asked for."""
+    one = SIZE * SIZE * 3
+    count = (folder / PICTURES).stat().st_size // one
+    return np.memmap(folder / PICTURES, np.uint8, "r", shape=(count, SIZE, SIZE, 3))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Render the pretraining corpus.")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write pictures.npy into")
-    parser.add_argument("--pictures", type=int, default=60_000)
+    parser.add_argument("--out", type=Path, required=True, help=f"folder whose {PICTURES} is begun or gone on with")
+    parser.add_argument("--pictures", type=int, default=60_000, help="how many there should be in the end")
     parser.add_argument("--split", choices=["train", "held-out"], default="train")
-    parser.add_argument("--start", type=int, default=0, help="index of the first picture, to render in several parts")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    corpus = Corpus(args.split)
-    scenes = (corpus[index] for index in range(args.start, args.start + args.pictures))
-    partial = args.out / "pictures.partial.npy"
-    pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (args.pictures, SIZE, SIZE, 3))
-    for index, picture in enumerate(tqdm(render(scenes), total=args.pictures, unit="picture", file=sys.stderr)):
-        pictures[index] = np.asarray(picture)
-    pictures.flush()
-    partial.rename(args.out / "pictures.npy")
+    corpus, path, one = Corpus(args.split), args.out / PICTURES, SIZE * SIZE * 3
+    with open(path, "ab") as file:
+        done = file.tell() // one
+        file.truncate(done * one)  # a picture that was being written when the last run was stopped
+        scenes = (corpus[index] for index in range(done, args.pictures))
+        for picture in tqdm(render(scenes), total=args.pictures, initial=done, unit="picture", mininterval=5):
+            file.write(np.asarray(picture).tobytes())
 
 
 if __name__ == "__main__":

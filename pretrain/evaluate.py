@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from clora_core.concepts import Concept, SamplingConfig, Timeline, TrainConfig
@@ -27,12 +28,13 @@ from clora_core.models.description import read_base
 from clora_core.models.loading import load_backbone
 from pretrain.captions import plain_caption
 from pretrain.classifiers import CLASSES, accuracy, labels
-from pretrain.corpus import Corpus, render
+from pretrain.corpus import Corpus, named_person, names, render, rendered
+from pretrain.eyes import both_drawn
 from pretrain.people import draw_person
 from pretrain.sample_people import portraits
 from pretrain.scenes import draw_scene, draw_sitter
 
-EMPTY = Timeline("evaluate", "evaluate", "")
+EMPTY = Timeline("evaluate", "evaluate", "", "clora", ())
 
 
 def vae_figures(backbone: Backbone, held_out: np.ndarray, features: Features, out: Path) -> dict[str, float]:
@@ -72,9 +74,15 @@ def _reconstruct(backbone: Backbone, pictures: np.ndarray) -> np.ndarray:
 
 
 def prompt_figures(
-    backbone: Backbone, settings: SamplingConfig, network: AttributeNetwork, features: Features, count: int, out: Path
+    backbone: Backbone,
+    settings: SamplingConfig,
+    network: AttributeNetwork,
+    eyes: AttributeNetwork | None,
+    features: Features,
+    count: int,
+    out: Path,
 ) -> dict[str, Any]:
-    """Attributes found in pictures drawn from held-out captions, and KID of those against held-out renders."""
+    """Attributes and eyes found in pictures drawn from held-out captions, and their KID against held-out renders."""
     scenes = []
     for index in range(count):
         rng = random.Random(f"prompt/{index}")
@@ -93,11 +101,35 @@ def prompt_figures(
     other = [draw_scene(rng, (draw_sitter(rng, draw_person(rng, unseen=True), hats=False),), plain=True)
              for rng in (random.Random(f"kid/{index}") for index in range(2 * count))]  # fmt: skip
     renders = features.raw(list(render(iter(other))))
+    if eyes:
+        right["both eyes"] = sum(both_drawn(eyes, drawn)) / count
     return {
         "right": right,
         "pictures": count,
         "kid_x1000": 1e3 * kid(features.raw(drawn), renders[:count]),
         "kid_floor_x1000": 1e3 * kid(renders[count:], renders[:count]),
+    }
+
+
+def named_figures(
+    backbone: Backbone, settings: SamplingConfig, features: Features, people: int, pictures: int, out: Path
+) -> dict[str, float]:
+    """The first named people drawn by name: likeness to their renders, nearest of them, and KID against them."""
+    shown = names()[:people]
+    real = {name: list(render(portraits(named_person(name), f"named/{name}", 16))) for name in shown}
+    drawn = {
+        name: [_draw(backbone, f"a photo of {name}", settings, seed) for seed in range(pictures)] for name in shown
+    }
+    save_grid([p for name in shown for p in [real[name][0], *drawn[name]]], pictures + 1, out / "named.png")
+    true = {name: unit_features(features, real[name]) for name in shown}
+    found = {name: unit_features(features, drawn[name]) for name in shown}
+    raw = [features.raw([p for name in shown for p in group[name]]) for group in (drawn, real)]
+    return {
+        "people": people,
+        "cosine": float(np.mean([cosine(found[name], true[name]) for name in shown])),
+        "real_to_real": float(np.mean([cosine(true[name][:8], true[name][8:]) for name in shown])),
+        "nearest": float(np.mean([nearest_share(found[name], name, true) for name in shown])),
+        "kid_x1000": 1e3 * kid(*raw),
     }
 
 
@@ -175,23 +207,30 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, required=True, help="folder of the held-out pictures")
     parser.add_argument("--classifier", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--parts", nargs="+", default=["judge", "vae", "prompts", "pairs", "plasticity"])
+    parser.add_argument("--parts", nargs="+", default=["judge", "vae", "prompts", "named", "pairs", "plasticity"])
     parser.add_argument("--pictures", type=int, default=200, help="prompts of one person to draw")
     parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--people", type=int, default=10)
+    parser.add_argument("--named", type=int, default=12, help="people of the corpus to draw by name")
+    parser.add_argument("--eyes", type=Path, help="detector of pretrain.eyes")
+    parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
     parser.add_argument("--train", type=json.loads, default={}, help="settings over the model's own, as JSON")
     parser.add_argument("--sampling", type=json.loads, default={}, help="settings over the model's own, as JSON")
     args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     base, features = read_base(args.base), EfficientNetLite0()
     backbone, network = load_backbone(args.base), AttributeNetwork.load(args.classifier)
-    held_out = np.load(args.held_out / "pictures.npy", mmap_mode="r")
+    eyes = AttributeNetwork.load(args.eyes) if args.eyes else None
+    held_out = rendered(args.held_out)
     settings, config = base.sampling.updated(args.sampling), base.train.updated(args.train)
     corpus = Corpus("held-out")
     measures: dict[str, Callable[[], Any]] = {
         "judge": lambda: accuracy(network, held_out, [corpus[index] for index in range(len(held_out))]),
         "vae": lambda: vae_figures(backbone, held_out, features, args.out),
-        "prompts": lambda: prompt_figures(backbone, settings, network, features, args.pictures, args.out),
+        "prompts": lambda: prompt_figures(backbone, settings, network, eyes, features, args.pictures, args.out),
+        "named": lambda: named_figures(backbone, settings, features, args.named, 4, args.out),
         "pairs": lambda: pair_figures(backbone, settings, network, args.pairs, args.out),
         "plasticity": lambda: plasticity_figures(backbone, config, settings, features, args.people, args.out),
     }

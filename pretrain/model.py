@@ -44,18 +44,22 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def build_unet() -> UNet2DConditionModel:
-    """v-prediction on latents (B, 12, 16, 16), cross-attention at 16 x 16 and 8 x 8."""
+    """v-prediction on latents (B, 12, 16, 16), cross-attention at 8 x 8 and 4 x 4.
+
+    The level at 16 x 16 is narrow and has no attention: it makes 8 x 8 cells of the latents and latents of them again.
+    So a sample costs 5.6 GFLOP forward and backward instead of the 18.0 of the two wide levels at 16 x 16 and 8 x 8.
+    """
     return UNet2DConditionModel(
         sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
-        up_block_types=("CrossAttnUpBlock2D",) * 2,
-        block_out_channels=(192, 320),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(64, 192, 320),
         layers_per_block=1,
         time_embedding_dim=256,
-        attention_head_dim=(3, 5),  # diffusers means the number of heads: 64 channels each
+        attention_head_dim=(2, 3, 5),  # diffusers means the number of heads: 64 channels each
         cross_attention_dim=TEXT_WIDTH,
         norm_num_groups=16,
         use_linear_projection=True,

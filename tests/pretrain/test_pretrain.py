@@ -13,14 +13,16 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from pretrain.captions import caption, plain_caption
+from pretrain.checkpoints import Checkpoint
 from pretrain.classifiers import CLASSES, labels, targets
 from pretrain.corpus import FACES, Corpus, named_person, names, render
+from pretrain.diffusion import by_name
+from pretrain.loss import face_weight
 from pretrain.model import LATENT_SIDE
 from pretrain.optimiser import MuonAdamW
 from pretrain.people import held_out
 from pretrain.sample_people import SETS, portraits, sample_people
 from pretrain.tokenizer import build_tokenizer, known_words
-from pretrain.train import Checkpoint, face_weight, pictures_to_learn
 
 
 def test_a_scene_and_its_caption_are_functions_of_seed_and_index() -> None:
@@ -86,14 +88,11 @@ def test_targets_leave_out_what_cannot_be_seen() -> None:
             assert [*CLASSES["clothes"]][row[3]] == scene.sitters[0].words["clothes"]
 
 
-def test_the_pictures_learned_from_show_nobody_or_only_the_first_names() -> None:
+def test_the_pictures_learned_from_are_told_apart_by_whether_somebody_named_is_in_them() -> None:
     corpus = Corpus("train")
-    plain, named = pictures_to_learn(corpus, 200, 300)
-    known = set(corpus.names[:300])
-    assert len(plain) and len(named) and not set(plain) & set(named)
-    for index in range(200):
-        shown = {sitter.name for sitter in corpus[index].sitters} - {None}
-        assert (index in plain) == (not shown) and (index in named) == (bool(shown) and shown <= known)
+    plain, named = by_name(corpus, 200)
+    assert len(plain) and len(named) and sorted([*plain, *named]) == list(range(200))
+    assert all(any(sitter.name for sitter in corpus[index].sitters) for index in named)
 
 
 def test_the_face_counts_more_and_the_mean_stays_one() -> None:
