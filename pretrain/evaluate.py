@@ -34,7 +34,7 @@ from pretrain.people import draw_person
 from pretrain.sample_people import portraits
 from pretrain.scenes import draw_scene, draw_sitter
 
-EMPTY = Timeline("evaluate", "evaluate", "", "clora", ())
+EMPTY = Timeline("evaluate", "evaluate", "")
 
 
 def vae_figures(backbone: Backbone, held_out: np.ndarray, features: Features, out: Path) -> dict[str, float]:
