@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from clora_core.bench import learning, measure
@@ -30,7 +31,6 @@ from clora_core.disk import read_json, read_lines
 from clora_core.drawing.contact_sheet import GAP, HEAD, LABEL, SIDE
 from clora_core.errors import SettingsError, StudioError
 from clora_core.measures.attributes import AttributeNetwork
-from clora_core.methods.routed import Routed
 from clora_core.models.asked import Asked, AskedPrompt, read_asked
 from clora_core.models.description import read_base
 from clora_core.models.precision import DTYPES
@@ -116,7 +116,8 @@ def test_what_is_learned_alone_is_learned_once_and_gives_the_same_figures(
     assert peaks == {read_json(alone / learning.PEAK_FILE)["mb"]}
     assert len(list((tmp_path / "shared").rglob("jobs/*learn*"))) == plan.count
     monkeypatch.setattr(measure, "alone_cells", lambda cells, plan: [])
-    monkeypatch.setattr(Routed, "steady", False)
+    draw = measure.draw_concepts  # as for a method whose older pictures may change: drawn after every concept
+    monkeypatch.setattr(measure, "draw_concepts", lambda *given: draw(*given[:4], False, given[5]))
     assert [[line[name] for name in figures] for line in run(cells, plan, "apart")] == shared
     assert len(list((tmp_path / "apart").rglob("jobs/*learn*"))) == plan.count * len(cells)
 
@@ -268,12 +269,16 @@ def test_peak_memory_starts_anew() -> None:
 
 @pytest.mark.slow
 def test_several_processes_and_a_cluster_give_what_one_process_gives(
-    run: Measured, plan: Plan, quick_model: Path, tmp_path: Path
+    run: Measured, plan: Plan, quick_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the others; sums of another number of threads round otherwise
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     open_studio = partial(Studio.open, model=str(quick_model), device="cpu", examples=False)
     cells = cells_of(["clora", "merged"], 1, 1, plan.base)
     here = run(cells, plan)
+    torch.set_num_threads(threads)
     with one_process_a_device(["0", "1"]) as two:
         both = measure.measured(open_studio, tmp_path / "two", cells, plan, two, lambda words: None)
     with (
