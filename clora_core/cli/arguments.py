@@ -205,21 +205,7 @@ def _add_bench(commands: Any, common: _Parser, methods: Methods) -> None:
         )
         if name == "speed":
             continue
-        kind.add_argument(
-            "--references",
-            type=Path,
-            metavar="DIR",
-            help="real pictures to compare with, one folder a concept (default: the samples' own)",
-        )
-        kind.add_argument("--people", type=int, default=3 if name == "sweep" else 10, help="how many sample concepts")
-        kind.add_argument("--draws", type=int, default=4 if name == "sweep" else 8, help="pictures a concept")
-        kind.add_argument(
-            "--concepts",
-            type=Path,
-            metavar="DIR",
-            help="concepts to learn, a folder like assets/base/people (default: the sample concepts)",
-        )
-        _add_judge(kind, "dino", "concepts are alike")
+        _add_concepts(kind, few=name == "sweep")
         if name == "sweep":
             kind.add_argument("--methods", nargs="+", metavar="METHOD", help="methods to sweep (default: one)")
             kind.add_argument(
@@ -242,3 +228,22 @@ def _add_bench(commands: Any, common: _Parser, methods: Methods) -> None:
             kind.add_argument("--orders", type=int, default=1, help="how many orders of the concepts")
             kind.add_argument("--seeds", type=int, default=1, help="how many seeds for each order")
         _add_learning(kind, methods, several=name == "sweep")
+
+
+def _add_concepts(kind: argparse.ArgumentParser, few: bool) -> None:
+    """What is learned and drawn, and who judges it. few: a quick try rather than a measurement."""
+    kind.add_argument(
+        "--references",
+        type=Path,
+        metavar="DIR",
+        help="real pictures to compare with, one folder a concept (default: the samples' own)",
+    )
+    kind.add_argument("--people", type=int, default=3 if few else 10, help="how many sample concepts")
+    kind.add_argument("--draws", type=int, default=4 if few else 8, help="pictures a concept")
+    kind.add_argument(
+        "--concepts",
+        type=Path,
+        metavar="DIR",
+        help="concepts to learn, a folder like assets/base/people (default: the sample concepts)",
+    )
+    _add_judge(kind, "dino", "concepts are alike")

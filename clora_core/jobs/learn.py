@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from clora_core.answers import Preview, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep
@@ -72,16 +74,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         learned = replace(training.finish(), id=store.next_id(timeline.id, concept.name))
         token_start = training.token_start
     del training  # its copies and moments: whole-model methods need the room
-    verdict: Verdict | None = None
-    drawn: dict[str, Path] = {}
-    try:
-        verdict, drawn = check_learned(model, job, store, timeline, learned, token_start)
-        said = verdict.words()
-    except StudioError:
-        raise
-    except Exception as error:  # noqa: BLE001  drawing may fail as it likes: what was learned is stored all the same
-        job.log(traceback.format_exc())
-        said = f"It is stored, but no picture of it could be drawn ({type(error).__name__}: {error})."
+    verdict, drawn, said = _checked(model, job, store, timeline, learned, token_start)
     keep = pictures if request.keep_pictures else ()
     stored = store.append(timeline, learned, drawn, verdict, keep)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
@@ -99,6 +92,26 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         "seconds": seconds,
         "pictures": [str(path) for name, path in store.drawn(timeline.id, stored.id).items() if name == stored.id],
     }
+
+
+def _checked(
+    model: Loaded,
+    job: Job,
+    store: ConceptStore,
+    before: Timeline,
+    learned: LearnedConcept,
+    token_start: Mapping[str, Tensor],
+) -> tuple[Verdict | None, dict[str, Path], str]:
+    """``check_learned`` with its verdict in words. Drawing may fail as it likes: what was learned is stored all the
+    same, without a verdict and pictures, and the words say why."""
+    try:
+        verdict, drawn = check_learned(model, job, store, before, learned, token_start)
+    except StudioError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        job.log(traceback.format_exc())
+        return None, {}, f"It is stored, but no picture of it could be drawn ({type(error).__name__}: {error})."
+    return verdict, drawn, verdict.words()
 
 
 class _Progress:

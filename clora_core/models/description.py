@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,8 @@ def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
     folder = folder_of(str(model))
     if folder is None:
         return BaseModel(str(model), str(model), "", TrainConfig().resolution, SamplingConfig(), methods=methods)
-    _check_family(folder)
+    index = _read_json(folder / "model_index.json")
+    check_family(folder.name, index, lambda part: _read_json(folder / part / "config.json"))
     preset = _read_json(folder / PRESET_FILE) if (folder / PRESET_FILE).is_file() else {}
     side = _native_resolution(folder)
     settings = {"resolution": side, **preset.get("train", {})}
@@ -160,18 +161,19 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _check_family(folder: Path) -> None:
-    """Raise ModelError for a model that is no Stable Diffusion 1.x or 2.x, naming what it is."""
-    index = _read_json(folder / "model_index.json")
+def check_family(name: str, index: Mapping[str, Any], config_of: Callable[[str], Mapping[str, Any]]) -> None:
+    """Raise ModelError for a model that is no plain Stable Diffusion 1.x or 2.x, saying what it is.
+
+    index: what model_index.json says, or a loaded pipeline of itself.  config_of: the config of a part, by its name.
+    """
     kind = index.get("_class_name", "model of an unknown kind")
     if "unet" not in index or "text_encoder_2" in index:
-        raise ModelError(f"{folder.name} is a {kind}. Use a Stable Diffusion 1.x or 2.x model, or one built alike.")
-    unet, vae = (_read_json(folder / part / "config.json") for part in ("unet", "vae"))
-    reads, latents = unet.get("in_channels", 4), vae.get("latent_channels", 4)
+        raise ModelError(f"The model {name} is a {kind}. Use a Stable Diffusion 1.x or 2.x model, or one built alike.")
+    reads, latents = config_of("unet").get("in_channels", 4), config_of("vae").get("latent_channels", 4)
     if reads != latents:
         raise ModelError(
-            f"{folder.name} is no plain text-to-image model ({kind}): its U-Net reads {reads} channels where pictures "
-            f"have {latents}, as inpainting models do. Use the model it was made from."
+            f"The model {name} is no plain text-to-image model ({kind}): its U-Net reads {reads} channels where "
+            f"pictures have {latents}, as inpainting models do. Use the model it was made from."
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.errors import ModelError
-from clora_core.models.description import folder_of, variant_of
+from clora_core.models.description import check_family, folder_of, variant_of
 
 if TYPE_CHECKING:
     from clora_core.models.backbone import Backbone
@@ -49,11 +49,8 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
         raise ModelError(
             f"The model {model} could not be loaded: {error} Check the name and the connection, or download it again."
         ) from error
-    if getattr(pipe, "unet", None) is None or getattr(pipe, "text_encoder_2", None) is not None:
-        raise ModelError(
-            f"The model {model} is a {type(pipe).__name__}. Use a Stable Diffusion 1.x or 2.x model, or one "
-            "built alike."
-        )
+    index = {**pipe.config, "_class_name": type(pipe).__name__}  # of a model that was only now fetched from the Hub
+    check_family(str(model), index, lambda part: getattr(pipe, part).config)
     try:
         pipe.to(device)
     except (RuntimeError, AssertionError) as error:
