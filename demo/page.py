@@ -15,8 +15,9 @@ from demo.errors import told
 from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.html import parts
 from demo.tabs import timeline as timeline_tab
-from demo.tabs.add import AddTab, Seen
+from demo.tabs.add import AddTab
 from demo.tabs.compare import CompareTab
+from demo.tabs.lesson import LessonPanel, Seen
 from demo.tabs.playground import Playground, with_token
 from demo.tabs.timeline import TimelineTab
 from demo.uploads import upload_folder
@@ -56,7 +57,7 @@ class Page:
         tabs_follow = (self.playground, self.add, self.history, self.compare)
         self.everywhere: list[Block] = [self.timeline, *(part for tab in tabs_follow for part in tab.followers)]
         said = [self.said, self.model, self.compare.progress]
-        self.clock: list[Block] = [*self.add.watchers, self.add.begun, self.timer, self.kept, self.landed, *said]
+        self.clock: list[Block] = [*self.lesson.watchers, self.add.begun, self.timer, self.kept, self.landed, *said]
 
     def _lay_out(self, may_remove: bool) -> None:
         studio = self.studio
@@ -79,7 +80,8 @@ class Page:
             with gr.Tab("Playground", id="playground"):
                 self.playground = Playground(studio, self.timeline)
             with gr.Tab("Add concept", id="add") as self.add_page:
-                self.add = AddTab(studio, self.timeline, may_remove)
+                self.add = AddTab(studio, self.timeline)
+                self.lesson = LessonPanel(studio, self.add.form, may_remove)
             with gr.Tab("Timeline", id="timeline"):
                 self.history = TimelineTab(studio, self.timeline, may_remove)
             with gr.Tab("Compare", id="compare"):
@@ -142,7 +144,7 @@ class Page:
         running = job is not None and not job.finished
         kept = NOTHING_KEPT | (kept or {})
         watched = begun or (job.id if job is not None and running else kept["watched"])
-        changes: Changes = self.add.watch(seen, watched)
+        changes: Changes = self.lesson.watch(seen, watched)
         if watched != kept["watched"]:
             changes[self.kept] = kept | {"watched": watched}
         words = {
@@ -184,8 +186,8 @@ class Page:
         prompt, seed, locked = self.playground.kept
         first = [*self.everywhere, seed, locked, *self.playground.front, *self.clock, self.followed]
         demo.load(told(self.load), self.kept, first, **QUEUED)
-        clock: list[Block] = [self.add.seen, self.said, self.kept, self.add.begun]
-        changes = [*self.add.changes, *self.compare.changes]
+        clock: list[Block] = [self.lesson.seen, self.said, self.kept, self.add.begun]
+        changes = [self.add.started, *self.lesson.changes, *self.compare.changes]
         for event in (self.timer.tick, self.add_page.select, *(change.success for change in changes)):
             event(self.tick, clock, self.clock, **QUIET)
         self.landed.change(
@@ -216,7 +218,7 @@ class Page:
         """Verdict -> Playground, card -> Playground, verdict -> form."""
         elsewhere = [self.tabs, *self.everywhere]
         self.history.cards.click(told(self._use), [self.timeline, prompt], elsewhere, **QUEUED)
-        new, verdict = gr.State(False), self.add.verdict
+        new, verdict = gr.State(False), self.lesson.verdict
 
         def chosen(verdict: str, timeline_id: str) -> Changes:
             job = self.studio.job(verdict) if verdict else None
@@ -228,10 +230,10 @@ class Page:
             }
 
         # the timeline first, alone: what changes with the rest asks for its notes by the timeline that is chosen then
-        at_home = self.add.try_it.click(told(chosen), [verdict, self.timeline], [self.timeline, new], **QUEUED).then(
+        at_home = self.lesson.try_it.click(told(chosen), [verdict, self.timeline], [self.timeline, new], **QUEUED).then(
             told(self._try), [verdict, self.timeline, prompt, new], elsewhere, **QUEUED
         )
-        for done in (at_home.then, self.add.another.click):
+        for done in (at_home.then, self.lesson.another.click):
             done(self.dismiss, self.kept, self.kept, **QUIET).then(self.tick, clock, self.clock, **QUIET)
 
     def _use(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:

@@ -22,7 +22,7 @@ from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 from demo.api import Api
 from demo.page import build_demo
-from demo.tabs.add import Seen
+from demo.tabs.lesson import Seen
 
 ENDPOINTS = {
     "/timelines",

@@ -34,6 +34,7 @@ from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
 from demo.sharing import open_to_others, reach_directly, refuse_unless
 from demo.tabs.add import AddTab
+from demo.tabs.lesson import LessonPanel
 from demo.tabs.playground import Gallery, Playground, with_token
 from demo.tabs.timeline import TimelineTab
 from demo.uploads import upload_folder, uploaded
@@ -346,16 +347,22 @@ def test_files_outside_the_upload_folder_are_left_out(tmp_path: Path) -> None:
 
 @pytest.fixture
 def tab() -> AddTab:
-    """The tab Add concept over a studio that shows one job."""
+    """The form of the tab Add concept."""
     shown = SimpleNamespace(
         base=SimpleNamespace(train_with=TrainConfig.from_dict),
         methods=BUILT_IN,
         timeline=lambda timeline_id: timeline(),
         samples=list,
-        job=lambda: job(),
     )
     with gr.Blocks():
-        return AddTab(shown, gr.Dropdown(render=False), True)  # type: ignore[arg-type]
+        return AddTab(shown, gr.Dropdown(render=False))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def panel() -> LessonPanel:
+    """The panel over a studio that shows one job."""
+    with gr.Blocks():
+        return LessonPanel(SimpleNamespace(job=lambda: job()), gr.Row(), True)  # type: ignore[arg-type]
 
 
 def test_the_form_shows_what_the_chosen_method_reads_and_no_more(tab: AddTab) -> None:
@@ -376,23 +383,23 @@ def test_settings_are_listed_by_the_labels_of_their_method() -> None:
     assert ("size_weight", "2") in parts.setting_rows({"method": "small", "size_weight": 2.0}, BUILT_IN)
 
 
-def test_watch_updates_only_what_moved(tab: AddTab, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = tab.watch(None, "")
-    assert first[tab.seen].job_id == "0001-learn" and first[tab.live]["visible"] is True
-    assert tab.watch(first[tab.seen], "") == {}
-    monkeypatch.setattr(tab.studio, "job", lambda: job(step=4))
-    second = tab.watch(first[tab.seen], "")
-    assert set(second) == {tab.seen, tab.head, tab.curves, tab.verdict} and "4 <small>" in second[tab.head]
+def test_watch_updates_only_what_moved(panel: LessonPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = panel.watch(None, "")
+    assert first[panel.seen].job_id == "0001-learn" and first[panel.live]["visible"] is True
+    assert panel.watch(first[panel.seen], "") == {}
+    monkeypatch.setattr(panel.studio, "job", lambda: job(step=4))
+    second = panel.watch(first[panel.seen], "")
+    assert set(second) == {panel.seen, panel.head, panel.curves, panel.verdict} and "4 <small>" in second[panel.head]
 
 
-def test_a_finished_job_is_shown_where_it_was_watched_only(tab: AddTab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tab.studio, "job", lambda: job(state="done", concept_id="001-rex"))
-    form = tab.watch(None, "")
-    assert form[tab.form]["visible"] is True and tab.watch(form[tab.seen], "") == {}
-    shown = tab.watch(None, "0001-learn")
-    assert shown[tab.verdict] == "0001-learn" and shown[tab.try_it]["visible"] is True
-    monkeypatch.setattr(tab.studio, "job", lambda: job(state="interrupted", resumable=True))
-    assert tab.watch(None, "")[tab.choice]["visible"] is True
+def test_a_finished_job_is_shown_where_it_was_watched_only(panel: LessonPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel.studio, "job", lambda: job(state="done", concept_id="001-rex"))
+    form = panel.watch(None, "")
+    assert form[panel.form]["visible"] is True and panel.watch(form[panel.seen], "") == {}
+    shown = panel.watch(None, "0001-learn")
+    assert shown[panel.verdict] == "0001-learn" and shown[panel.try_it]["visible"] is True
+    monkeypatch.setattr(panel.studio, "job", lambda: job(state="interrupted", resumable=True))
+    assert panel.watch(None, "")[panel.choice]["visible"] is True
 
 
 @pytest.mark.parametrize(
