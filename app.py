@@ -16,6 +16,7 @@ from clora_core.studio.studio import Studio
 from demo.page import LOGO, build_demo
 from demo.sharing import open_to_others, reach_directly
 from demo.theme import STYLE_SHEET, StudioTheme
+from demo.tools import refuse_tools_to_others
 
 LARGEST_UPLOAD = 2 * MAX_FILE_BYTES  # one larger file and Gradio refuses the whole drop; we refuse by name
 
@@ -52,6 +53,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="Python file with a learning method of your own; may be given again",
     )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="also offer teaching, drawing and undo as tools to assistants on this machine (Model Context Protocol)",
+    )
     parser.add_argument("--device", help="cpu, cuda, mps, ...; default: the best there is")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="number format for drawing")
     return parser.parse_args(argv)
@@ -81,6 +87,7 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
         "run_history": False,
         "enable_monitoring": False,
         "show_error": True,
+        "mcp_server": options.mcp,  # said, or $GRADIO_MCP_SERVER decides
     }
 
 
@@ -92,11 +99,13 @@ def main(argv: list[str] | None = None) -> None:
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "")
     others = open_to_others(options.share, host, space="SPACE_ID" in os.environ)
     try:
+        if options.mcp:
+            refuse_tools_to_others(others, bool(options.auth))
         methods = known_methods(options.method_file)
         studio = Studio.open(home, options.model, options.device, options.precision, methods=methods)
         reach_directly("localhost", "127.0.0.1", "::1")  # Gradio asks its own page whether it is there
         try:
-            demo = build_demo(studio, may_remove=bool(options.auth) or not others)
+            demo = build_demo(studio, may_remove=bool(options.auth) or not others, tools=options.mcp)
             demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)
             studio.warm_up()
             demo.block_thread()

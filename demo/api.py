@@ -9,9 +9,9 @@ Handlers of the page itself are private; these are the public ones, each a few l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import gradio as gr
 from gradio import FileData
@@ -36,8 +36,9 @@ class Api:
     def __init__(self, studio: Studio, may_remove: bool) -> None:
         self._studio, self._may_remove = studio, may_remove
 
-    def publish(self) -> None:
-        """Register every endpoint in the ``gr.Blocks`` that is open."""
+    def publish(self, undocumented: Sequence[str] = ()) -> None:
+        """Register every endpoint in the ``gr.Blocks`` that is open. undocumented: names of those that stand in no list
+        of endpoints, and can be called all the same."""
         endpoints: list[Callable[..., Any]] = [
             self.timelines,
             self.timeline,
@@ -51,7 +52,9 @@ class Api:
             self.draw,
         ]
         for endpoint in endpoints:
-            gr.api(told(endpoint, html=False), api_name=endpoint.__name__, concurrency_limit=None)
+            name = endpoint.__name__
+            seen: Literal["public", "undocumented"] = "undocumented" if name in undocumented else "public"
+            gr.api(told(endpoint, html=False), api_name=name, concurrency_limit=None, api_visibility=seen)
 
     def _chosen(self, timeline_id: str) -> str:
         return timeline_id or self._studio.default_timeline()
@@ -92,7 +95,7 @@ class Api:
         keep_pictures: bool = False,
     ) -> str:
         """Start to learn a concept from 3 to 30 uploaded pictures; returns the job's id, at once."""
-        paths = uploaded([picture["path"] if isinstance(picture, dict) else picture.path for picture in pictures])
+        paths = uploaded([_path(picture) for picture in pictures])
         if len(paths) < len(pictures):
             raise PictureError("Some pictures were not uploaded through this page. Send them with handle_file(path).")
         config = self._studio.base.train_with(settings or {})
@@ -125,3 +128,10 @@ class Api:
         if job.state != "done":
             raise StudioError(job.message)
         return [FileData(path=str(path)) for path in job.pictures]
+
+
+def _path(picture: FileData | dict[str, Any] | str) -> str:
+    """Where a picture lies, in whichever of the forms it came."""
+    if isinstance(picture, FileData):
+        return picture.path
+    return str(picture.get("path", "")) if isinstance(picture, dict) else str(picture)

@@ -20,6 +20,7 @@ from demo.tabs.compare import CompareTab
 from demo.tabs.lesson import LessonPanel, Seen
 from demo.tabs.playground import Playground, with_token
 from demo.tabs.timeline import TimelineTab
+from demo.tools import HIDDEN, Tools
 from demo.uploads import upload_folder
 
 if TYPE_CHECKING:
@@ -34,17 +35,20 @@ Kept = dict[str, Any]
 NOTHING_KEPT: Kept = {"prompt": "", "seed": 0, "locked": False, "timeline": "", "watched": ""}
 
 
-def build_demo(studio: Studio, may_remove: bool = True) -> gr.Blocks:
+def build_demo(studio: Studio, may_remove: bool = True, tools: bool = False) -> gr.Blocks:
     """The whole page for an open studio. Theme and style sheet are given to ``launch``.
 
     Args:
         may_remove: False where others can reach the page without a password: what takes something away is refused.
+        tools: with what assistants call (``demo.tools``).
     """
     upload_folder()
     demo = gr.Blocks(title="C-LoRA Studio", analytics_enabled=False, delete_cache=UPLOADS_SECONDS)
     with demo:
         Page(studio, may_remove).wire(demo)
-        Api(studio, may_remove).publish()
+        Api(studio, may_remove).publish(undocumented=HIDDEN if tools else ())
+        if tools:
+            Tools(studio).publish()
     return demo
 
 

@@ -194,6 +194,7 @@ def test_draw_can_be_pressed_again_after_a_drawing_that_was_lost(studio: Studio,
         ("/draw", {"prompt": "x", "timeline_id": "", "as_of": None, "settings": {"stepz": 1}}, "stepz"),
         ("/learn", {"pictures": [], "name": "X", "token": "<x>"}, "3 to 30"),
         ("/learn", {"pictures": [], "name": "X", "token": "x"}, "cannot be a token"),
+        ("/learn", {"pictures": ["/etc/hostname"], "name": "X", "token": "<x>"}, "not uploaded through this page"),
     ],
 )
 def test_users_errors_come_back_as_sentences(client: Client, endpoint: str, values: dict[str, Any], words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,13 @@ def open_studio(home: Path, model: Path, assets: Path, **train: Any) -> Studio:
 
 
 @contextmanager
-def served(studio: Studio, home: Path, assets: Path, may_remove: bool = True) -> Iterator[str]:
-    """The address of the page for ``studio``, while the block runs."""
-    demo = build_demo(studio, may_remove)
-    options = launch_options(home, assets, arguments([]))
+def served(
+    studio: Studio, home: Path, assets: Path, may_remove: bool = True, flags: Sequence[str] = ()
+) -> Iterator[str]:
+    """The address of the page for ``studio``, while the block runs. flags: of app.py."""
+    chosen = arguments(list(flags))
+    demo = build_demo(studio, may_remove, chosen.mcp)
+    options = launch_options(home, assets, chosen)
     try:
         _, url, _ = demo.launch(**options, prevent_thread_lock=True, quiet=True)
         yield url
