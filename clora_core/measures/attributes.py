@@ -1,4 +1,4 @@
-"""The classifiers that find prompted attributes in the embedded model's pictures: its text alignment.
+"""The classifiers that find prompted attributes in the embedded model's pictures: its text alignment, and likeness.
 
 One small convolutional network with a head for each attribute ("hair colour", "clothes", ...), trained on rendered
 pictures by ``pretrain.classifiers``; its weights lie beside the model, and the names of its classes inside them.
@@ -7,11 +7,12 @@ pictures by ``pretrain.classifiers``; its weights lie beside the model, and the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -29,6 +30,8 @@ class AttributeNetwork(nn.Module):
 
     classes: attribute -> the names of its classes.
     """
+
+    name = "attributes"
 
     def __init__(self, classes: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
@@ -49,13 +52,19 @@ class AttributeNetwork(nn.Module):
     def classify(self, pictures: Sequence[Image.Image]) -> list[dict[str, str]]:
         """The class of every attribute for every picture (any size, RGB)."""
         rows = []
-        for first in range(0, len(pictures), BATCH):
-            batch = [picture.convert("RGB").resize((SIDE, SIDE)) for picture in pictures[first : first + BATCH]]
-            arrays = pixels(np.stack([np.asarray(picture) for picture in batch]))
+        for batch in _batches(pictures, BATCH):
             with torch.inference_mode():
-                best = [logits.argmax(1).tolist() for logits in self(arrays)]
+                best = [logits.argmax(1).tolist() for logits in self(batch)]
             rows += [dict(zip(self.classes, row, strict=True)) for row in zip(*best, strict=True)]
         return [{key: self.classes[key][number] for key, number in row.items()} for row in rows]
+
+    def raw(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> NDArray[np.float32]:
+        """(N, 3584) float32, what the heads read, of N pictures of any size."""
+        rows = [np.zeros((0, WIDTHS[-1] * 16), dtype=np.float32)]
+        for batch in _batches(images, batch_size):
+            with torch.inference_mode():
+                rows.append(self.body(batch).numpy())
+        return np.concatenate(rows)
 
     def save(self, path: Path) -> None:
         """Weights in fp16, classes in the header."""
@@ -71,6 +80,12 @@ class AttributeNetwork(nn.Module):
             network = cls(json.loads(file.metadata()["classes"]))
             network.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
         return network.eval()
+
+
+def _batches(pictures: Sequence[Image.Image], size: int) -> Iterator[Tensor]:
+    for first in range(0, len(pictures), size):
+        batch = [picture.convert("RGB").resize((SIDE, SIDE)) for picture in pictures[first : first + size]]
+        yield pixels(np.stack([np.asarray(picture) for picture in batch]))
 
 
 def pixels(pictures: np.ndarray) -> Tensor:

@@ -32,6 +32,7 @@ from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
+from clora_core.studio.likeness import Likenesses
 
 if TYPE_CHECKING:
     from clora_core.jobs.check import Loaded
@@ -87,6 +88,7 @@ class Studio:
         self.comparisons = Comparisons(
             self._store, self._board, lambda: self.base, self.samples, home, self._decoded.open
         )
+        self.likeness = Likenesses(self._store, lambda: self.base, self.comparisons.pictures, self._decoded.open)
 
     # -- the model -------------------------------------------------------------------------------
 
