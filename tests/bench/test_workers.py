@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,10 +103,8 @@ def test_a_worker_that_dies_is_told() -> None:
         list(run_all(die, ITEMS[:2], workers, print))
 
 
-@pytest.mark.parametrize("signal", ["SIGKILL", "SIGINT"])
-def test_workers_end_with_the_programme(tmp_path: Path, signal: str) -> None:
-    import signal as signals
-
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_workers_end_with_the_programme(tmp_path: Path, name: str) -> None:
     fcntl = pytest.importorskip("fcntl", reason="no file locks here")
     paths = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
     command = [sys.executable, __file__, str(tmp_path)]
@@ -121,12 +120,13 @@ def test_workers_end_with_the_programme(tmp_path: Path, signal: str) -> None:
             return True
 
     assert not free()
-    program.send_signal(signals.Signals[signal])
+    program.send_signal(signal.Signals[name])
     _, errors = program.communicate(timeout=60)
     wait_until(free)
-    assert errors.count("Traceback") <= (signal == "SIGINT")  # its own, and no worker's
+    assert errors.count("Traceback") <= (name == "SIGINT")  # its own, and no worker's
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is begun with it ignored
     with one_process_a_device(["0", "1"]) as workers:
         list(run_all(partial(hold_a_lock, Path(sys.argv[1])), ITEMS[:1], workers, print))
