@@ -32,7 +32,7 @@ from clora_core.drawing.png_settings import read_settings
 from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 
-pytestmark = [NEEDS_CHROMIUM, pytest.mark.slow]
+pytestmark = [*NEEDS_CHROMIUM, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 HELD_OUT = ROOT / "assets" / "benchmarks" / "sample" / "held_out"  # pictures of the sample people, learned by nothing
 
