@@ -2,12 +2,17 @@
 
 Learned concepts, samples, pictures and cards are drawn as plain HTML buttons that carry ``data-act`` and
 ``data-value``; one listener per ``gr.HTML`` hands them to Python as event data. Token chips need no
-server: they write into the prompt where the cursor stands.
+server: they write into the prompt where the cursor stands, and can be searched.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
+
+KEYS = Path(__file__).with_name("keys.js").read_text(encoding="utf-8")
+"""The keyboard; runs once, when the page has loaded."""
 
 SEND = """
 element.addEventListener('click', event => {
@@ -24,6 +29,7 @@ element.addEventListener('click', event => {
   if (!box || !(chip || idea)) return;
   if (idea) {
     box.value = idea.dataset.prompt;
+    idea.closest('details')?.removeAttribute('open');
   } else {
     const token = chip.dataset.insert;
     const start = box.selectionStart, end = box.selectionEnd;
@@ -33,6 +39,11 @@ element.addEventListener('click', event => {
   }
   box.dispatchEvent(new Event('input', {bubbles: true}));
   box.focus();
+});
+element.addEventListener('input', event => {
+  if (!event.target.matches('.cl-find')) return;
+  const words = event.target.value.trim().toLowerCase();
+  for (const chip of element.querySelectorAll('[data-find]')) chip.hidden = !chip.dataset.find.includes(words);
 });
 """
 

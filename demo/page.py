@@ -10,7 +10,7 @@ from gradio.blocks import Block
 
 from clora_core.disk import ASSETS
 from demo.api import Api
-from demo.clicks import picked
+from demo.clicks import KEYS, picked
 from demo.errors import told
 from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.html import parts
@@ -59,7 +59,11 @@ class Page:
         self.studio = studio
         self._lay_out(may_remove)
         tabs_follow = (self.playground, self.add, self.history, self.compare)
-        self.everywhere: list[Block] = [self.timeline, *(part for tab in tabs_follow for part in tab.followers)]
+        self.everywhere: list[Block] = [
+            self.timeline,
+            self.here,
+            *(part for tab in tabs_follow for part in tab.followers),
+        ]
         said = [self.said, self.model, self.compare.progress]
         self.clock: list[Block] = [*self.lesson.watchers, self.add.begun, self.timer, self.kept, self.landed, *said]
 
@@ -94,6 +98,7 @@ class Page:
         self.said = gr.State({})  # what the clock said last, by component
         self.landed = gr.Textbox(visible="hidden")  # id of the job whose concept landed last
         self.followed = gr.State("")  # the landed job that the tabs show
+        self.here = gr.State("")  # id of the timeline that they show
 
     # -- handlers ----------------------------------------------------------------------------------
 
@@ -111,15 +116,16 @@ class Page:
         """
         return {
             self.timeline: gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
+            self.here: timeline_id,
             **self.playground.follow(timeline_id, prompt, keep_prompt, as_of),
             **self.add.follow(timeline_id),
             **self.history.follow(timeline_id),
             **self.compare.follow(timeline_id, *compared),
         }
 
-    def follow_chosen(self, timeline_id: str, prompt: str) -> Changes:
-        """The same when another timeline is chosen."""
-        return self.follow(timeline_id, prompt, keep_prompt=False)
+    def follow_chosen(self, timeline_id: str, prompt: str, here: str) -> Changes:
+        """The same when a timeline is chosen or has changed. here: the one that the tabs show."""
+        return self.follow(timeline_id, prompt, keep_prompt=timeline_id == here)
 
     def follow_landed(
         self, landed: str, followed: str, timeline_id: str, prompt: str, as_of: float, *compared: Any
@@ -169,9 +175,7 @@ class Page:
         chosen = self.studio.default_timeline()
         if kept["timeline"] in [summary.id for summary in self.studio.timelines() if summary.usable]:
             chosen = kept["timeline"]
-        changes = {self.playground.prompt: kept["prompt"]} | self.follow(chosen, kept["prompt"])
-        newest = self.playground.gallery.newest()
-        changes |= self.playground.show(newest, chosen, changes[self.playground.prompt])
+        changes = {self.playground.prompt: kept["prompt"]} | self.follow(chosen, kept["prompt"], keep_prompt=False)
         changes |= {self.playground.seed: kept["seed"], self.playground.locked: kept["locked"]}
         changes |= self.tick(None, {}, kept)
         return changes | {self.followed: changes[self.landed]}
@@ -181,6 +185,7 @@ class Page:
         the other tabs have to follow, too."""
         prompt = with_token(prompt, token)
         changes = self.follow(timeline_id, prompt) if new else self.playground.follow(timeline_id, prompt)
+        changes |= self.playground.show(self.playground.gallery.fitting(timeline_id, prompt), timeline_id, prompt)
         return changes | {self.tabs: gr.Tabs(selected="playground"), self.playground.prompt: prompt}
 
     # -- wiring ------------------------------------------------------------------------------------
@@ -188,8 +193,9 @@ class Page:
     def wire(self, demo: gr.Blocks) -> None:
         """Connect the handlers."""
         prompt, seed, locked = self.playground.kept
-        first = [*self.everywhere, seed, locked, *self.playground.front, *self.clock, self.followed]
+        first = [*self.everywhere, seed, locked, *self.clock, self.followed]
         demo.load(told(self.load), self.kept, first, **QUEUED)
+        demo.load(None, None, None, js=KEYS, api_visibility="private")
         clock: list[Block] = [self.lesson.seen, self.said, self.kept, self.add.begun]
         changes = [self.add.started, *self.lesson.changes, *self.compare.changes]
         for event in (self.timer.tick, self.add_page.select, *(change.success for change in changes)):
@@ -200,9 +206,8 @@ class Page:
             [*self.everywhere, self.followed],
             **QUEUED,
         )
-        self.timeline.input(told(self.follow_chosen), [self.timeline, prompt], self.everywhere, **QUEUED)
-        for change in self.history.changes:
-            change.success(told(self.follow), [self.timeline, prompt], self.everywhere, **QUEUED)
+        for change in (self.timeline.input, *(change.success for change in self.history.changes)):
+            change(told(self.follow_chosen), [self.timeline, prompt, self.here], self.everywhere, **QUEUED)
         self._wire_ways(prompt, clock)
         gr.on(
             [prompt.blur, prompt.submit, seed.change, locked.change, self.timeline.change],

@@ -63,8 +63,9 @@ def shoot(page: Page, path: Path) -> None:
 
 
 def draw_some(page: Page) -> None:
-    """A small history: the ideas under the prompt, and one batch of four."""
-    for idea in page.locator(".cl-idea").all()[:3]:
+    """A small history: the ideas of the menu, and one batch of four."""
+    for idea in page.locator("#ideas .cl-idea").all()[:3]:
+        page.locator("#ideas summary").click()
         idea.click()
         prompt = page.locator("#prompt textarea").input_value()
         page.locator("#draw").click()

@@ -27,6 +27,14 @@ HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
 
 
 @dataclass(frozen=True)
+class First:
+    """What somebody who has drawn nothing yet is offered. prompt: may hold tokens of a shipped timeline."""
+
+    prompt: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class BaseModel:
     """What is known of a base model without loading it.
 
@@ -36,6 +44,7 @@ class BaseModel:
     learning says, of whichever method.  presets: how the settings of a method differ from those, by its name; of one
     that is not there its row's preset.  methods: those that are known.  asked: what benchmarks may ask it for beside a
     concept.  draws: the only kind of picture it can draw, in words; "" = no such limit is known.
+    first: the first prompt and seed.  plain: prompts that need nothing learned.
     """
 
     name: str
@@ -48,6 +57,8 @@ class BaseModel:
     methods: Methods = BUILT_IN
     asked: Asked | None = None
     draws: str = ""
+    first: First = First()
+    plain: tuple[str, ...] = ()
 
     @property
     def train(self) -> TrainConfig:
@@ -108,9 +119,20 @@ def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
         methods=methods,
         asked=read_asked(folder),
         draws=str(preset.get("draws", "")),
+        first=_first(preset),
+        plain=tuple(map(str, preset.get("plain", ()))),
     )
     base.check()
     return base
+
+
+def _first(preset: Mapping[str, Any]) -> First:
+    try:
+        first = First(**preset.get("first", {}))
+    except TypeError as error:
+        raise SettingsError(f'The preset\'s "first" holds a prompt and a seed and nothing else: {error}.') from error
+    SamplingConfig(seed=first.seed)  # refuses what is no seed
+    return First(str(first.prompt), first.seed)
 
 
 def folder_of(model: str) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil, sqrt
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,9 @@ FACTS = (  # of what made a picture, and how it is said below it
     ("as_of", "as of {}"),
     ("model", "{}"),
 )
-STAGE_PX = 1048  # width of the stage on a wide screen
+MANY = 8  # concepts from which on the chips can be searched
 UNREAD = 200  # characters of what is cut off a prompt are shown
-FACES = 4  # before the first picture, so many of the people are shown
+FACES = 2  # before the first picture, so many of those in the prompt are shown
 
 
 def chips(timeline: TimelineView, as_of: int) -> str:
@@ -33,7 +34,7 @@ def chips(timeline: TimelineView, as_of: int) -> str:
             "Nobody learned in this timeline yet",
             "You can draw with the base model, or teach someone in Add concept first.",
         )
-    return render("chips", cards=timeline.cards, as_of=as_of)
+    return render("chips", cards=timeline.cards, as_of=as_of, many=len(timeline.cards) > MANY)
 
 
 def point(timeline: TimelineView, as_of: int) -> str:
@@ -42,7 +43,7 @@ def point(timeline: TimelineView, as_of: int) -> str:
         return ""
     last = len(timeline.cards)
     card = timeline.cards[min(as_of, last) - 1] if as_of > 0 else None
-    return render("point", card=card, today=as_of >= last, timeline=timeline.name)
+    return render("point", card=card, today=as_of >= last)
 
 
 def prompt_notes(prompt: str, timeline: TimelineView, as_of: int, unknown: Sequence[str] = (), unread: str = "") -> str:
@@ -78,16 +79,20 @@ def drawing(job: JobView) -> str:
     return render("drawing", words=words[:1].upper() + words[1:], share=share, waiting=not job.step)
 
 
-def stage(shown: Sequence[Path], settings: Mapping[str, Any], px: int) -> str:
-    """The pictures in front, ``px`` CSS pixels wide each, with what made them and a download for each."""
+def stage(shown: Sequence[Path], settings: Mapping[str, Any]) -> str:
+    """The pictures in front, in a grid as near to a square as can be, with what made them and a download for each."""
     facts = [words.format(settings[key]) for key, words in FACTS if settings.get(key) not in (None, "")]
-    across = min(len(shown), max(1, STAGE_PX // px))
-    return render("stage", shown=shown, settings=settings, facts=facts, px=px, across=across)
+    across = ceil(sqrt(len(shown)))
+    aspect = settings.get("width", 1) / settings.get("height", 1)
+    down = ceil(len(shown) / across)
+    return render("stage", shown=shown, settings=settings, facts=facts, across=across, down=down, aspect=aspect)
 
 
-def waiting_stage(timeline: TimelineView, prompt: str) -> str:
-    """Before the first picture: what the people look like, and that Enter draws."""
-    return render("waiting_stage", cards=timeline.cards[:FACES], prompt=prompt)
+def waiting_stage(timeline: TimelineView, prompt: str, prompts: Sequence[str]) -> str:
+    """Before the first picture: what is in the prompt as it was last drawn, how to draw, and prompts to try."""
+    asked = tokens_in(prompt)
+    cards = [card for card in timeline.cards if card.token in asked][:FACES]
+    return render("waiting_stage", cards=cards, prompt=prompt, prompts=prompts)
 
 
 def ideas(prompts: Sequence[str]) -> str:

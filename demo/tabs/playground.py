@@ -37,14 +37,22 @@ IDEAS = (
 VISIBLE_SETTINGS = ("seed", "pictures")  # have their own place, the others are under Advanced
 
 
-def stage_px(resolution: int) -> int:
-    """CSS pixels a picture is shown at: 256 while it is small (twice an embedded one), never above 512."""
-    return min(512, max(256, resolution))
+def ready_prompt(timeline: TimelineView, plain: Sequence[str], first: str = "") -> str:
+    """A prompt that works at once: ``first``, where all in it is learned; with the newest concept; a plain one where
+    nothing is learned."""
+    tokens = [card.token for card in timeline.cards]
+    if first and set(tokens_in(first)) <= set(tokens):
+        return first
+    return FIRST_PROMPT.format(tokens[-1]) if tokens else next(iter(plain), "")
 
 
-def ready_prompt(timeline: TimelineView) -> str:
-    """A prompt that works at once: the newest concept, or nothing in an empty timeline."""
-    return FIRST_PROMPT.format(timeline.cards[-1].token) if timeline.cards else ""
+def ideas(timeline: TimelineView, plain: Sequence[str]) -> list[str]:
+    """Prompts to try: each of IDEAS with another concept, the newest first; plain ones where nothing is learned."""
+    tokens = [card.token for card in timeline.cards]
+    if not tokens:
+        return list(plain)
+    prompts = [idea.format(tokens[-1 - i % len(tokens)]) for i, idea in enumerate(IDEAS)]
+    return prompts + ([f"{tokens[0]} next to {tokens[-1]}"] if len(tokens) > 1 else [])
 
 
 def with_token(prompt: str, token: str) -> str:
@@ -74,9 +82,14 @@ class Gallery:
             raise PictureError(f"The picture {name} is no longer there. Reload the page.")
         return path, self._read(path)
 
-    def newest(self) -> list[str]:
-        """The newest picture, as the value of ``Playground.shown``."""
-        return [str(path) for path in self._studio.history(1)]
+    def fitting(self, timeline_id: str, prompt: str) -> list[str]:
+        """The newest picture of this prompt in this timeline, as the value of ``Playground.shown``; none may fit."""
+        asked = (timeline_id, prompt.strip())
+        for path in self._studio.history(HISTORY_LIMIT):
+            found = self._read(path)
+            if (found.get("timeline"), found.get("prompt")) == asked:
+                return [str(path)]
+        return []
 
     def wall(self, shown: Sequence[str]) -> str:
         """The history as HTML, with the shown pictures marked."""
@@ -87,8 +100,9 @@ class Gallery:
         """The stage as HTML: the shown pictures, or what to do when there is none."""
         paths = [Path(name) for name in shown if Path(name).exists()]
         if not paths:
-            return playground_html.waiting_stage(self._studio.timeline(timeline_id), prompt)
-        return playground_html.stage(paths, self._read(paths[0]), stage_px(self._studio.base.resolution))
+            timeline = self._studio.timeline(timeline_id)
+            return playground_html.waiting_stage(timeline, prompt, ideas(timeline, self._studio.base.plain))
+        return playground_html.stage(paths, self._read(paths[0]))
 
 
 class Playground:
@@ -100,8 +114,11 @@ class Playground:
     def __init__(self, studio: Studio, timeline: gr.Dropdown) -> None:
         self.studio, self.timeline, self.gallery = studio, timeline, Gallery(studio)
         self._lay_out()
-        self.followers: list[Block] = [self.chips, self.as_of, self.point, self.ideas, self.prompt, self.notes]
         self.front: list[Block] = [self.shown, self.stage, self.history]
+        self.followers: list[Block] = [
+            *(self.chips, self.as_of, self.point, self.ideas, self.prompt, self.notes),
+            *self.front,
+        ]
         self.kept = (self.prompt, self.seed, self.locked)
         self._wire_prompt()
         self._wire_draw()
@@ -113,18 +130,20 @@ class Playground:
         """Chips, slider, its words, ideas and notes of this timeline.
 
         A kept prompt is not written again, for somebody may be typing. keep_prompt: even where it holds a token that
-        is not this timeline's. as_of: where the slider stays; None = at the end.
+        is not this timeline's; otherwise what is in front fits timeline and prompt, too. as_of: where the slider
+        stays; None = at the end.
         """
-        timeline, written = self.studio.timeline(timeline_id), {}
+        timeline, base = self.studio.timeline(timeline_id), self.studio.base
+        written: Changes = {}
         last = len(timeline.cards)
         point = last if as_of is None else min(int(as_of), last)
         tokens = [card.token for card in timeline.cards]
         if not prompt.strip() or not (keep_prompt or set(tokens_in(prompt)) <= set(tokens)):
-            prompt = ready_prompt(timeline)
+            prompt = ready_prompt(timeline, base.plain, "" if self.studio.history(1) else base.first.prompt)
             written = {self.prompt: prompt}
-        prompts = [idea.format(tokens[-1 - i % len(tokens)]) for i, idea in enumerate(IDEAS)] if tokens else []
-        if len(tokens) > 1:
-            prompts.append(f"{tokens[0]} next to {tokens[-1]}")
+        if not keep_prompt:
+            written |= self.show(self.gallery.fitting(timeline_id, prompt), timeline_id, prompt)
+        prompts = ideas(timeline, base.plain)
         return written | {
             self.chips: playground_html.chips(timeline, point),
             self.as_of: gr.update(maximum=max(last, 1), value=point, visible=last > 0),
@@ -150,56 +169,43 @@ class Playground:
     # -- layout ------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
+        """What is asked for on the left, what came of it on the right; on a phone one below the other."""
         with gr.Row(equal_height=False, elem_id="play-row"):
-            with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
-                self.prompt = gr.Textbox(
-                    label="Prompt",
-                    elem_id="prompt",
-                    lines=1,
-                    max_lines=4,
-                    autofocus=True,
-                    placeholder="What to draw, for example: a photo of <rex> at the beach",
-                )
-                self.notes = gr.HTML(elem_id="prompt-notes")
-                self.chips = gr.HTML(elem_id="chips", js_on_load=INSERT)
-                with gr.Row(elem_classes="cl-actions"):
-                    self.draw = gr.Button("Draw", variant="primary", elem_id="draw", min_width=140, scale=0)
-                    self.cancel = gr.Button(
-                        "Cancel", variant="stop", elem_id="cancel-draw", visible=False, min_width=140, scale=0
-                    )
-                self.ideas = gr.HTML(elem_id="ideas", js_on_load=INSERT)
-            with gr.Column(scale=3, min_width=300, variant="panel", elem_classes="cl-panel", elem_id="play-settings"):
-                self.as_of = gr.Slider(
-                    0,
-                    1,
-                    value=0,
-                    step=1,
-                    label="As of",
-                    info="Draw as the model was at this point.",
-                    elem_id="as-of",
-                    buttons=[],
-                )
+            with gr.Column(min_width=320, variant="panel", elem_classes="cl-panel", elem_id="play-asked"):
+                self._lay_out_prompt()
+                self.as_of = gr.Slider(0, 1, value=0, step=1, label="As of", elem_id="as-of", buttons=[])
                 self.point = gr.HTML(elem_id="point")
-                self.pictures = gr.Radio(list(COUNTS), value=1, label="Pictures", elem_id="pictures")
                 self._lay_out_seed()
                 with gr.Accordion("Advanced", open=False, elem_id="sampling-advanced"):
                     self.settings = setting_inputs(self.studio.base.sampling, VISIBLE_SETTINGS)
-        with gr.Column(variant="panel", elem_classes="cl-panel", elem_id="stage"):
-            self.status = gr.HTML(elem_id="draw-status")
-            self.stage = gr.HTML(elem_id="stage-pictures")
-        self.history = gr.HTML(elem_id="history", js_on_load=SEND)
+            with gr.Column(min_width=320, elem_id="play-drawn"):
+                with gr.Column(variant="panel", elem_classes="cl-panel", elem_id="stage"):
+                    self.status = gr.HTML(elem_id="draw-status")
+                    self.stage = gr.HTML(elem_id="stage-pictures", js_on_load=INSERT)
+                self.history = gr.HTML(elem_id="history", js_on_load=SEND)
         self.shown, self.job_id = gr.State([]), gr.State("")
 
+    def _lay_out_prompt(self) -> None:
+        self.ideas = gr.HTML(elem_id="ideas", js_on_load=INSERT)
+        self.prompt = gr.Textbox(
+            label="Prompt",
+            elem_id="prompt",
+            lines=1,
+            max_lines=6,
+            autofocus=True,
+            placeholder="What to draw, for example: a photo of <rex> at the beach",
+        )
+        self.notes = gr.HTML(elem_id="prompt-notes")
+        self.chips = gr.HTML(elem_id="chips", js_on_load=INSERT)
+        with gr.Row(elem_classes="cl-actions", elem_id="draw-row"):
+            self.draw = gr.Button("Draw", variant="primary", elem_id="draw", min_width=140)
+            self.cancel = gr.Button("Cancel", variant="stop", elem_id="cancel-draw", visible=False, min_width=140)
+            self.pictures = gr.Radio(list(COUNTS), value=1, label="Pictures", elem_id="pictures", container=False)
+
     def _lay_out_seed(self) -> None:
-        with gr.Row(elem_classes="cl-tight"):
+        with gr.Row(elem_classes="cl-tight", elem_id="seed-row"):
             self.seed = gr.Number(0, label="Seed", precision=0, elem_id="seed", min_width=120)
-            self.locked = gr.Checkbox(
-                False,
-                label="Keep this seed",
-                elem_id="lock-seed",
-                min_width=140,
-                info="Or each drawing gets a new one, as -1 does.",
-            )
+            self.locked = gr.Checkbox(False, label="Keep this seed", elem_id="lock-seed", min_width=140)
         # in the browser, so that Draw sees it at once: a seed that somebody types is meant
         self.seed.input(None, None, self.locked, js="() => true", api_visibility="private")
 
@@ -259,7 +265,9 @@ class Playground:
         timeline_id, prompt, seed = given[self.timeline], given[self.prompt], given[self.seed]
         keep = given[self.locked] and seed not in (None, NEW_SEED)
         chosen = {name: given[field] for name, field in self.settings.items()}
-        chosen |= {"seed": int(seed) if keep else NEW_SEED, "pictures": int(given[self.pictures])}
+        first = self.studio.base.first
+        new = first.seed if prompt.strip() == first.prompt and not self.studio.history(1) else NEW_SEED
+        chosen |= {"seed": int(seed) if keep else new, "pictures": int(given[self.pictures])}
         settings = from_inputs(self.studio.base.sampling, seed_drawn(chosen))
         last = len(self.studio.timeline(timeline_id).cards)
         as_of = int(given[self.as_of])

@@ -22,6 +22,7 @@ from clora_core.data.pictures import CheckedPicture
 from clora_core.drawing.png_settings import read_settings, save_picture, settings_in
 from clora_core.errors import PictureError, SettingsError, StoreError
 from clora_core.jobs.requests import DrawRequest
+from clora_core.models.description import First
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import BUILT_IN, EWC
@@ -35,7 +36,7 @@ from demo.html import timeline as timeline_html
 from demo.sharing import open_to_others, reach_directly, refuse_unless
 from demo.tabs.add import AddTab
 from demo.tabs.lesson import LessonPanel
-from demo.tabs.playground import Gallery, Playground, with_token
+from demo.tabs.playground import Gallery, Playground, ready_prompt, with_token
 from demo.tabs.timeline import TimelineTab
 from demo.uploads import upload_folder, uploaded
 
@@ -113,10 +114,10 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
         playground_html.chips(view, 1),
         playground_html.point(view, 1),
         playground_html.prompt_notes(EVIL, view, 1, [EVIL]),
-        playground_html.stage([tmp_path / "a.png"], {"prompt": EVIL, "negative_prompt": EVIL, "model": EVIL}, 256),
+        playground_html.stage([tmp_path / "a.png"], {"prompt": EVIL, "negative_prompt": EVIL, "model": EVIL}),
         playground_html.history([(tmp_path / "a.png", {"prompt": EVIL})]),
         playground_html.ideas([EVIL]),
-        playground_html.waiting_stage(view, EVIL),
+        playground_html.waiting_stage(view, EVIL, [EVIL]),
         job_html.job_head(job(name=EVIL, token=EVIL, message=EVIL, phase=EVIL)),
         job_html.job_pictures(job(previews=[Preview(1, EVIL, EVIL, tmp_path / "a.png", True)])),
     ]
@@ -147,12 +148,13 @@ def test_prompt_notes() -> None:
 
 def playground(**asked: Any) -> Playground:
     """The tab on a studio that has a timeline of <ann> and answers what it is asked for."""
-    base = SimpleNamespace(sampling=SamplingConfig(), resolution=64)
+    base = SimpleNamespace(sampling=SamplingConfig(), resolution=64, first=First(), plain=())
     answers = {
         "timeline": lambda _: timeline("Ann"),
         "picture_settings": dict,
         "unknown_words": lambda _: [],
         "left_out": lambda *_: "",
+        "history": lambda _: [],
     }
     with gr.Blocks():
         return Playground(SimpleNamespace(base=base, **answers, **asked), gr.Dropdown())  # type: ignore[arg-type]
@@ -182,6 +184,43 @@ def test_a_seed_of_minus_one_is_a_new_one_and_is_not_kept() -> None:
     assert tab.seed.minimum is None
 
 
+def test_a_home_in_which_nothing_was_drawn_begins_with_the_models_own_prompt_and_seed() -> None:
+    drawn: list[Path] = []
+    asked: list[DrawRequest] = []
+    tab = playground(draw=lambda request: asked.append(request) or "job")
+    tab.studio.base.first, tab.studio.base.plain = First("a photo of <ann>, red", 7), ("a house",)  # type: ignore[misc]
+    tab.studio.history = lambda _: drawn  # type: ignore[method-assign]
+    assert tab.follow("t", "")[tab.prompt] == "a photo of <ann>, red"
+    assert ready_prompt(timeline("Bob"), (), "a photo of <ann>") == "a photo of <bob>"  # the first has no <ann>
+    assert ready_prompt(timeline(), ("a house",), "a photo of <ann>") == "a house"
+    given = {field: field.value for field in (*tab.settings.values(), tab.as_of, tab.pictures)}
+    given |= {tab.timeline: "t", tab.prompt: "a photo of <ann>, red", tab.locked: False, tab.seed: 0}
+    next(tab._start(given))
+    assert asked[0].settings.seed == 7
+    drawn.append(Path("a.png"))
+    assert tab.follow("t", "")[tab.prompt] == "a photo of <ann>"
+    next(tab._start(given))
+    assert asked[1].settings.seed != 7
+
+
+def test_what_is_in_front_fits_the_timeline_and_the_prompt(tmp_path: Path) -> None:
+    pictures = {
+        tmp_path / "3.png": {"prompt": "a house", "timeline": "other"},
+        tmp_path / "2.png": {"prompt": "a house", "timeline": "t"},
+        tmp_path / "1.png": {"prompt": "a house", "timeline": "t"},
+    }
+    tab = playground()
+    tab.gallery = Gallery(SimpleNamespace(history=lambda _: list(pictures), picture_settings=pictures.get))  # type: ignore[arg-type]
+    assert tab.gallery.fitting("t", " a house ") == [str(tmp_path / "2.png")]
+    assert tab.gallery.fitting("t", "a photo of <ann>") == []
+
+
+def test_pictures_stand_in_a_grid_as_near_to_a_square_as_can_be(tmp_path: Path) -> None:
+    for count, across, down in ((1, 1, 1), (2, 2, 1), (4, 2, 2), (5, 3, 2), (16, 4, 4)):
+        page = playground_html.stage([tmp_path / "a.png"] * count, {"width": 64, "height": 32})
+        assert f"--across:{across};--down:{down};--aspect:2.0" in page
+
+
 def test_a_token_takes_the_place_of_the_only_one_in_a_prompt() -> None:
     assert with_token("a photo of <ann> in red, <ann> smiling", "<bob>") == "a photo of <bob> in red, <bob> smiling"
     for prompt in ("", "a dog", "<ann> next to <eve>"):
@@ -205,7 +244,7 @@ def test_later_concepts_are_dimmed_in_the_chips() -> None:
 def test_empty_states_say_what_to_do() -> None:
     assert "Add concept" in timeline_html.cards(timeline(), {}, BUILT_IN)
     assert "teach someone" in playground_html.chips(timeline(), 0)
-    assert "Press Enter" in playground_html.waiting_stage(timeline("Ann"), "a photo of <ann>")
+    assert "Press Draw" in playground_html.waiting_stage(timeline("Ann"), "a photo of <ann>", [])
     assert playground_html.history([]) == ""
 
 
