@@ -145,6 +145,7 @@ class Card:
     prompt: str = ""  # the prompt of both pictures, e.g. "a photo of <rex>"
     verdict: Verdict | None = None
     pictures_sha256: str = ""  # of those it was learned from; "" = not noted
+    picture_hashes: tuple[str, ...] = ()  # of the same, to know them again by; () = not noted
 
 
 @dataclass(frozen=True)

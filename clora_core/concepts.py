@@ -71,6 +71,17 @@ def filled(template: str, token: str) -> str:
     return template.replace("{}", token)
 
 
+def captioned(template: str, caption: str, token: str) -> str:
+    """The template of a picture with a caption: ("a photo of {}", "in the snow") -> "a photo of {}, in the snow".
+
+    A caption that holds "{}" or the token says the whole prompt, and is the template itself.
+    """
+    if not caption:
+        return template
+    whole = re.sub(re.escape(token), "{}", caption, flags=re.IGNORECASE)
+    return whole if "{}" in whole else f"{template}, {caption}"
+
+
 def tokens_in(text: str) -> tuple[str, ...]:
     """Everything in `text` that is written like a token, lower-cased, in order, each once."""
     return tuple(dict.fromkeys(found.lower() for found in TOKEN_IN_TEXT.findall(text)))
@@ -123,6 +134,7 @@ class LearnedConcept:
     own, fp32 on the CPU.  memory: what the method must remember (nothing for C-LoRA).
     id: position and name, "002-mug".  created: ISO 8601 with time zone.
     pictures_sha256: ``PictureSet.sha256`` of what it was learned from; "" where that was not noted yet.
+    picture_hashes: ``PictureSet.hashes`` of the same, to know them again by; () where those were not noted yet.
     """
 
     name: str
@@ -140,6 +152,7 @@ class LearnedConcept:
     versions: Mapping[str, str]
     id: str
     pictures_sha256: str = ""
+    picture_hashes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the tensors, ready for `json.dumps`; the tensors are in `tensors()`."""
@@ -152,6 +165,7 @@ class LearnedConcept:
             "seconds": self.seconds,
             "picture_count": self.picture_count,
             "pictures_sha256": self.pictures_sha256,
+            "picture_hashes": list(self.picture_hashes),
             "config": self.config.to_json(),
             "versions": dict(self.versions),
             "curve": [asdict(step) for step in self.curve],
@@ -184,6 +198,7 @@ class LearnedConcept:
                 curve=tuple(TrainStep(**step) for step in values["curve"]),
                 config=TrainConfig.from_json(values["config"], methods),
                 pictures_sha256=values.get("pictures_sha256", ""),
+                picture_hashes=tuple(values.get("picture_hashes", ())),
             )
         except (KeyError, TypeError) as error:
             raise ConceptError(f"A stored concept is incomplete: {error}. Learn it again.") from error

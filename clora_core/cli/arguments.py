@@ -57,9 +57,14 @@ def make_parser(methods: Methods) -> _Parser:
 
     learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
     learn.add_argument(
-        "--pictures", type=Path, metavar="DIR", help=f"folder with {MIN_PICTURES} to {MAX_PICTURES} pictures"
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help=f"folder or zip with {MIN_PICTURES} to {MAX_PICTURES} pictures; 01.txt beside 01.jpg is its caption",
     )
-    learn.add_argument("--name", help="what the concept is called, for people")
+    learn.add_argument(
+        "--name", help="what the concept is called, for people (default: what a folder like '10_rex dog' says)"
+    )
     learn.add_argument("--token", help='its word in prompts, such as "<rex>" (default: made from the name)')
     learn.add_argument("--timeline", metavar="ID", help="timeline to add to (default: the one changed last)")
     learn.add_argument("--keep-pictures", action="store_true", help="store the pictures with the concept")

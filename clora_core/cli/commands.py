@@ -13,13 +13,17 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from clora_core.answers import TimelineView, count, to_plain
 from clora_core.cli.arguments import COMMON, chosen_settings, make_parser, method_files
 from clora_core.concepts import Concept
+from clora_core.data.gathered import ZIP_SUFFIX, Gathered, gather, unpack
+from clora_core.data.pictures import CheckedPicture
 from clora_core.disk import home_folder
 from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
@@ -28,9 +32,6 @@ from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
 from clora_core.studio.progress import ProgressLine, telling
 from clora_core.studio.studio import Studio
-
-CAPTIONS = {".txt", ".caption"}
-NOT_PICTURES = {".json", ".txt", ".md", ".csv", ".caption"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +66,7 @@ def _open(chosen: argparse.Namespace, methods: Methods) -> Studio:
 
 
 def _learn(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
-    if not chosen.resume and not (chosen.pictures and chosen.name):
+    if not chosen.resume and not chosen.pictures:
         raise SettingsError("learn needs --pictures DIR and --name NAME (or --resume JOB).")
     given = (chosen.pictures, chosen.name, chosen.token, chosen.timeline, chosen.keep_pictures)
     if chosen.resume and (any(given) or chosen_settings(chosen)):
@@ -79,8 +80,12 @@ def _learn(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
             job_id = studio.resume(chosen.resume)
         else:
             config = studio.base.train_with(chosen_settings(chosen))
-            concept, timeline_id = _concept(studio, chosen), chosen.timeline or studio.default_timeline()
-            job_id = studio.learn(LearnRequest(timeline_id, concept, config, chosen.keep_pictures))
+            timeline_id = chosen.timeline or studio.default_timeline()
+            with _gathered(chosen.pictures) as found:
+                if not (chosen.name or found.name):
+                    raise SettingsError("learn needs --name NAME: what the concept is called.")
+                concept = _concept(studio, chosen, found, timeline_id)
+                job_id = studio.learn(LearnRequest(timeline_id, concept, config, chosen.keep_pictures))
         view = studio.follow(job_id, telling(say))
     except KeyboardInterrupt:
         if job_id:
@@ -111,28 +116,35 @@ def _resume_command(chosen: argparse.Namespace, methods: Methods, job_id: str) -
     return shlex.join(["python", "-m", "clora_core", "learn", *options, "--resume", job_id])
 
 
-def _concept(studio: Studio, chosen: argparse.Namespace) -> Concept:
-    if not chosen.pictures.is_dir():
-        raise PictureError(f"{chosen.pictures} is no folder. Give the folder that holds the pictures.")
-    files = [path for path in sorted(chosen.pictures.iterdir()) if path.name[0] != "."]
-    found = [path for path in files if path.is_file() and path.suffix.lower() not in NOT_PICTURES]
-    inside = [path for path in files if path.is_dir() and any(path.glob("*.*"))]
-    if not found and inside:
-        raise PictureError(
-            f"{chosen.pictures} holds no pictures, but the folder {inside[0].name}. Give that one: --pictures "
-            f"{shlex.quote(str(inside[0]))}"
-        )
-    named = {path.stem for path in found}
-    captions = [path.name for path in files if path.suffix.lower() in CAPTIONS and path.stem in named]
-    if captions:
-        print(
-            f"{captions[0]}: {count(len(captions), 'caption')} not read: all pictures are learned with one template",
-            file=sys.stderr,
-        )
-    for checked in studio.check_pictures(found):
-        if checked.problem or checked.note:
-            print(f"{checked.path.name}: {checked.problem or checked.note}", file=sys.stderr)
-    return Concept(chosen.name, chosen.token or studio.propose_token(chosen.name), tuple(found))
+@contextmanager
+def _gathered(place: Path) -> Iterator[Gathered]:
+    """The pictures in a folder or a zip; a zip's lie in a folder of their own until the block ends."""
+    if place.is_dir():
+        yield gather(place)
+    elif place.is_file() and place.suffix.lower() == ZIP_SUFFIX:
+        with tempfile.TemporaryDirectory() as folder:
+            unpack(place, Path(folder))
+            yield gather(Path(folder))
+    else:
+        raise PictureError(f"{place} is no folder and no zip. Give the one that holds the pictures.")
+
+
+def _concept(studio: Studio, chosen: argparse.Namespace, found: Gathered, timeline_id: str) -> Concept:
+    """The concept that is asked for. What there is to know of its pictures is said."""
+    checked = studio.check_pictures(found.pictures)
+    captions = sum(bool(picture.caption) for picture in checked)
+    read = f"{count(captions, 'caption')} read, put after the training prompt" if captions else ""
+    masks = sum(picture.mask is not None for picture in checked)
+    mended = [picture.sentence or f"{picture.path.name}: {picture.note}" for picture in checked if _told(picture)]
+    said = [*found.notes, read, f"{count(masks, 'mask')} read" if masks else "", *mended]
+    for line in filter(None, [*said, *studio.nearly_same(checked, timeline_id)]):
+        print(line, file=sys.stderr)
+    name = chosen.name or found.name
+    return Concept(name, chosen.token or studio.propose_token(name), found.pictures)
+
+
+def _told(picture: CheckedPicture) -> bool:
+    return bool(picture.problem or picture.note)
 
 
 def _draw(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:

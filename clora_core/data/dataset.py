@@ -2,15 +2,15 @@
 
 Augmentation is Custom Diffusion's random resizing: a view is drawn smaller on a grey canvas, closer, or as it
 is, and the prompt says so ("a far away photo of <rex>"), so that framing is not learned as part of the
-concept. The mask marks where the picture is; Eq. 1 counts nothing else. The views of a concept are made and
-encoded once, before the loop.
+concept. The mask marks where the picture is, less what its owner masked out; Eq. 1 counts nothing else. A caption
+extends the prompt of its picture. The views of a concept are made and encoded once, before the loop.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from clora_core.concepts import Concept, TrainConfig, filled
+from clora_core.concepts import Concept, TrainConfig, captioned, filled
 from clora_core.errors import ConceptError
 from clora_core.models.backbone import Backbone
 from clora_core.seeds import generator_for
@@ -48,51 +48,81 @@ def framed(template: str, framing: str) -> str:
     return f"{template}, {framing}"
 
 
+def longest_prompt(concept: Concept, config: TrainConfig, caption: str = "") -> str:
+    """The longest prompt that a picture with this caption is learned with."""
+    template = captioned(with_object_word(concept, config).template, caption, concept.token)
+    return filled(framed(template, "far away"), concept.token)
+
+
+def with_object_word(concept: Concept, config: TrainConfig) -> Concept:
+    """The concept with the object word, where there is one, in its template: "a photo of {} dog"."""
+    word = config.object_word.strip()
+    return replace(concept, template=filled(concept.template, f"{{}} {word}")) if word else concept
+
+
 def plain_view(image: Image.Image, prompt: str) -> View:
     """A square picture as it is, all of it valid."""
     return View(image, np.ones(image.size[::-1], dtype=bool), prompt)
 
 
-def make_views(images: Sequence[Image.Image], concept: Concept, config: TrainConfig) -> list[View]:
-    """`config.augment_copies` views of each picture, a function of (pictures, concept, config).
+def make_views(
+    images: Sequence[Image.Image],
+    concept: Concept,
+    config: TrainConfig,
+    captions: Sequence[str] = (),
+    masks: Sequence[Image.Image | None] = (),
+) -> list[View]:
+    """`config.augment_copies` views of each picture, a function of what is given.
 
     The first view of a picture is its centred square; of the others `augment_share` are resized, two in
     three of them smaller and one in three closer, and the rest are squares cut somewhere else.
+    captions, masks: one for each picture, see `CheckedPicture`; () = none at all.
     """
     views = []
     for number, image in enumerate(images):
+        template = captioned(concept.template, captions[number] if captions else "", concept.token)
         for copy in range(config.augment_copies):
             rng = random.Random(f"{config.seed}/view/{number}/{copy}")
-            views.append(_view(image, concept, config, rng if copy else None))
+            mask = masks[number] if masks else None
+            canvas, valid, framing = _view(image, mask, config, rng if copy else None)
+            views.append(View(canvas, valid, filled(framed(template, framing), concept.token)))
     return views
 
 
-def _view(image: Image.Image, concept: Concept, config: TrainConfig, rng: random.Random | None) -> View:
+def _view(
+    image: Image.Image, mask: Image.Image | None, config: TrainConfig, rng: random.Random | None
+) -> tuple[Image.Image, np.ndarray, str]:
+    """One view: canvas (side, side), what of it is valid (side, side), its framing word."""
     side, scale = config.resolution, 1.0
     if rng and rng.random() < config.augment_share:
         smaller = rng.random() < 2 / 3
         scale = rng.uniform(*(FAR_AWAY_SCALES if smaller else CLOSE_UP_SCALES))
-    square = _square(image, rng)
-    if rng and config.flip and rng.random() < 0.5:
-        square = ImageOps.mirror(square)
+    box = _square(image.size, rng)
+    mirrored = bool(rng and config.flip and rng.random() < 0.5)
     inner = max(1, round(side * scale))
-    square = square.resize((inner, inner), Image.Resampling.LANCZOS)
     spare = side - inner  # negative when the view is closer than the picture
     left, top = (rng.randint(min(0, spare), max(0, spare)) for _ in range(2)) if rng else (0, 0)
-    canvas = Image.new("RGB", (side, side), GREY)
-    canvas.paste(square, (left, top))
+
+    def placed(picture: Image.Image, canvas: Image.Image, resample: Image.Resampling) -> Image.Image:
+        square = picture.crop(box)
+        square = ImageOps.mirror(square) if mirrored else square
+        canvas.paste(square.resize((inner, inner), resample), (left, top))
+        return canvas
+
+    canvas = placed(image, Image.new("RGB", (side, side), GREY), Image.Resampling.LANCZOS)
     valid = np.zeros((side, side), dtype=bool)
     valid[max(0, top) : top + inner, max(0, left) : left + inner] = True
-    framing = "far away" if scale < FAR_AWAY_BELOW else "close-up" if scale > 1.0 else ""
-    return View(canvas, valid, filled(framed(concept.template, framing), concept.token))
+    if mask is not None:
+        valid &= np.asarray(placed(mask, Image.new("L", (side, side)), Image.Resampling.NEAREST)) > 0
+    return canvas, valid, "far away" if scale < FAR_AWAY_BELOW else "close-up" if scale > 1.0 else ""
 
 
-def _square(image: Image.Image, rng: random.Random | None) -> Image.Image:
-    """The largest square of the picture: the middle one, or with `rng` any."""
-    side, (width, height) = min(image.size), image.size
+def _square(size: tuple[int, int], rng: random.Random | None) -> tuple[int, int, int, int]:
+    """The box of the largest square of a picture: the middle one, or with `rng` any."""
+    side, (width, height) = min(size), size
     where = rng.random() if rng else 0.5
     left, top = round((width - side) * where), round((height - side) * where)
-    return image.crop((left, top, left + side, top + side))
+    return left, top, left + side, top + side
 
 
 def latent_mask(valid: Tensor, factor: int) -> Tensor:
@@ -151,5 +181,5 @@ def _check_prompts(backbone: Backbone, views: Sequence[View]) -> None:
             if (length := table.length(prompt)) > table.max_length:
                 raise ConceptError(
                     f"The training prompt {prompt!r} is {length} tokens long; the base model reads "
-                    f"{table.max_length}. Shorten the template."
+                    f"{table.max_length}. Shorten the template or the caption."
                 )

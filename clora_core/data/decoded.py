@@ -40,7 +40,7 @@ class Decoded:
             found = open_picture(path, min_side)
             self._keep(key, found)
         elif min(found.file_size) < min_side:
-            return too_small(path, found.file_size, min_side)
+            return too_small(path, found.file_size, min_side, found.image)
         return replace(found, path=path)
 
     def _keep(self, key: str, picture: CheckedPicture) -> None:

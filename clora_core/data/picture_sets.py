@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clora_core.answers import Sample
+from clora_core.data.beside import is_mask
 from clora_core.disk import read_json
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
@@ -22,4 +23,5 @@ def read_samples(folder: Path) -> list[Sample]:
 
 def pictures_in(folder: Path) -> tuple[Path, ...]:
     """The picture files of a folder, by name; () when there is no such folder."""
-    return tuple(path for path in sorted(folder.glob("*")) if path.suffix.lower() in PICTURE_SUFFIXES)
+    found = (path for path in sorted(folder.glob("*")) if path.suffix.lower() in PICTURE_SUFFIXES)
+    return tuple(path for path in found if not is_mask(path))

@@ -1,7 +1,8 @@
-"""Pictures in: opened, checked, put upright and into RGB, each refused or mended by file name.
+"""Pictures in: opened, checked, put upright and into RGB, each refused or mended by itself.
 
-JPEG, PNG, WebP and AVIF: no other decoder ever sees a file. A refused file never stops the others. What is only written
-beside the pixels (text, odd EXIF entries, oversized profiles) is left out and refuses nothing.
+JPEG, PNG, WebP and AVIF, and HEIC where pillow-heif is installed: no other decoder ever sees a file. A refused file
+never stops the others. What is only written beside the pixels (text, odd EXIF entries, oversized profiles) is left out
+and refuses nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from clora_core.data.alike import picture_hash
+from clora_core.data.beside import caption_beside, mask_beside
 from clora_core.errors import PictureError
 
 MIN_PICTURES, MAX_PICTURES = 3, 30
@@ -28,9 +31,14 @@ MAX_EXIF_BYTES = 1_000_000  # Pillow's parser takes time that grows with the squ
 MAX_UNPACKED_BYTES = 1 << 20  # of a text or a colour profile inside a PNG; Pillow refuses a picture with more
 LONGEST = 4  # times the shorter side: of a longer strip its middle is used
 MAX_FILE_BYTES = 200_000_000
+SHOWN_SIDE = 160  # pixels of a refused picture, to know it by
+CROP_END = ".crop.png"  # of the name of a part that was cut from a picture, see `clora_core.data.edited`
 MAX_KEPT_SIDE = 2048  # pixels; larger pictures are shrunk to it once opened, to bound memory
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")
 HEIC_SUFFIXES = (".heic", ".heif")
+DAMAGED = "Damaged: it cannot be opened. Save or download it again."
+HEIC_COMMAND = "python -m pip install pillow-heif"
+MANY_PICTURES = ("MPO", "HEIF")  # phones put further pictures into one file; the first is the picture
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif")  # of the formats that open
 OTHERS = {
     b"GIF8": "GIF",
@@ -56,9 +64,11 @@ TURNS = {  # EXIF's orientation -> what puts the picture upright
 
 @dataclass(frozen=True)
 class CheckedPicture:
-    """One file: `image` (RGB, upright) or the `problem` with it, never both; `note` says what was mended.
+    """One file: `image` (RGB, upright) or the `problem` with it, a sentence, never both; `note` says what was mended.
 
-    sha256: of the image's pixels.  file_size: width and height in the file, pixels. Both of what can be used only.
+    sha256: of the image's pixels.  file_size: width and height in the file, pixels.  caption: the words beside it.
+    mask: what of it counts (see `mask_beside`); None = all. These of what can be used only.  shown: a refused picture,
+    small, where it could be opened.
     """
 
     path: Path
@@ -67,20 +77,44 @@ class CheckedPicture:
     note: str | None = None
     sha256: str = ""
     file_size: tuple[int, int] = (0, 0)
+    caption: str = ""
+    mask: Image.Image | None = None
+    shown: Image.Image | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the file that somebody gave."""
+        return given_name(self.path)
+
+    @property
+    def sentence(self) -> str:
+        """The problem with the file's name before it; "" for a picture that can be used."""
+        return f"{self.name}: {self.problem}" if self.problem else ""
 
 
 @dataclass(frozen=True)
 class PictureSet:
-    """The usable ones of a concept's pictures, decoded. sha256: of their pixels, whatever their order, names and
-    formats."""
+    """The usable ones of a concept's pictures, decoded.
+
+    sha256: of their pixels, captions and masks, whatever their order, names and formats.  captions, masks: one for each
+    picture, see `CheckedPicture`.  hashes: of what each looks like (`picture_hash`).
+    """
 
     paths: tuple[Path, ...]
     images: tuple[Image.Image, ...]
     sha256: str
+    captions: tuple[str, ...]
+    masks: tuple[Image.Image | None, ...]
+    hashes: tuple[str, ...]
 
 
 Opening = Callable[[Path, int], CheckedPicture]
 """(path, shortest side in pixels to accept) -> the picture, or what is wrong with it."""
+
+
+def given_name(path: Path) -> str:
+    """The name of the file that somebody gave: that of the whole picture where only a part of it counts."""
+    return path.name.removesuffix(CROP_END)
 
 
 def minimum_side(resolution: int) -> int:
@@ -93,33 +127,56 @@ def open_pictures(paths: Sequence[Path | str], min_side: int, opening: Opening |
 
     min_side: shortest side in pixels to accept. A picture that has the same pixels as an earlier one is
     refused as a duplicate, and what comes after MAX_PICTURES good ones without being opened, to bound memory. Every
-    problem names the file, what is wrong and what to do.
+    problem says what is wrong and what to do. What lies beside a picture (`clora_core.data.beside`) comes with it.
     opening: how one is opened; None = `open_picture`.
     """
     checked: list[CheckedPicture] = []
     seen: dict[str, str] = {}
     for path in map(Path, paths):
         if len(seen) == MAX_PICTURES:
-            checked.append(_refused(path, f"is one more than {MAX_PICTURES}. Take out another to use it."))
+            checked.append(_refused(path, f"One more than {MAX_PICTURES}. Take out another to use it."))
             continue
         picture = (opening or open_picture)(path, min_side)
         if picture.sha256 in seen:
-            picture = _refused(path, f"is the same picture as {seen[picture.sha256]}. Use a different one.")
+            same = f"The same picture as {seen[picture.sha256]}. Use a different one."
+            picture = _refused(path, same, picture.image)
         elif picture.image is not None:
-            seen[picture.sha256] = path.name
+            picture = _with_beside(picture, picture.image)
+            if picture.image is not None:
+                seen[picture.sha256] = given_name(path)
         checked.append(picture)
     return checked
 
 
+def _with_beside(picture: CheckedPicture, image: Image.Image) -> CheckedPicture:
+    """The picture with the caption and the mask that lie beside it, or refused for what is wrong with them."""
+    try:
+        caption, mask = caption_beside(picture.path), mask_beside(picture.path, image.size)
+    except (ValueError, OSError) as error:
+        return _refused(picture.path, f"It cannot be used: {error}", image)
+    return replace(picture, caption=caption, mask=mask)
+
+
 def usable(checked: Sequence[CheckedPicture]) -> PictureSet:
     """Those that can be used, in order."""
-    found = [(picture.path, picture.image, picture.sha256) for picture in checked if picture.image is not None]
-    digests = "".join(sorted(digest for *_, digest in found))
+    found = [(picture, picture.image) for picture in checked if picture.image is not None]
+    digests = "".join(sorted(_digest(picture) for picture, _ in found))
     return PictureSet(
-        tuple(path for path, *_ in found),
-        tuple(image for _, image, _ in found),
+        tuple(picture.path for picture, _ in found),
+        tuple(image for _, image in found),
         hashlib.sha256(digests.encode()).hexdigest(),
+        tuple(picture.caption for picture, _ in found),
+        tuple(picture.mask for picture, _ in found),
+        tuple(picture_hash(image) for _, image in found),
     )
+
+
+def _digest(picture: CheckedPicture) -> str:
+    """SHA-256 of a usable picture: of its pixels, and of caption and mask where it has them."""
+    if not picture.caption and picture.mask is None:
+        return picture.sha256
+    mask = picture.mask.tobytes() if picture.mask else b""
+    return hashlib.sha256(picture.sha256.encode() + picture.caption.encode() + b"\0" + mask).hexdigest()
 
 
 def accepted(checked: Sequence[CheckedPicture]) -> PictureSet:
@@ -128,18 +185,30 @@ def accepted(checked: Sequence[CheckedPicture]) -> PictureSet:
     if len(found.images) >= MIN_PICTURES:
         return found
     wanted = f"A concept needs {MIN_PICTURES} to {MAX_PICTURES} pictures, got {len(found.images)}."
-    problems = " ".join(picture.problem for picture in checked if picture.problem)
+    problems = " ".join(picture.sentence for picture in checked if picture.problem)
     raise PictureError(f"{wanted} Add at least {MIN_PICTURES - len(found.images)} more. {problems}".strip())
 
 
-def _refused(path: Path, why: str) -> CheckedPicture:
-    return CheckedPicture(path, None, problem=f"{path.name} {why}")
+def _refused(path: Path, why: str, image: Image.Image | None = None) -> CheckedPicture:
+    """image: the picture, where it could be opened."""
+    return CheckedPicture(path, None, problem=why, shown=image and _small(image))
 
 
-def too_small(path: Path, size: tuple[int, int], min_side: int) -> CheckedPicture:
+def _small(image: Image.Image) -> Image.Image | None:
+    """A picture to be known by; None where its pixels cannot be had."""
+    try:
+        image.draft("RGB", (SHOWN_SIDE, SHOWN_SIDE))
+        small = image.convert("RGB")
+        small.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    except Exception:  # as below
+        return None
+    return small
+
+
+def too_small(path: Path, size: tuple[int, int], min_side: int, image: Image.Image | None = None) -> CheckedPicture:
     """The refusal of a picture of ``size`` (width, height) in pixels."""
     wanted = f"Its shorter side must have at least {min_side}."
-    return _refused(path, f"is too small: {size[0]} x {size[1]} pixels. {wanted}")
+    return _refused(path, f"Too small: {size[0]} x {size[1]} pixels. {wanted}", image)
 
 
 def open_picture(path: Path, min_side: int) -> CheckedPicture:
@@ -149,25 +218,40 @@ def open_picture(path: Path, min_side: int) -> CheckedPicture:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as error:
-        return _refused(path, f"cannot be read ({error.strerror or error}). Choose the file again.")
+        return _refused(path, f"It cannot be read ({error.strerror or error}). Choose the file again.")
     if size == 0:
-        return _refused(path, "is empty. Save or download it again.")
+        return _refused(path, "The file is empty. Save or download it again.")
+    formats: tuple[str, ...] = FORMATS
     if path.suffix.lower() in HEIC_SUFFIXES or (head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS):
-        return _refused(path, "is a HEIC picture, which cannot be read here. Save it as JPEG or PNG first.")
+        if not opens_heic():
+            return _refused(path, f"A HEIC picture. To open it here: {HEIC_COMMAND}. Or save it as JPEG or PNG.")
+        formats = (*FORMATS, "HEIF")
     if size > MAX_FILE_BYTES:
-        return _refused(path, f"has {size / 1e6:.0f} MB. Save a copy under {MAX_FILE_BYTES / 1e6:.0f} MB.")
+        return _refused(path, f"It has {size / 1e6:.0f} MB. Save a copy under {MAX_FILE_BYTES / 1e6:.0f} MB.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is the limit
-            with Image.open(_without_oversized(path) if head.startswith(PNG_HEAD) else path, formats=FORMATS) as image:
+            with Image.open(_without_oversized(path) if head.startswith(PNG_HEAD) else path, formats=formats) as image:
                 return _check(path, image, min_side)
     except Image.DecompressionBombError:
         return _refused(path, _too_many_pixels(MAX_PIXELS))
     except UnidentifiedImageError:
-        other = next((f"is a {kind} file" for start, kind in OTHERS.items() if head.startswith(start)), "")
-        return _refused(path, f"{other or 'is not a picture this app reads'}. Use JPEG, PNG, WebP or AVIF.")
-    except Exception as error:  # on damaged bytes decoders raise nearly anything; the other files go on
-        return _refused(path, f"is damaged and cannot be opened ({error}). Save or download it again.")
+        if formats is not FORMATS:
+            return _refused(path, DAMAGED)
+        other = next((f"A {kind} file" for start, kind in OTHERS.items() if head.startswith(start)), "")
+        return _refused(path, f"{other or 'Not a picture that this app reads'}. Use JPEG, PNG, WebP or AVIF.")
+    except Exception:  # on damaged bytes decoders raise nearly anything; the other files go on
+        return _refused(path, DAMAGED)
+
+
+def opens_heic() -> bool:
+    """Whether HEIC pictures can be opened: with pillow-heif, which may be installed or not."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
 
 
 def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
@@ -175,11 +259,11 @@ def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
     width, height = image.size
     limit = MAX_PIXELS if image.format in ("JPEG", "MPO") else MAX_PIXELS_WHOLE
     if width * height > limit:
-        return _refused(path, f"is {width} x {height} pixels. {_too_many_pixels(limit).capitalize()}")
+        return _refused(path, f"{_too_many_pixels(limit)} It has {width} x {height} pixels.")
     if min(width, height) < min_side:
-        return too_small(path, (width, height), min_side)
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        return _refused(path, "is an animation. Save one frame of it as a picture.")
+        return too_small(path, (width, height), min_side, image)
+    if image.format not in MANY_PICTURES and getattr(image, "n_frames", 1) > 1:
+        return _refused(path, "An animation. Save one frame of it as a picture.", image)
     notes: list[str] = []
     turn = TURNS.get(_orientation(image))
     image.draft(image.mode, (width // _spare(image), height // _spare(image)))  # a JPEG is decoded smaller
@@ -199,7 +283,7 @@ def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
 
 
 def _too_many_pixels(limit: int) -> str:
-    return f"has too many pixels. Save a smaller copy: up to {limit // 10**6} megapixels can be opened."
+    return f"Too many pixels. Save a smaller copy: up to {limit // 10**6} megapixels can be opened."
 
 
 def _without_oversized(path: Path) -> io.BytesIO:

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from clora_core.answers import UNFINISHED, JobView, Preview, Verdict
 from clora_core.concepts import TrainStep
+from clora_core.data.beside import copy_picture
 from clora_core.disk import read_json, write_json, write_text
 from clora_core.errors import Cancelled, MissingMethodError, StoreError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
@@ -179,14 +180,14 @@ class Job:
         return self.folder.parent.parent / "uploads" / self.folder.name
 
     def take_pictures(self, paths: Iterable[Path]) -> None:
-        """Copy the uploaded pictures of a learn job, under plain names, so that they outlive the upload. Raises
-        OSError."""
+        """Copy the uploaded pictures of a learn job and what lies beside them, under plain names, so that they outlive
+        the upload. Raises OSError."""
         assert isinstance(self.request, LearnRequest)
         self.uploads.mkdir(parents=True)
         names = []
         for number, path in enumerate(paths, 1):
             names.append(Path(f"{number:02d}{path.suffix.lower()}"))
-            shutil.copyfile(path, self.uploads / names[-1])
+            copy_picture(path, self.uploads / names[-1])
         self.request = replace(self.request, concept=replace(self.request.concept, pictures=tuple(names)))
         self.update(request=self.request.to_json(), state="queued")
 

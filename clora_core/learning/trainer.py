@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from inspect import GEN_CLOSED, getgeneratorstate
@@ -33,9 +33,8 @@ from clora_core.concepts import (
     TrainStep,
     check_token,
     concept_id,
-    filled,
 )
-from clora_core.data.dataset import LatentDataset, encode_views, make_views
+from clora_core.data.dataset import LatentDataset, encode_views, make_views, with_object_word
 from clora_core.data.pictures import Opening, PictureSet, accepted, minimum_side, open_pictures
 from clora_core.drawing.generate import generate
 from clora_core.errors import SettingsError, TrainingError
@@ -106,8 +105,7 @@ def train_concept(
     config = checked_settings(backbone, config, timeline.concepts[-1].config if timeline.concepts else None)
     method = class_of(config.method)(config)
     pictures = accepted(open_pictures(concept.pictures, minimum_side(config.resolution), opening))
-    if config.object_word.strip():
-        concept = replace(concept, template=filled(concept.template, f"{{}} {config.object_word.strip()}"))
+    concept = with_object_word(concept, config)
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
     return Training(backbone, concept, timeline, method, pictures, resume, drawing, on_draw, clock)
@@ -195,7 +193,9 @@ class Training(Iterator[TrainStep]):
         """Encode the concept's pictures, and those that the method wants the model to draw."""
         views = self._method.drawn_views(self._timeline, self._draw)
         self._install()
-        self._dataset = encode_views(self._backbone, make_views(self._pictures.images, self._concept, self._config))
+        given = self._pictures
+        shown = make_views(given.images, self._concept, self._config, given.captions, given.masks)
+        self._dataset = encode_views(self._backbone, shown)
         self._drawn = encode_views(self._backbone, views) if views else None
 
     def _draw(self, timeline: Timeline, prompt: str, count: int, guidance: float | None = None) -> list[Image.Image]:
@@ -267,6 +267,7 @@ class Training(Iterator[TrainStep]):
             config=self._config,
             picture_count=len(self._pictures.images),
             pictures_sha256=self._pictures.sha256,
+            picture_hashes=self._pictures.hashes,
             created=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds"),
             seconds=self._curve[-1].seconds if self._curve else 0.0,
             versions={library: version(library) for library in LIBRARIES},

@@ -10,6 +10,16 @@ from clora_core.errors import SettingsError
 from clora_core.settings.fields import Settings, labelled, setting
 from clora_core.settings.methods import BUILT_IN, CLORA, MethodRow, Methods
 
+GROUPS = {
+    "own": "What this method alone reads",
+    "effort": "How long, and how strongly",
+    "shown": "How the pictures are shown",
+    "words": "The words it is learned with",
+    "along": "Other pictures, learned along",
+    "machine": "Speed, memory and chance",
+}
+"""What the settings are about, in the order in which they are shown. What a method alone reads is "own"."""
+
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
@@ -26,21 +36,36 @@ class TrainConfig(Settings):
 
     method: MethodRow = CLORA
     options: Settings = field(default=None)  # type: ignore[assignment]  # None: the method's, with their defaults
+    steps: int = setting(
+        500,
+        "Steps",
+        "Updates to do. The paper takes 500 for places and 2000 for faces.",
+        minimum=1,
+        maximum=100_000,
+        group="effort",
+    )
     learning_rate: float = setting(
         5e-4,
         "Learning rate",
         "Step size for the weights. Halve it when the loss jumps.",
         minimum=0.0,
         maximum=1.0,
+        group="effort",
     )
     token_learning_rate: float = setting(
-        5e-4, "Token learning rate", "Step size for the new token's embedding.", minimum=0.0, maximum=1.0
+        5e-4,
+        "Token learning rate",
+        "Step size for the new token's embedding.",
+        minimum=0.0,
+        maximum=1.0,
+        group="effort",
     )
     learning_rate_schedule: str = setting(
         "constant",
         "Learning rate over time",
         "cosine falls to zero at the last step.",
         choices=("constant", "cosine"),
+        group="effort",
     )
     weight_decay: float = setting(
         0.01,
@@ -48,16 +73,19 @@ class TrainConfig(Settings):
         "AdamW's pull of the trained weights towards zero. The token has none.",
         minimum=0.0,
         maximum=1.0,
+        group="effort",
     )
     token_start: str = setting(
         "",
         "Token starts from",
         "A common word, such as person, whose embedding the token starts from. Empty is the paper's random start.",
+        group="words",
     )
     object_word: str = setting(
         "",
         "Object word in the prompt",
         "Put after the token while learning, as in 'a photo of <rex> dog'. The paper leaves it empty.",
+        group="words",
     )
     prior_pictures: int = setting(
         0,
@@ -66,22 +94,17 @@ class TrainConfig(Settings):
         "0 turns it off.",
         minimum=0,
         maximum=1000,
+        group="along",
     )
     prior_prompt: str = setting(
-        "a photo of a person", "Prior prompt", "What the prior pictures show: the concept's class."
+        "a photo of a person", "Prior prompt", "What the prior pictures show: the concept's class.", group="along"
     )
     prior_weight: float = setting(
         1.0,
         "Weight of drawn pictures",
         "Weight of the loss on prior and replayed pictures beside that on the concept's own.",
         minimum=0.0,
-    )
-    steps: int = setting(
-        500,
-        "Steps",
-        "Updates to do. The paper takes 500 for places and 2000 for faces.",
-        minimum=1,
-        maximum=100_000,
+        group="along",
     )
     timestep_shift: float = setting(
         1.0,
@@ -91,10 +114,11 @@ class TrainConfig(Settings):
         "as the paper does.",
         minimum=0.1,
         maximum=20.0,
+        group="effort",
     )
-    batch_size: int = setting(2, "Batch size", "Pictures in each update.", minimum=1, maximum=256)
+    batch_size: int = setting(2, "Batch size", "Pictures in each update.", minimum=1, maximum=256, group="machine")
     resolution: int = setting(
-        512, "Resolution", "Side in pixels at which the pictures are learned.", minimum=32, maximum=2048
+        512, "Resolution", "Side in pixels at which the pictures are learned.", minimum=32, maximum=2048, group="shown"
     )
     precision: str = setting(
         "auto",
@@ -102,12 +126,14 @@ class TrainConfig(Settings):
         "Number format of the arithmetic. auto takes bf16 where the hardware computes in it, else fp32; "
         "fp16 needs a GPU.",
         choices=("auto", "fp32", "bf16", "fp16"),
+        group="machine",
     )
     gradient_clip: float = setting(
         1.0,
         "Gradient clip",
         "Largest length of the gradient over all trained values; 0 turns it off.",
         minimum=0.0,
+        group="effort",
     )
     augment_copies: int = setting(
         8,
@@ -115,6 +141,7 @@ class TrainConfig(Settings):
         "Views prepared of each picture before learning. The first is the picture itself.",
         minimum=1,
         maximum=64,
+        group="shown",
     )
     augment_share: float = setting(
         0.67,
@@ -122,9 +149,10 @@ class TrainConfig(Settings):
         'How many of the further copies are drawn smaller ("far away") or closer ("close-up").',
         minimum=0.0,
         maximum=1.0,
+        group="shown",
     )
     flip: bool = setting(
-        False, "Mirror copies", "Also learn from mirrored copies. Leave off where left and right matter."
+        False, "Mirror copies", "Also learn from mirrored copies. Leave off where left and right matter.", group="shown"
     )
     seed: int = setting(
         0,
@@ -132,12 +160,14 @@ class TrainConfig(Settings):
         "The same seed, pictures and settings learn the same concept.",
         minimum=0,
         maximum=2**32 - 1,
+        group="machine",
     )
     preview_every_seconds: float = setting(
         10.0,
         "Preview every (s)",
         "At least so many seconds of learning between two previews, more where drawing them is slow; 0 draws none.",
         minimum=0.0,
+        group="machine",
     )
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from clora_core.answers import Card, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, filled, is_embedding
+from clora_core.data.beside import copy_picture
 from clora_core.disk import check_id, check_keys, read_json, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
@@ -45,7 +46,7 @@ def write_concept(
     private = partial / f"training-{secrets.token_hex(8)}"  # the page can serve what lies here: unguessable
     for picture in keep:
         private.mkdir(exist_ok=True)
-        shutil.copyfile(picture, private / picture.name)
+        copy_picture(picture, private / picture.name)
     write_json(
         partial / "concept.json",
         {
@@ -127,6 +128,7 @@ def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
         steps=values["steps_done"],
         picture_count=values["picture_count"],
         pictures_sha256=values.get("pictures_sha256", ""),
+        picture_hashes=tuple(values.get("picture_hashes", ())),
         learned_picture=learned if learned.exists() else None,
         now_picture=now if now.exists() else None,
         changed=change(learned, now),

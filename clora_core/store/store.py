@@ -34,6 +34,7 @@ from typing import Any
 
 from clora_core.answers import TimelineSummary, TimelineView, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
+from clora_core.data.beside import CAPTION_SUFFIXES, is_mask
 from clora_core.disk import HomeLock, check_id, free_name, read_json, sync_folder, write_json
 from clora_core.errors import MissingMethodError, StoreError
 from clora_core.settings.methods import BUILT_IN, CLORA, Methods
@@ -124,7 +125,11 @@ class ConceptStore:
         """By concept id, the training pictures that were kept with the user's consent; () where none were."""
         folder = self._folder / timeline_id
         names = self._index(timeline_id)["concepts"]
-        return {name: tuple(sorted((folder / name).glob("training-*/*"))) for name in names}
+        found = {}
+        for name in names:
+            kept = sorted((folder / name).glob("training-*/*"))
+            found[name] = tuple(path for path in kept if path.suffix not in CAPTION_SUFFIXES and not is_mask(path))
+        return found
 
     def weight_bytes(self, timeline_id: str, as_of: int | None = None) -> int:
         """Bytes of all weight files that count in a timeline after ``as_of`` concepts (None = all)."""

@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING, Any
 from clora_core.answers import Exported, JobView, Sample, TimelineSummary, TimelineView
 from clora_core.concepts import LearnedConcept, TrainStep, token_for_name
 from clora_core.concepts import check_token as check_token_form
+from clora_core.data.alike import nearly_same
 from clora_core.data.decoded import Decoded
+from clora_core.data.edited import Edit, apply_edit, edit_of, original_of
 from clora_core.data.picture_sets import read_samples
-from clora_core.data.pictures import CheckedPicture, accepted, minimum_side, open_pictures
+from clora_core.data.pictures import (
+    CheckedPicture,
+    PictureSet,
+    accepted,
+    given_name,
+    minimum_side,
+    open_pictures,
+    usable,
+)
 from clora_core.disk import ASSETS, read_json
-from clora_core.errors import SettingsError, StoreError, StudioError
+from clora_core.errors import PictureError, SettingsError, StoreError, StudioError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
 from clora_core.jobs.queue import interrupted_with, queue_learning, refuse_while_learning
@@ -38,6 +48,13 @@ if TYPE_CHECKING:
     from clora_core.jobs.check import Loaded
 
 FOLLOW_SECONDS = 0.3
+
+
+def _listed(names: Sequence[str]) -> str:
+    """ "01.jpg looks", "01.jpg and 02.jpg look", "01.jpg and 3 more look"."""
+    if len(names) == 1:
+        return f"{names[0]} looks"
+    return f"{names[0]} and {names[1] if len(names) == 2 else f'{len(names) - 1} more'} look"
 
 
 class Studio:
@@ -151,7 +168,47 @@ class Studio:
 
     def check_pictures(self, paths: Sequence[Path | str]) -> list[CheckedPicture]:
         """Open every file and say what is wrong with it (``problem``) or mended (``note``). Never raises."""
-        return open_pictures(paths, minimum_side(self.base.train.resolution), self._decoded.open)
+        return open_pictures(paths, self._smallest, self._decoded.open)
+
+    def picture_to_edit(self, path: Path) -> tuple[CheckedPicture, Edit, float]:
+        """The whole picture that ``path`` is or was cut from, what was chosen for it, and the share of its shorter side
+        that a part must have. Raises PictureError when it can no longer be opened."""
+        (whole,) = self.check_pictures([original_of(path)])
+        if whole.image is None:
+            raise PictureError(whole.sentence)
+        shorter = min(whole.image.size)
+        return whole, edit_of(path, whole.image.size), min(1.0, self._smallest / shorter)
+
+    def edit_picture(self, path: Path, edit: Edit) -> Path:
+        """Cut, mask and describe a picture as chosen; returns the picture to learn from. Files are written beside it.
+
+        Raises PictureError: the part or the mask cannot be used.  StoreError: the disk refuses.
+        """
+        whole, _, _ = self.picture_to_edit(path)
+        assert whole.image
+        try:
+            return apply_edit(whole.path, whole.image, edit, self._smallest)
+        except OSError as error:
+            raise StoreError(f"What was chosen for {whole.name} cannot be kept: {error}. Free some space.") from error
+
+    @property
+    def _smallest(self) -> int:
+        return minimum_side(self.base.train.resolution)
+
+    def nearly_same(self, checked: Sequence[CheckedPicture], timeline_id: str) -> list[str]:
+        """A sentence for each usable picture that looks nearly like an earlier one of these, or like one that a concept
+        of the timeline was learned from. The person decides."""
+        found = usable(checked)
+        names, hashes = [given_name(path) for path in found.paths], found.hashes
+        said = [
+            f"{names[one]} is nearly the same as {names[other]}: what is in both is learned twice."
+            for one, other in nearly_same(hashes)
+        ]
+        for card in self.timeline(timeline_id).cards:
+            alike = [names[one] for one, _ in nearly_same(hashes, card.picture_hashes)]
+            if alike:
+                said.append(f"{_listed(alike)} nearly like a picture of {card.name}: the two will be confused.")
+        return said
 
     def propose_token(self, name: str) -> str:
         """The token offered for a name: "Ilva Maron" gives "<ilva-maron>". Raises ConceptError."""
@@ -255,10 +312,27 @@ class Studio:
         self._refuse_to_learn(request)  # before the pictures are decoded, which takes seconds
         smallest = minimum_side(request.config.resolution)
         pictures = accepted(open_pictures(request.concept.pictures, smallest, self._decoded.open))
+        self._refuse_long_captions(pictures, request)
         concept = replace(request.concept, pictures=pictures.paths)
         with self._store.lock:  # somebody may have asked meanwhile, also in another programme on this home
             self._refuse_to_learn(request)
             return queue_learning(self._board, replace(request, concept=concept))
+
+    def _refuse_long_captions(self, pictures: PictureSet, request: LearnRequest) -> None:
+        """Raise PictureError naming the first picture whose caption the model would not read whole."""
+        if not self.ready or not any(pictures.captions):
+            return  # else the worker says it
+        from clora_core.data.dataset import longest_prompt
+        from clora_core.models.tokens import left_out
+
+        tables, token = self._board.model.backbone.tables, request.concept.token
+        for path, caption in zip(pictures.paths, pictures.captions, strict=True):
+            unread = left_out(tables, longest_prompt(request.concept, request.config, caption), [token])
+            if caption and unread:
+                name = given_name(path)
+                raise PictureError(
+                    f"The caption of {name} is too long: the model would not read {unread!r}. Shorten it."
+                )
 
     def _refuse_to_learn(self, request: LearnRequest) -> None:
         """Raise what ``learn`` raises, but for what is wrong with the pictures."""
@@ -266,9 +340,9 @@ class Studio:
         self._store.check(request.timeline_id, self.base.id)
         view, config = self.timeline(request.timeline_id), request.config
         if view.cards and view.method != config.method.name:
+            other = f"{self.methods.title(view.method)}, not {config.method.title}"
             raise SettingsError(
-                f"The timeline {view.name!r} is learned with the method {view.method}, not {config.method.name}. "
-                "Start a new timeline for another method."
+                f"The timeline {view.name!r} is learned with {other}. Start a new timeline for another method."
             )
         self.check_token(request.concept.token, request.timeline_id)
         if self.ready:  # else the worker says what does not fit the model

@@ -49,17 +49,22 @@ def folder(pictures: tuple[Path, ...], tmp_path: Path) -> Path:
     return made
 
 
-def test_captions_beside_the_pictures_are_said_and_a_folder_inside_is_named(
-    command: Command, folder: Path, tmp_path: Path
-) -> None:
+def test_captions_a_kohya_folder_and_a_zip_are_read_and_said(command: Command, folder: Path, tmp_path: Path) -> None:
     for path in folder.glob("*.png"):
-        path.with_suffix(".txt").write_text("sks person wearing a red hat")
-    code, _, err = command("learn", "--pictures", folder, "--name", "Rex", *QUICK)
-    assert code == 0 and "0.txt: 4 captions not read" in err
+        path.with_suffix(".txt").write_text("a hat")
     kohya = tmp_path / "img"  # kohya's layout: repeats and the prompt in the name of the folder inside
-    shutil.copytree(folder, kohya / "10_sks person")
-    code, _, err = command("learn", "--pictures", kohya, "--name", "Mug", *QUICK)
-    assert code == 2 and "'10_sks person'" in err.replace(str(kohya) + "/", "") and "--pictures" in err
+    shutil.copytree(folder, kohya / "10_rex person")
+    code, out, err = command("learn", "--pictures", kohya, *QUICK)
+    assert code == 0 and out.startswith("rex is learned") and "4 captions read" in err
+    assert "10 repeats" in err and "'person'" in err
+    zipped = shutil.make_archive(str(tmp_path / "mug"), "zip", folder)
+    code, out, err = command("learn", "--pictures", zipped, "--name", "Mug", *QUICK)
+    assert code == 0 and "4 captions read" in err
+    assert "0.png and 3 more look nearly like a picture of rex" in err
+    (kohya / "5_mug").mkdir()
+    shutil.copy(folder / "0.png", kohya / "5_mug")
+    code, _, err = command("learn", "--pictures", kohya, "--name", "Both", *QUICK)
+    assert code == 2 and "'10_rex person' and '5_mug' are two concepts" in err
 
 
 @pytest.mark.parametrize("coding", ["ascii", "cp1252"])

@@ -56,6 +56,27 @@ def test_the_first_view_is_the_plain_middle_of_the_picture(concept, config) -> N
     assert np.asarray(view.image).min() == 255
 
 
+def test_a_caption_extends_the_prompt_of_its_picture_alone(concept, config, red) -> None:
+    views = make_views(red * 3, concept, config.updated({"augment_copies": 1}), ("", "in the snow", "<REX> asleep"))
+    assert [view.prompt for view in views] == ["a photo of <rex>", "a photo of <rex>, in the snow", "<rex> asleep"]
+
+
+def test_a_mask_takes_its_pixels_out_of_every_view_and_changes_no_picture(concept, config) -> None:
+    """Left half red and counted, right half blue and masked out: nothing that counts is blue."""
+    image, mask = Image.new("RGB", (60, 40), (255, 0, 0)), Image.new("L", (60, 40), 255)
+    image.paste((0, 0, 255), (30, 0, 60, 40))
+    mask.paste(0, (28, 0, 60, 40))
+    many = config.updated({"augment_copies": 40, "augment_share": 0.6, "flip": True})
+    plain, masked = make_views([image], concept, many), make_views([image], concept, many, masks=[mask])
+    for one, other in zip(plain, masked, strict=True):
+        assert one.image.tobytes() == other.image.tobytes() and one.prompt == other.prompt
+        counted = np.asarray(other.image)[other.valid]
+        assert other.valid.any() and (other.valid <= one.valid).all() and other.valid.sum() < one.valid.sum()
+        assert counted[:, 2].max() < 64
+    unmasked = make_views([image], concept, many, ("",), (None,))
+    assert all((a.valid == b.valid).all() and a.prompt == b.prompt for a, b in zip(plain, unmasked, strict=True))
+
+
 def test_views_show_the_picture_where_valid_and_grey_elsewhere(concept, config, red) -> None:
     views = make_views(red, concept, config.updated({"augment_copies": 40, "augment_share": 1.0}))
     wording = Counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw, ImageOps
 
 from clora_core.answers import health
-from clora_core.data.pictures import MAX_KEPT_SIDE, MAX_PICTURES, accepted, minimum_side, open_pictures
+from clora_core.data.pictures import MAX_KEPT_SIDE, MAX_PICTURES, accepted, minimum_side, open_pictures, usable
 from clora_core.disk import ASSETS
 from clora_core.errors import PictureError
 from clora_core.measures.difference import difference
@@ -107,7 +108,10 @@ def bomb(path: Path, width: int, height: int) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
 
 
-def test_each_bad_file_is_refused_by_name_and_the_others_stay(tmp_path: Path) -> None:
+def test_each_bad_file_is_refused_by_itself_and_the_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as where it is not installed
     noise().save(tmp_path / "good.png")
     noise(seed=1).save(tmp_path / "fine.jpg")
     noise((24, 64)).save(tmp_path / "small.png")
@@ -126,9 +130,9 @@ def test_each_bad_file_is_refused_by_name_and_the_others_stay(tmp_path: Path) ->
     expected = {
         "good.png": None, "fine.jpg": None,
         "small.png": "24 x 64 pixels.*at least 32", "text.png": "JPEG, PNG",
-        "empty.jpg": "empty", "phone.HEIC": "HEIC.*JPEG or PNG", "renamed.jpg": "HEIC.*JPEG or PNG",
-        "cut.png": "damaged", "moving.webp": "animation", "moving.png": "animation", "old.gif": "GIF.*PNG",
-        "bomb.png": "12000 x 12000.*many pixels", "huge.png": "many pixels", "missing.png": "cannot be read",
+        "empty.jpg": "empty", "phone.HEIC": "HEIC.*pip install.*JPEG or PNG", "renamed.jpg": "HEIC.*pip install",
+        "cut.png": "Damaged", "moving.webp": "An animation", "moving.png": "An animation", "old.gif": "GIF.*PNG",
+        "bomb.png": "many pixels.*12000 x 12000", "huge.png": "many pixels", "missing.png": "cannot be read",
         "twin.webp": "same picture as good.png",
     }  # fmt: skip
     checked = open_pictures([tmp_path / name for name in expected], 32)
@@ -138,8 +142,63 @@ def test_each_bad_file_is_refused_by_name_and_the_others_stay(tmp_path: Path) ->
             assert picture.problem is None and picture.image is not None
         else:
             assert picture.image is None
-            assert picture.problem.startswith(f"{name} ")
+            assert name not in picture.problem and picture.sentence == f"{name}: {picture.problem}"
             assert re.search(problem, picture.problem), picture.problem
+    shown = {picture.path.name for picture in checked if picture.shown}
+    assert shown == {"small.png", "moving.webp", "moving.png", "twin.webp"}
+
+
+def test_heic_opens_upright_where_pillow_heif_is_installed(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = pillow_heif.from_pillow(noise((64, 48)))
+    turned.save(tmp_path / "a.heic", quality=95, exif=exif.tobytes())
+    checked = opened(tmp_path / "a.heic")
+    assert same(checked.image, noise().transpose(Image.Transpose.ROTATE_270), 12)
+    assert not checked.image.getexif()
+    (tmp_path / "cut.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:300])
+    assert "Damaged" in opened(tmp_path / "cut.heic").problem
+
+
+def test_caption_and_mask_beside_a_picture_come_with_it(tmp_path: Path) -> None:
+    for name in "abc":
+        noise(seed=ord(name)).save(tmp_path / f"{name}.jpg")
+    plain = usable(open_pictures(sorted(tmp_path.glob("*.jpg")), 32))
+    assert plain.captions == ("", "", "") and plain.masks == (None, None, None)
+    (tmp_path / "b.txt").write_text("in the\nsnow \n", encoding="utf-8")
+    half = Image.new("L", (32, 24))
+    half.paste(255, (0, 0, 16, 24))
+    half.save(tmp_path / "c-masklabel.png")
+    found = usable(open_pictures(sorted(tmp_path.glob("*.jpg")), 32))
+    assert found.captions == ("", "in the snow", "")
+    assert found.masks[:2] == (None, None) and found.masks[2].size == (64, 48)
+    assert found.masks[2].getpixel((5, 5)) == 255 and found.masks[2].getpixel((60, 5)) == 0
+    assert found.sha256 != plain.sha256 and found.hashes == plain.hashes
+
+
+@pytest.mark.parametrize(
+    ("mask", "problem"),
+    [
+        (Image.new("L", (64, 48)), "all black"),
+        (Image.new("L", (48, 64), 255), "another shape"),
+        (b"no picture", "cannot be opened"),
+    ],
+    ids=["black", "shape", "damaged"],
+)
+def test_a_mask_that_cannot_be_used_refuses_its_picture(
+    tmp_path: Path, mask: Image.Image | bytes, problem: str
+) -> None:
+    noise().save(tmp_path / "a.jpg")
+    beside = tmp_path / "a-masklabel.png"
+    mask.save(beside) if isinstance(mask, Image.Image) else beside.write_bytes(mask)
+    assert re.search(f"a-masklabel.png.*{problem}", opened(tmp_path / "a.jpg").problem)
+
+
+def test_a_text_that_is_no_caption_refuses_its_picture(tmp_path: Path) -> None:
+    noise().save(tmp_path / "a.jpg")
+    (tmp_path / "a.txt").write_bytes(b"\0" * 20)
+    assert "a.txt" in opened(tmp_path / "a.jpg").problem
 
 
 def test_large_pictures_are_shrunk_to_bound_memory(tmp_path: Path) -> None:
@@ -157,7 +216,7 @@ def test_three_are_needed_and_of_more_than_thirty_the_rest_is_not_even_opened(tm
     paths[-1].write_text("not opened, so nothing is said of what is in it")
     checked = open_pictures(paths, 32)
     assert len(accepted(checked).images) == MAX_PICTURES and checked[-2].image
-    assert checked[-1].problem == "31.png is one more than 30. Take out another to use it."
+    assert checked[-1].problem == "One more than 30. Take out another to use it."
 
 
 def test_too_few_usable_pictures_say_which_were_refused(tmp_path: Path) -> None:
@@ -166,7 +225,7 @@ def test_too_few_usable_pictures_say_which_were_refused(tmp_path: Path) -> None:
         noise(seed=number).save(path)
     assert len(accepted(open_pictures(paths, minimum_side(64))).images) == 3
     paths[1].write_bytes(b"")
-    with pytest.raises(PictureError, match=r"got 2.*1.png is empty"):
+    with pytest.raises(PictureError, match=r"got 2.*1.png: The file is empty"):
         accepted(open_pictures(paths, 32))
 
 

@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from clora_core.answers import JobView
 from clora_core.concepts import Concept
 from clora_core.data import pictures as decoding
-from clora_core.data.pictures import open_pictures
+from clora_core.data.pictures import open_pictures, usable
 from clora_core.disk import HOME, home_folder
 from clora_core.errors import (
     BusyError,
@@ -327,6 +327,30 @@ def test_learning_goes_on_while_several_people_draw(
         for visit in [visitors.submit(visitor) for _ in range(3)]:
             visit.result(SECONDS)
     assert studio.wait(learning).state == "done" and len(drawn) >= 3
+
+
+def test_captions_and_masks_are_learned_with_kept_and_known_again(
+    studio: Studio, pictures: tuple[Path, ...], config: TrainConfig, tmp_path: Path
+) -> None:
+    mine = tuple(Path(shutil.copy(path, tmp_path)) for path in pictures)
+    plain = teach(studio, Concept("Rex", "<rex>", mine), config)
+    mine[0].with_suffix(".txt").write_text("in the snow")
+    Image.new("L", (40, 48), 255).save(tmp_path / "1-masklabel.png")  # all of it counts: as without
+    half = Image.new("L", (40, 48))
+    half.paste(255, (0, 0, 20, 48))
+    half.save(tmp_path / "2-masklabel.png")
+    said = studio.nearly_same(studio.check_pictures(mine), plain.timeline_id)
+    assert len(said) == 1 and "0.png and 3 more look nearly like a picture of Rex" in said[0]
+    studio.undo(plain.timeline_id)
+    teach(studio, Concept("Rex", "<rex>", mine), config, keep_pictures=True)
+    (card,) = studio.timeline(plain.timeline_id).cards
+    kept = studio.comparisons.pictures(plain.timeline_id)["<rex>"]
+    found = usable(studio.check_pictures(kept))
+    assert found.captions == ("in the snow", "", "", "") and [bool(mask) for mask in found.masks] == [0, 0, 1, 0]
+    assert card.pictures_sha256 == found.sha256 and card.picture_hashes == found.hashes
+    mine[1].with_suffix(".txt").write_text("far " * 80)
+    with pytest.raises(PictureError, match="caption of 1.png is too long: .*far.*Shorten it"):
+        studio.learn(LearnRequest(plain.timeline_id, Concept("Mug", "<mug>", mine), config))
 
 
 def test_what_cannot_be_learned_is_refused_at_once(
