@@ -13,9 +13,10 @@ from clora_core.disk import ASSETS, HOME, home_folder
 from clora_core.errors import StudioError
 from clora_core.settings.plugins import known_methods
 from clora_core.studio.studio import Studio
-from demo.page import LOGO, build_demo
+from demo.header import LOGO
+from demo.page import build_demo
 from demo.sharing import open_to_others, reach_directly
-from demo.theme import STYLE_SHEET, StudioTheme
+from demo.theme import STYLE_SHEET, StudioTheme, head
 from demo.tools import refuse_tools_to_others
 
 LARGEST_UPLOAD = 2 * MAX_FILE_BYTES  # one larger file and Gradio refuses the whole drop; we refuse by name
@@ -79,6 +80,7 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
         "auth": options.auth,
         "theme": StudioTheme(),
         "css_paths": STYLE_SHEET,
+        "head": head(),
         "favicon_path": LOGO,
         "footer_links": [],
         "allowed_paths": [str(folder) for folder in folders],

@@ -46,6 +46,28 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class ModelChoice:
+    """A base model that can be opened. path: a folder or a Hub id."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """What one kind of file takes in a home folder, in bytes. freeable: what of it nobody needs any more."""
+
+    kind: str
+    title: str
+    size: int
+    freeable: int = 0
+
+
+OTHER_BASE = "another base model"
+"""The problem of a timeline that was learned on a base model that is not the open one."""
+
+
+@dataclass(frozen=True)
 class TimelineSummary:
     """One line in the list of timelines, newest change first.
 
@@ -64,6 +86,11 @@ class TimelineSummary:
     def usable(self) -> bool:
         """It can be drawn from and learned on with the open base model."""
         return not self.problem
+
+    @property
+    def elsewhere(self) -> bool:
+        """It belongs to another base model: it is there again when that one is opened."""
+        return self.problem == OTHER_BASE
 
 
 @dataclass(frozen=True)

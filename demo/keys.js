@@ -35,7 +35,8 @@
       menu.querySelector('summary').focus();
     } else if (draws || event.key === 'Escape') {
       const button = shown(draws ? 'draw' : 'cancel-draw');
-      if (!button || document.body.dataset.looking) return;
+      const asked = [...document.querySelectorAll('.cl-dialog')].some(dialog => dialog.getClientRects().length);
+      if (!button || asked || document.body.dataset.looking) return;
       event.preventDefault();
       event.stopPropagation();
       button.click();

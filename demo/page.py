@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.blocks import Block
 
-from clora_core.disk import ASSETS
 from demo.api import Api
 from demo.clicks import KEYS, picked
+from demo.dialogs import closed
 from demo.errors import told
 from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
+from demo.first_run import FirstRun
+from demo.header import Header
 from demo.html import parts
-from demo.tabs import timeline as timeline_tab
+from demo.new_timeline import choices
 from demo.tabs.add import AddTab
 from demo.tabs.compare import CompareTab
 from demo.tabs.lesson import LessonPanel, Seen
@@ -26,9 +29,9 @@ from demo.uploads import upload_folder
 if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
 
-LOGO = ASSETS / "logo.svg"
 UPLOADS_SECONDS = (3600, 86_400)  # look every hour, delete uploads older than a day
 POLL_SECONDS = 1.0
+IDLE_SECONDS = 5.0  # while nothing runs: somebody else may begin a lesson or open another model
 BROWSER_KEY, BROWSER_SALT = "clora-studio", "not secret: keeps the entry readable after a restart"
 Kept = dict[str, Any]
 """What the browser remembers."""
@@ -59,46 +62,36 @@ class Page:
         self.studio = studio
         self._lay_out(may_remove)
         tabs_follow = (self.playground, self.add, self.history, self.compare)
-        self.everywhere: list[Block] = [
-            self.timeline,
-            self.here,
-            *(part for tab in tabs_follow for part in tab.followers),
-        ]
+        followers = (part for tab in tabs_follow for part in tab.followers)
+        self.everywhere: list[Block] = [self.timeline, self.here, *self.header.questions, *followers]
         said = [self.said, self.model, self.compare.progress]
         self.clock: list[Block] = [*self.lesson.watchers, self.add.begun, self.timer, self.kept, self.landed, *said]
+        self.clock.append(self.opened)
+        self.presets: list[Block] = [*self.playground.presets, *self.add.presets]
 
     def _lay_out(self, may_remove: bool) -> None:
         studio = self.studio
-        chosen = studio.default_timeline()  # makes one when there is none
-        self.timeline = gr.Dropdown(
-            timeline_tab.choices(studio),
-            value=chosen,
-            label="Timeline",
-            elem_id="timeline",
-            filterable=False,
-            render=False,
-        )
         self.kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
-        with gr.Row(elem_classes="cl-top"):
-            gr.HTML(parts.header(LOGO), elem_id="header")
-            self.model = gr.HTML(
-                parts.model_state(studio.base.name, studio.ready, "", studio.base.draws), elem_id="model"
-            )
+        self.header = Header(studio, may_remove)
+        self.timeline, self.model = self.header.timeline, self.header.model
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab("Playground", id="playground"):
                 self.playground = Playground(studio, self.timeline)
             with gr.Tab("Add concept", id="add") as self.add_page:
                 self.add = AddTab(studio, self.timeline)
                 self.lesson = LessonPanel(studio, self.add.form, may_remove)
-            with gr.Tab("Timeline", id="timeline"):
-                self.history = TimelineTab(studio, self.timeline, may_remove)
+            with gr.Tab("Timeline", id="timeline") as self.timeline_page:
+                self.history = TimelineTab(studio, self.timeline, self.header.naming, may_remove)
             with gr.Tab("Compare", id="compare"):
                 self.compare = CompareTab(studio, self.timeline, may_remove)
+        self.first_run = FirstRun(self.tabs)
         self.timer = gr.Timer(POLL_SECONDS, active=False)
         self.said = gr.State({})  # what the clock said last, by component
         self.landed = gr.Textbox(visible="hidden")  # id of the job whose concept landed last
         self.followed = gr.State("")  # the landed job that the tabs show
         self.here = gr.State("")  # id of the timeline that they show
+        self.opened = gr.Textbox(visible="hidden")  # path of the model that stands in memory
+        self.shown_model = gr.State("")  # the model that the tabs show
 
     # -- handlers ----------------------------------------------------------------------------------
 
@@ -115,8 +108,9 @@ class Page:
         as_of: where the slider stays; None = at the end.  compared: values of Compare's ``looks``, to be kept.
         """
         return {
-            self.timeline: gr.update(choices=timeline_tab.choices(self.studio), value=timeline_id),
+            self.timeline: gr.update(choices=choices(self.studio), value=timeline_id),
             self.here: timeline_id,
+            **closed(*self.header.questions),
             **self.playground.follow(timeline_id, prompt, keep_prompt, as_of),
             **self.add.follow(timeline_id),
             **self.history.follow(timeline_id),
@@ -132,19 +126,41 @@ class Page:
     ) -> Changes:
         """The same when the concept of a job lands: what somebody is in the middle of stays as it is, the slider, too,
         unless it stood at the end."""
-        if landed == followed:
+        if landed in ("", followed):
             return unchanged()
         job = self.studio.job(landed)
         here = job is not None and job.timeline_id == timeline_id
         end = len(self.studio.timeline(timeline_id).cards) - here
         changes = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None, compared=compared)
-        for part in (*self.history.questions, *self.compare.given):
+        for part in (*self.header.questions, *self.history.questions, *self.compare.given):
             del changes[part]
         return changes | {self.followed: landed}
 
+    def follow_model(self, opened: str, shown: str, kept: Kept | None, prompt: str) -> Changes:
+        """The same when another base model was opened, here or by somebody else: its timelines and its presets."""
+        if opened in ("", shown):
+            return unchanged()
+        chosen = self._chosen(kept)
+        gr.Info(
+            f"The base model is {escape(self.studio.base.name)} now. The timelines of the other one are kept, and are "
+            "there again when that is opened.",
+            title="Another model",
+        )
+        return self.follow(chosen, prompt, keep_prompt=False) | self.of_model(chosen) | {self.shown_model: opened}
+
+    def of_model(self, timeline_id: str) -> Changes:
+        """The open model's presets in their inputs."""
+        return self.playground.of_model() | self.add.of_model(timeline_id)
+
+    def _chosen(self, kept: Kept | None) -> str:
+        """The timeline that this visitor chose last, else the default."""
+        last = (kept or NOTHING_KEPT).get("timeline", "")
+        usable = [summary.id for summary in self.studio.timelines() if summary.usable]
+        return last if last in usable else self.studio.default_timeline()
+
     @never_refuses
     def tick(self, seen: Seen | None, said: dict[str, str], kept: Kept | None, begun: str = "") -> Changes:
-        """The clock: the running job and the model as they stand; the timer rests when nothing runs and the model
+        """The clock: the running job and the model as they stand; the timer is slow while nothing runs and the model
         stands.
 
         begun: a job started here, to be watched even if it has ended before anybody looked.
@@ -162,8 +178,11 @@ class Page:
             self.compare.progress: self.compare.watch(),
         }
         changes |= {part: text for part, text in words.items() if text != said.get(str(part.elem_id))}
+        if studio.ready:
+            changes[self.opened] = studio.base.path
+        busy = running or not (studio.ready or studio.model_problem)
         return changes | {
-            self.timer: gr.Timer(active=running or not (studio.ready or studio.model_problem)),
+            self.timer: gr.Timer(POLL_SECONDS if busy else IDLE_SECONDS, active=True),
             self.said: {str(part.elem_id): text for part, text in words.items()},
             self.add.begun: "",
             self.landed: studio.landed(),
@@ -172,13 +191,11 @@ class Page:
     def load(self, kept: Kept | None) -> Changes:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
         kept = NOTHING_KEPT | (kept or {})
-        chosen = self.studio.default_timeline()
-        if kept["timeline"] in [summary.id for summary in self.studio.timelines() if summary.usable]:
-            chosen = kept["timeline"]
+        chosen = self._chosen(kept)
         changes = {self.playground.prompt: kept["prompt"]} | self.follow(chosen, kept["prompt"], keep_prompt=False)
         changes |= {self.playground.seed: kept["seed"], self.playground.locked: kept["locked"]}
-        changes |= self.tick(None, {}, kept)
-        return changes | {self.followed: changes[self.landed]}
+        changes |= self.tick(None, {}, kept) | self.of_model(chosen)
+        return changes | {self.followed: changes[self.landed], self.shown_model: self.studio.base.path}
 
     def to_playground(self, timeline_id: str, prompt: str, token: str, new: bool = False) -> Changes:
         """The Playground in front with this token in the prompt, today. new: the timeline was chosen just now, so that
@@ -193,9 +210,14 @@ class Page:
     def wire(self, demo: gr.Blocks) -> None:
         """Connect the handlers."""
         prompt, seed, locked = self.playground.kept
-        first = [*self.everywhere, seed, locked, *self.clock, self.followed]
-        demo.load(told(self.load), self.kept, first, **QUEUED)
+        first = [*self.everywhere, seed, locked, *self.clock, self.followed, self.shown_model]
+        demo.load(told(self.load), self.kept, [*first, *self.presets], **QUEUED)
         demo.load(None, None, None, js=KEYS, api_visibility="private")
+        self.header.preferences.wire(demo)
+        self.header.preferences.wire_defaults(
+            self.playground.settings, self.add.method, self.add.settings, self.timeline, self.of_model
+        )
+        self._wire_first_run(demo)
         clock: list[Block] = [self.lesson.seen, self.said, self.kept, self.add.begun]
         changes = [self.add.started, *self.lesson.changes, *self.compare.changes]
         for event in (self.timer.tick, self.add_page.select, *(change.success for change in changes)):
@@ -206,7 +228,15 @@ class Page:
             [*self.everywhere, self.followed],
             **QUEUED,
         )
-        for change in (self.timeline.input, *(change.success for change in self.history.changes)):
+        self.header.models.done.success(self.tick, clock, self.clock, **QUIET)
+        self.opened.change(
+            told(self.follow_model),
+            [self.opened, self.shown_model, self.kept, prompt],
+            [*self.everywhere, *self.presets, self.shown_model],
+            **QUEUED,
+        )
+        changes = [self.header.naming.created(), *self.history.changes]
+        for change in (self.timeline.input, *(change.success for change in changes)):
             change(told(self.follow_chosen), [self.timeline, prompt, self.here], self.everywhere, **QUEUED)
         self._wire_ways(prompt, clock)
         gr.on(
@@ -216,6 +246,14 @@ class Page:
             self.kept,
             **QUIET,
         )
+
+    def _wire_first_run(self, demo: gr.Blocks) -> None:
+        """Begun, learned, drawn, a second one learned, looked at."""
+        self.first_run.wire(demo)
+        self.first_run.after([self.add.started.success], {0: 1})
+        self.first_run.after([self.landed.change], {0: 2, 1: 2, 3: 4})
+        self.first_run.after([self.playground.shown.change], {2: 3})
+        self.first_run.after([self.timeline_page.select], {4: 5})
 
     @never_refuses
     def remember(self, kept: Kept | None, prompt: str, seed: float, locked: bool, timeline_id: str) -> Changes:
@@ -234,7 +272,7 @@ class Page:
             if job is None or job.timeline_id == timeline_id:
                 return {new: False}
             return {
-                self.timeline: gr.update(choices=timeline_tab.choices(self.studio), value=job.timeline_id),
+                self.timeline: gr.update(choices=choices(self.studio), value=job.timeline_id),
                 new: True,
             }
 

@@ -12,6 +12,11 @@ NOT_HERE = (
     "Start it with --auth NAME:PASSWORD to allow that."
 )
 
+NO_SETTINGS = (
+    "Others can reach this page without a password, so its model and its home stay as they are. "
+    "Start it with --auth NAME:PASSWORD to change them here."
+)
+
 
 def open_to_others(share: bool, host: str, space: bool) -> bool:
     """Whether others can reach the page. share: through a public link.  host: the address it listens on, "" for
@@ -25,7 +30,7 @@ def reach_directly(*hosts: str) -> None:
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), *hosts)))
 
 
-def refuse_unless(may_remove: bool) -> None:
+def refuse_unless(may_remove: bool, why: str = NOT_HERE) -> None:
     """Raise StoreError where nothing may be taken away."""
     if not may_remove:
-        raise StoreError(NOT_HERE)
+        raise StoreError(why)

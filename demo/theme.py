@@ -12,6 +12,13 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
+SCRIPT = Path(__file__).with_name("page.js")
+
+
+def head() -> str:
+    """What stands in the page's head: its script."""
+    return f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>"
+
 
 PERSIMMON = colors.Color(
     name="persimmon",

@@ -5,12 +5,16 @@ from __future__ import annotations
 import getpass
 import os
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from clora_core.answers import DiskUse
 from clora_core.data.pictures import HEIC_SUFFIXES, SUFFIXES
 
 PICTURE_TYPES = [*SUFFIXES, *HEIC_SUFFIXES, ".bmp", ".gif", ".tif", ".tiff"]  # the last to be refused by name
+NEEDED_SECONDS = 3600.0  # somebody may still have an upload in a form
 
 
 def upload_folder() -> Path:
@@ -38,3 +42,31 @@ def uploaded(files: Sequence[str]) -> list[str]:
     folder = upload_folder()
     paths = [Path(file).resolve() for file in files]
     return [str(path) for path in paths if path.is_relative_to(folder)]
+
+
+def uploads_use() -> DiskUse:
+    """What uploads take. Those that no open form holds any more can go: the ones that are older than an hour."""
+    files = _files()
+    old = sum(size for path, size, age in files if age > NEEDED_SECONDS)
+    return DiskUse("uploads", "Uploads, deleted by themselves after a day", sum(size for _, size, _ in files), old)
+
+
+def clear_uploads() -> int:
+    """Delete uploads that are older than an hour; returns how many bytes."""
+    freed = 0
+    for path, size, age in _files():
+        if age > NEEDED_SECONDS:
+            path.unlink(missing_ok=True)
+            freed += size
+    return freed
+
+
+def _files() -> list[tuple[Path, int, float]]:
+    """Path, bytes and age in seconds of everything that was uploaded."""
+    found, now = [], time.time()
+    for path in upload_folder().rglob("*"):
+        with suppress(OSError):  # deleted meanwhile
+            if path.is_file():
+                facts = path.stat()
+                found.append((path, facts.st_size, now - facts.st_mtime))
+    return found

@@ -83,6 +83,19 @@ class JobBoard:
             self._start()
             self._changed.notify_all()
 
+    def change_model(self, load_model: Callable[[], Any]) -> None:
+        """Let the model go and have the worker load another by ``load_model``. Raises BusyError while a job of this
+        programme runs or waits, or a model is being loaded; nothing has changed then."""
+        with self._changed:
+            if self._current or self._waiting:
+                busy = (self._current or list(self._waiting))[0]
+                what = f"{busy.name} is being learned" if busy.kind == "learn" else "A picture is being drawn"
+                raise BusyError(f"{what}. Wait until it is done, or stop it, and open the other model then.")
+            if self._model_wanted:
+                raise BusyError("A model is being loaded. Wait until it is there.")
+            self._load_model, self._model = load_model, None
+            self.warm_up()
+
     def create(self, request: LearnRequest | DrawRequest) -> Job:
         """A new job that is not in the queue yet, so that files can be put into its folder first. Raises BusyError when
         too many are waiting."""
@@ -317,14 +330,18 @@ class JobBoard:
             self._mine.pop(job.id, None)
 
     def _prune(self, kind: str) -> None:
-        """Delete old jobs that have ended; a comparison is kept as a whole while a part of it has not."""
+        """Delete old jobs that have ended."""
+        for old in self.spent(kind, JOBS_KEPT[kind]):
+            self._mine.pop(old.id, None)
+            shutil.rmtree(old.folder, ignore_errors=True)
+
+    def spent(self, kind: str, kept: int) -> list[Job]:
+        """Jobs that have ended, but for the newest ``kept``; a comparison is needed as a whole while a part of it has
+        not ended."""
         jobs = list(self.jobs(kind))
         open_ones = [job for job in jobs if not job.finished or job.resumable]
         comparisons = {job.comparison or job.id for job in open_ones}
-        for old in jobs[JOBS_KEPT[kind] :]:
-            if (old.comparison or old.id) not in comparisons:
-                self._mine.pop(old.id, None)
-                shutil.rmtree(old.folder, ignore_errors=True)
+        return [job for job in jobs[kept:] if (job.comparison or job.id) not in comparisons]
 
     # -- who is alive ----------------------------------------------------------------------------
 

@@ -158,6 +158,16 @@ def folder_of(model: str) -> Path | None:
     return Path(index).parent if isinstance(index, str) and _complete(Path(index).parent) else None
 
 
+def downloaded_bytes(model: str) -> int:
+    """Bytes of a Hub model's files on this machine, those that are still coming included; 0 for a folder."""
+    if Path(model).is_dir():
+        return 0
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    files = (Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs").glob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _complete(folder: Path) -> bool:
     """Whether all of a Hub model's parts that are read here have arrived; a file appears when it is whole."""
     weights = (_weight_files(folder / part) for part in FINGERPRINTED)

@@ -32,7 +32,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clora_core.answers import TimelineSummary, TimelineView, Verdict
+from clora_core.answers import OTHER_BASE, TimelineSummary, TimelineView, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
 from clora_core.data.beside import CAPTION_SUFFIXES, is_mask
 from clora_core.disk import HomeLock, check_id, free_name, read_json, sync_folder, write_json
@@ -315,7 +315,7 @@ class ConceptStore:
     def _problem(self, index: dict[str, Any], base_id: str) -> str:
         """Why a timeline cannot be used, in a few words; "" = it can."""
         if not _fits(index, base_id):
-            return "another base model"
+            return OTHER_BASE
         known = self._methods.find(index["method"])
         return "" if known else f"the method {index['method']} is not installed"
 

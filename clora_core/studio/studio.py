@@ -8,12 +8,15 @@ once except ``draw_now``, ``wait`` and ``export``. Errors are ``StudioError``s w
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clora_core.answers import Exported, JobView, Sample, TimelineSummary, TimelineView
+from clora_core.answers import Exported, JobView, ModelChoice, Sample, TimelineSummary, TimelineView
 from clora_core.concepts import LearnedConcept, TrainStep, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.data.alike import nearly_same
@@ -30,19 +33,24 @@ from clora_core.data.pictures import (
     usable,
 )
 from clora_core.disk import ASSETS, read_json
-from clora_core.errors import PictureError, SettingsError, StoreError, StudioError
+from clora_core.errors import ModelError, PictureError, SettingsError, StoreError, StudioError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
 from clora_core.jobs.queue import interrupted_with, queue_learning, refuse_while_learning
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.models import description
 from clora_core.models.loading import load_backbone
+from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.fields import Settings
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
+from clora_core.studio.defaults import Defaults
+from clora_core.studio.housekeeping import Housekeeping
 from clora_core.studio.likeness import Likenesses
+from clora_core.studio.models import RecentModels
 
 if TYPE_CHECKING:
     from clora_core.jobs.check import Loaded
@@ -98,12 +106,16 @@ class Studio:
         """Use ``Studio.open``."""
         self._home, self._base, self._assets = home, base, assets
         self._device, self._precision = device, precision
+        self._recent, self._defaults, self._exchange = RecentModels(home), Defaults(home), threading.Lock()
+        self.not_opened = ""
+        """Why the model that somebody asked for last was not opened, as a sentence; "" = it was."""
         self._store, self._decoded = ConceptStore(home, base.methods), Decoded()
         self._board = JobBoard(
             home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw}, base.methods
         )
+        self.housekeeping = Housekeeping(home, self._board)
         self.comparisons = Comparisons(
-            self._store, self._board, lambda: self.base, self.samples, home, self._decoded.open
+            self._store, self._board, lambda: self._own, self.samples, home, self._decoded.open
         )
         self.likeness = Likenesses(self._store, lambda: self.base, self.comparisons.pictures, self._decoded.open)
 
@@ -111,8 +123,44 @@ class Studio:
 
     @property
     def base(self) -> description.BaseModel:
-        """Name, path, resolution, and the preset (``train``, ``sampling``) of the open base model."""
+        """Name, path, resolution, and the settings (``train``, ``sampling``) of the open base model that nobody need
+        choose: its preset, and what this home prefers to it."""
+        return self._defaults.over(self._own)
+
+    @property
+    def _own(self) -> description.BaseModel:
+        """The same with the model's own preset alone, which comparisons and card pictures go by."""
         return self._board.model.base if self.ready else self._base
+
+    def preferred(self) -> list[tuple[str, str, str]]:
+        """(setting, value, the model's own) of what this home prefers to the open model's preset."""
+        own, base = self._own, self.base
+        pairs: list[tuple[str, Settings, Settings]] = [("Drawing", own.sampling, base.sampling)]
+        pairs += [
+            (row.title, own.train_with({"method": row.name}), base.train_with({"method": row.name}))
+            for row in self.methods
+        ]
+        return [
+            (f"{title}: {spec.metadata['label']}", str(new.to_json()[name]), str(old.to_json()[name]))
+            for title, old, new in pairs
+            for name, spec in new.specs().items()
+            if new.to_json()[name] != old.to_json()[name]
+        ]
+
+    def prefer(self, chosen: SamplingConfig | TrainConfig | None) -> None:
+        """Keep settings in the home as this model's defaults; None = go back to its own preset.
+
+        Raises StoreError where they cannot be written, or the model is not on this machine yet.
+        """
+        if not self._own.id:
+            raise StoreError("The model is still being loaded. Wait until it is there.")
+        try:
+            if chosen is None:
+                self._defaults.forget(self._own)
+            else:
+                self._defaults.keep(self._own, chosen)
+        except OSError as error:
+            raise StoreError(f"The defaults could not be written: {error}.") from error
 
     @property
     def methods(self) -> Methods:
@@ -138,6 +186,66 @@ class Studio:
         """Start loading the model in the worker, if it is not loaded yet. Returns at once."""
         if not self.ready:
             self._board.warm_up()
+
+    def models(self) -> list[ModelChoice]:
+        """The base models to choose from: the embedded one, then those opened last in this home."""
+        embedded = self._embedded()
+        shipped = [ModelChoice(embedded.name, embedded.path)] if embedded else []
+        known = {choice.path for choice in shipped}
+        return shipped + [choice for choice in self._recent.all() if choice.path not in known]
+
+    def _embedded(self) -> description.BaseModel | None:
+        try:
+            return description.read_base(self._assets / "base", self.methods)
+        except ModelError:  # assets without a model of their own
+            return None
+
+    def open_model(self, model: str) -> None:
+        """Have the worker load another base model in the place of the open one; returns at once.
+
+        ``ready`` is false meanwhile. Where the model cannot be loaded, the one before is opened again and
+        ``not_opened`` says why.
+
+        model: folder or Hub id.
+
+        Raises:
+            ModelError: there is no such folder, or it holds a model of another family.
+            SettingsError: its preset is wrong, or no model is given.
+            BusyError: something is learned, drawn or loaded.
+        """
+        model = model.strip()
+        if not model:
+            raise SettingsError("No model is chosen. Choose one, or type a folder or a Hub id.")
+        path = str(Path(model).expanduser()) if model.startswith("~") else model
+        base = description.read_base(path, self.methods)
+        with self._exchange:
+            before = self._own
+            self._base = base  # seen once the board lets the other one go
+            try:
+                self._board.change_model(lambda: self._load_or(before))
+            except StudioError:
+                self._base = before
+                raise
+            self.not_opened = ""
+
+    def _load_or(self, before: description.BaseModel) -> Loaded:
+        """In the worker: the model asked for, or the one ``before`` where that cannot be loaded."""
+        gc.collect()  # cycles hold the model that was let go, and both may not have room
+        try:
+            loaded = self._load()
+        except StudioError as error:
+            if self._base is before:
+                raise
+            with self._exchange:
+                self._base, self.not_opened = before, str(error)
+            return self._load()
+        with suppress(OSError):  # a shortcut less
+            self._recent.note(loaded.base)
+        return loaded
+
+    def downloaded(self) -> int:
+        """Bytes of the model's files that the Hub has sent so far, where it is a Hub model; else 0."""
+        return description.downloaded_bytes(self._base.path)
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of ``prompt`` the embedded model was never taught (tokens are no words); [] for other models."""
@@ -453,9 +561,9 @@ class Studio:
         from clora_core.jobs.check import Loaded
 
         backbone = load_backbone(self._base.path, self._device, self._precision)
-        # a model from the Hub has its fingerprint only now that its files are here
-        base = self._base if self._base.id else description.read_base(self._base.path, self.methods)
-        return Loaded(backbone, base)
+        if not self._base.id:  # a model from the Hub has its fingerprint only now that its files are here
+            self._base = description.read_base(self._base.path, self.methods)
+        return Loaded(backbone, self._base)
 
     def _do_learn(self, model: Loaded, job: Job) -> dict[str, Any]:
         from clora_core.jobs.learn import learn

@@ -34,6 +34,11 @@ def step(title: str, hint: str) -> Markup:
     return render("step", title=title, hint=hint)
 
 
+def panel_title(title: str, hint: str = "") -> Markup:
+    """The heading of a dialog."""
+    return render("panel_title", title=title, hint=hint)
+
+
 def header(logo: Path) -> Markup:
     """Logo, name, promise. logo: an SVG file."""
     return render("header", logo="data:image/svg+xml;base64," + base64.b64encode(logo.read_bytes()).decode())

@@ -31,6 +31,7 @@ def _templates() -> Environment:
     environment.filters["duration"] = words.duration
     environment.filters["ago"] = words.ago
     environment.filters["percent"] = words.percent
+    environment.filters["bytes"] = words.size
     environment.filters["health"] = health
     return environment
 

@@ -69,3 +69,10 @@ def ago(created: str, now: datetime | None = None) -> str:
 def percent(share: float, digits: int = 1) -> str:
     """0.0523 -> "5.2%"."""
     return f"{share:.{digits}%}"
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: "0.4 MB", "18 MB", "1.2 GB"."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"

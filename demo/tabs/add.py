@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class AddTab:
     """The tab's components and what they do. Made inside its ``gr.Tab``.
 
-    followers: what ``follow`` may change.  form: what is hidden while a lesson is shown.
+    followers: what ``follow`` may change.  presets: what ``of_model`` may change.  form: what is hidden while a lesson
+    is shown.
     begun: id of the job that was started here since the clock last ticked.  started: the event that starts one.
     """
 
@@ -35,6 +36,7 @@ class AddTab:
         self.studio, self.timeline = studio, timeline
         self._lay_out()
         self.followers: list[Block] = [self.coming, self.samples]
+        self.presets: list[Block] = [self.method, *self.settings.values()]
         self._wire_pictures()
         self._wire_name()
         self._wire_method()
@@ -206,6 +208,12 @@ class AddTab:
         fields = list(self.settings.values())
         self.method.input(told(self._preset), self.method, fields, **QUEUED)
         self.timeline.change(told(self._preset_of), [self.timeline, self.method], [self.method, *fields], **QUEUED)
+
+    def of_model(self, timeline_id: str) -> Changes:
+        """The timeline's method, and what the open model's preset says for it."""
+        known = self.studio.methods.find(self.studio.timeline(timeline_id).method)
+        method = known.name if known else self.studio.base.train.method.name
+        return {self.method: method, **self._preset(method)}
 
     def _preset(self, method: str) -> Changes:
         config = self.studio.base.train_with({"method": method})

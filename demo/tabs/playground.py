@@ -108,7 +108,8 @@ class Gallery:
 class Playground:
     """The tab's components and what they do. Made inside its ``gr.Tab``.
 
-    followers: what ``follow`` may change.  kept: prompt, seed and lock, which the browser remembers.
+    followers: what ``follow`` may change.  presets: what ``of_model`` changes.  kept: prompt, seed and lock, which the
+    browser remembers.
     """
 
     def __init__(self, studio: Studio, timeline: gr.Dropdown) -> None:
@@ -119,6 +120,7 @@ class Playground:
             *(self.chips, self.as_of, self.point, self.ideas, self.prompt, self.notes),
             *self.front,
         ]
+        self.presets: list[Block] = list(self.settings.values())
         self.kept = (self.prompt, self.seed, self.locked)
         self._wire_prompt()
         self._wire_draw()
@@ -151,6 +153,11 @@ class Playground:
             self.ideas: playground_html.ideas(prompts) if prompts else "",
             self.notes: self._notes(timeline_id, prompt, point),
         }
+
+    def of_model(self) -> Changes:
+        """The open model's own settings in their inputs."""
+        values = self.studio.base.sampling.to_json()
+        return {field: values[name] for name, field in self.settings.items()}
 
     def show(self, pictures: Sequence[str], timeline_id: str, prompt: str) -> Changes:
         """These pictures in front, marked in the history."""

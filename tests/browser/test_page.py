@@ -55,7 +55,7 @@ def test_chips_write_where_the_cursor_stands_and_cards_lead_to_the_playground(vi
     teach(page, "Bo Blau")
     expect(page.locator("#try-it")).to_be_visible()
     open_tab(page, "Timeline")
-    page.get_by_label("Draw Bo Blau in the Playground").click()
+    page.get_by_title("Draw Bo Blau in the Playground").click()
     prompt = page.locator("#prompt textarea")
     expect(prompt).to_have_value("a photo of <bo-blau>")
     prompt.fill("a photo of on a beach")

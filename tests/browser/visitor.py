@@ -27,6 +27,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LONG = {"steps": 100_000}
 WAIT_MS = 30_000
 TABS = ("Playground", "Add concept", "Timeline", "Compare")
+KNOWS_THE_PAGE = "localStorage['clora-first-run'] ??= '5'"  # the guided first run lies over the foot of the page
 Visit = Callable[..., Page]
 
 
@@ -67,6 +68,7 @@ def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
 
     def visit(size: dict[str, int] = DESKTOP, address: str = url) -> Page:
         contexts.append(browser.new_context(viewport=size))  # type: ignore[arg-type]
+        contexts[-1].add_init_script(KNOWS_THE_PAGE)
         page: Page = contexts[-1].new_page()
         page.set_default_timeout(WAIT_MS)
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
