@@ -5,10 +5,11 @@ How far somebody is, is kept in the browser; a bar that was skipped or is done d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from demo.clicks import SEND, picked
 from demo.events import QUIET, Changes, never_refuses, unchanged
@@ -34,17 +35,21 @@ class FirstRun:
         read = demo.load(None, None, self.place, js=READ, api_visibility="private")
         read.then(never_refuses(self._show), self.place, self.bar, **QUIET)
 
-    def after(self, events: Sequence[Callable[..., Any]], steps: dict[int, int]) -> None:
-        """After any of these events, somebody who had done ``key`` steps has done ``value`` of them."""
+    def after(
+        self, event: Callable[..., Any], steps: dict[int, int], changed: tuple[Block, Block] | tuple[()] = ()
+    ) -> None:
+        """After this event, somebody who had done ``key`` steps has done ``value`` of them.
 
-        def go_on(place: str) -> Changes:
-            if not place.isdigit() or int(place) not in steps:
+        changed: only where the values of these two differ.
+        """
+
+        def go_on(place: str, *pair: str) -> Changes:
+            if not place.isdigit() or int(place) not in steps or (pair and pair[0] == pair[1]):
                 return unchanged()
             now = str(steps[int(place)])
             return {self.place: now, self.bar: self._show(now)}
 
-        for event in events:
-            event(never_refuses(go_on), self.place, [self.place, self.bar], **QUIET)
+        event(never_refuses(go_on), [self.place, *changed], [self.place, self.bar], **QUIET)
 
     def _show(self, place: str) -> str:
         """The bar after so many steps; nothing once it is done."""

@@ -17,9 +17,11 @@
     if (title) dialog.setAttribute('aria-label', title.textContent.trim());
     cameFrom.set(dialog, last);
     const all = reached(dialog);
-    const field = all.find(one => one.matches('textarea, input[type=text]')) || all.find(one => one.matches('.cl-close')) || all[0];
-    if (field) field.focus();
-    if (field?.select) field.select();
+    const page = dialog.querySelector('.cl-wide');  // to be read from its top
+    const field = all.find(one => one.matches('textarea, input[type=text]')) || page || all.find(one => one.matches('.cl-close'));
+    if (field === page && page) page.tabIndex = -1;
+    field?.focus();
+    field?.select?.();
   }
 
   function close(dialog) {

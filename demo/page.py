@@ -250,10 +250,10 @@ class Page:
     def _wire_first_run(self, demo: gr.Blocks) -> None:
         """Begun, learned, drawn, a second one learned, looked at."""
         self.first_run.wire(demo)
-        self.first_run.after([self.add.started.success], {0: 1})
-        self.first_run.after([self.landed.change], {0: 2, 1: 2, 3: 4})
-        self.first_run.after([self.playground.shown.change], {2: 3})
-        self.first_run.after([self.timeline_page.select], {4: 5})
+        self.first_run.after(self.add.started.success, {0: 1})
+        self.first_run.after(self.landed.change, {0: 2, 1: 2, 3: 4}, changed=(self.landed, self.followed))
+        self.first_run.after(self.playground.shown.change, {2: 3})
+        self.first_run.after(self.timeline_page.select, {4: 5})
 
     @never_refuses
     def remember(self, kept: Kept | None, prompt: str, seed: float, locked: bool, timeline_id: str) -> Changes:

@@ -29,7 +29,7 @@ MEASURES: tuple[Measure, ...] = (  # words, figure, as text, which is better
     ("older pictures changed by, on average", lambda s: s.mean_change, percent, "less"),
     ("steps a concept", lambda s: fmean(card.steps for card in s.timeline.cards), "{:.0f}".format, ""),
     ("learning took", lambda s: s.seconds, duration, ""),
-    ("weights on disk, with every step back", lambda s: s.megabytes, "{:.1f} MB".format, ""),
+    ("size on disk", lambda s: s.megabytes, "{:.1f} MB".format, ""),
 )
 ALIKE = 0.002  # two average changes this near are the same
 

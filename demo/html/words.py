@@ -72,7 +72,9 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as people say them: "0.4 MB", "18 MB", "1.2 GB"."""
+    """Bytes as people say them: "30 kB", "0.4 MB", "18 MB", "1.2 GB"."""
+    if count < 1e5:
+        return f"{count / 1e3:.0f} kB"
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"

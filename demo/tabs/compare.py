@@ -141,9 +141,7 @@ class CompareTab:
                 visible=False,
             )
             with gr.Row(elem_classes="cl-actions cl-end"):
-                self.save = gr.Button(
-                    "Make a picture of it", elem_id="compare-picture", size="md", min_width=180, scale=0
-                )
+                self.save = gr.Button("Save as a picture", elem_id="compare-picture", size="md", min_width=180, scale=0)
                 self.download = gr.DownloadButton(
                     "Download", elem_id="compare-download", size="md", min_width=120, scale=0, visible=False
                 )

@@ -76,7 +76,7 @@ def test_the_better_figure_is_marked_and_a_tie_is_not() -> None:
     assert rows["older concepts as good as new"] == [("", "0"), (" class=cl-best", "1"), ("", "0")]
     assert rows["of them lost"] == [("", "1"), (" class=cl-best", "0"), (" class=cl-best", "0")]
     assert rows["older pictures changed by, on average"][1] == (" class=cl-best", "5.0%")
-    assert {mark for mark, _ in rows["weights on disk, with every step back"]} == {""}
+    assert {mark for mark, _ in rows["size on disk"]} == {""}
     assert rows["steps a concept"] == [("", "1")] * 3
     same = compare_html.measures([GOOD, replace(GOOD, title="Other")], GOOD, "Ann")
     assert "cl-best" not in same

@@ -479,3 +479,12 @@ def test_the_page_is_reached_without_the_proxy_of_the_company(monkeypatch: pytes
     reach_directly("127.0.0.1")
     assert os.environ["no_proxy"] == "intranet,127.0.0.1"
     assert proxy_bypass_environment("127.0.0.1:7860") and not proxy_bypass_environment("example.org")
+
+
+def test_sizes_are_said_in_the_unit_that_fits() -> None:
+    assert [words.size(count) for count in (30_000, 400_000, 18_000_000, 1_234_000_000)] == [
+        "30 kB",
+        "0.4 MB",
+        "18 MB",
+        "1.2 GB",
+    ]
