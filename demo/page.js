@@ -91,6 +91,8 @@
     shown = now;
     pass_on();
     wear();
+    // Gradio names its drop zones otherwise than they read, and who speaks to the computer says what stands there
+    for (const zone of document.querySelectorAll('.upload-container[aria-label]')) zone.removeAttribute('aria-label');
   }
   new MutationObserver(() => {
     if (!waiting) requestAnimationFrame(look);

@@ -33,6 +33,7 @@ from demo.html import curves, parts, words
 from demo.html import job as job_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
+from demo.new_timeline import NewTimeline
 from demo.sharing import open_to_others, reach_directly, refuse_unless
 from demo.tabs.add import AddTab
 from demo.tabs.lesson import LessonPanel
@@ -251,10 +252,12 @@ def test_empty_states_say_what_to_do() -> None:
 def test_there_is_no_branch_from_a_card_that_was_undone_elsewhere() -> None:
     shown = SimpleNamespace(timeline=lambda timeline_id: timeline("Ann"), timelines=list)
     with gr.Blocks() as page:
-        tab = TimelineTab(shown, gr.Dropdown(render=False), True)  # type: ignore[arg-type]
+        chosen = gr.Dropdown(render=False)
+        naming = NewTimeline(shown, chosen)  # type: ignore[arg-type]
+        tab = TimelineTab(shown, chosen, naming, True)  # type: ignore[arg-type]
     (branching,) = (f.fn for f in page.fns.values() if (tab.cards._id, "click") in f.targets)
     click = {"act": "branch", "value": "1"}
-    assert "Branch from Ann" in branching("t", gr.EventData(None, click))[tab.title]
+    assert "Branch from Ann" in branching("t", gr.EventData(None, click))[naming.title]
     with pytest.raises(gr.Error, match="1 concept by now. Reload the page"):
         branching("t", gr.EventData(None, {**click, "value": "2"}))
 
