@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from clora_core.concepts import TrainStep
 
-JobState = Literal["queued", "running", "done", "stopped", "failed", "interrupted"]
+JobState = Literal["queued", "running", "paused", "done", "stopped", "failed", "interrupted"]
 JobKind = Literal["learn", "draw"]
 
 UNFINISHED: tuple[JobState, ...] = ("queued", "running")
@@ -239,7 +239,11 @@ class JobView:
         curve: every TrainStep, thinned to 500 at most (first and last kept).
         pictures: finished pictures of a draw job, or the card picture of a learn job.
         name, token: the concept of a learn job; empty for a draw job.
-        resumable: an interrupted learn job that ``Studio.resume`` can go on with.
+        resumable: ``Studio.resume`` can go on with it: a lesson that was paused or interrupted, or has failed.
+        begun: what was learned of it so far is kept for that.
+        here: this programme has it in its hands.
+        stopping: it was asked to stop or to pause, and will.
+        ended: when it ended, in seconds since 1970; 0.0 while it has not.
     """
 
     id: str
@@ -262,6 +266,15 @@ class JobView:
     verdict: Verdict | None = None
     concept_id: str = ""  # set once the concept stands in the timeline
     resumable: bool = False
+    begun: bool = False
+    here: bool = False
+    stopping: bool = False
+    ended: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """How much of its steps are done, 0 to 1."""
+        return self.step / self.total if self.total else 0.0
 
     @property
     def finished(self) -> bool:

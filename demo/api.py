@@ -47,6 +47,9 @@ class Api:
             self.undo,
             self.redo,
             self.learn,
+            self.lessons,
+            self.pause,
+            self.resume,
             self.job,
             self.stop,
             self.draw,
@@ -94,7 +97,7 @@ class Api:
         settings: dict[str, Any] | None = None,
         keep_pictures: bool = False,
     ) -> str:
-        """Start to learn a concept from 3 to 30 uploaded pictures; returns the job's id, at once."""
+        """Put a concept into the line of lessons, with 3 to 30 uploaded pictures; returns the job's id, at once."""
         paths = uploaded([_path(picture) for picture in pictures])
         if len(paths) < len(pictures):
             raise PictureError("Some pictures were not uploaded through this page. Send them with handle_file(path).")
@@ -102,8 +105,23 @@ class Api:
         concept = Concept(name.strip(), token.strip() or self._studio.propose_token(name), tuple(map(Path, paths)))
         return self._studio.learn(LearnRequest(self._chosen(timeline_id), concept, config, keep_pictures))
 
+    def lessons(self) -> list[dict[str, Any]]:
+        """The line of lessons, next first, then those that were interrupted or failed and can be resumed."""
+        return to_plain(self._studio.lessons.all())  # type: ignore[no-any-return]
+
+    def pause(self) -> dict[str, Any]:
+        """Pause the lesson that is being learned, and the line with it; returns it."""
+        job = self._studio.job()
+        self._studio.lessons.pause()
+        return to_plain(self._studio.wait(job.id)) if job else {}
+
+    def resume(self, job_id: str, afresh: bool = False) -> str:
+        """Go on with a lesson that was paused or interrupted, or has failed; afresh = from the start."""
+        return self._studio.resume(job_id, afresh)
+
     def job(self, job_id: str = "") -> dict[str, Any]:
-        """How a job stands; empty id = the running or else the latest learn job; {} when there is none."""
+        """How a job stands; empty id = the first lesson of the line, or else the one that ended last; {} when there is
+        none."""
         job: JobView | None = self._studio.job(job_id or None)
         return to_plain(job) if job else {}
 

@@ -14,6 +14,7 @@ from demo.new_timeline import NewTimeline, choices
 from demo.panels.help import HelpPanel
 from demo.panels.model import ModelPanel
 from demo.panels.settings import SettingsPanel
+from demo.pill import LearningPill
 
 if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
@@ -24,7 +25,7 @@ LOGO = ASSETS / "logo.svg"
 class Header:
     """The header's components. Made first, for every tab asks ``timeline``.
 
-    timeline: the one that is chosen, for all tabs.  questions: the dialogs that ask about it.
+    timeline: the one that is chosen, for all tabs.  questions: the dialogs that ask about it.  pill: what is learned.
     """
 
     def __init__(self, studio: Studio, may_remove: bool) -> None:
@@ -51,6 +52,7 @@ class Header:
                 )
                 self.settings = gr.Button("Settings", elem_id="settings-open", size="md", min_width=60, scale=0)
                 self.help = gr.Button("Help", elem_id="help-open", size="md", min_width=50, scale=0)
+            self.pill = LearningPill()
         self.naming = NewTimeline(studio, self.timeline)
         self.naming.opened_by(self.new)
         self.models = ModelPanel(studio, self.model, may_remove)

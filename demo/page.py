@@ -10,23 +10,25 @@ import gradio as gr
 from gradio.blocks import Block
 
 from demo.api import Api
-from demo.clicks import KEYS, picked
+from demo.clicks import KEYS, picked, scroll_to
 from demo.dialogs import closed
 from demo.errors import told
 from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.first_run import FirstRun
 from demo.header import Header
+from demo.html import lessons as lessons_html
 from demo.html import parts
 from demo.new_timeline import choices
 from demo.tabs.add import AddTab
 from demo.tabs.compare import CompareTab
-from demo.tabs.lesson import LessonPanel, Seen
+from demo.tabs.lesson import LessonPanel, Seen, looked_at
 from demo.tabs.playground import Playground, with_token
 from demo.tabs.timeline import TimelineTab
 from demo.tools import HIDDEN, Tools
 from demo.uploads import upload_folder
 
 if TYPE_CHECKING:
+    from clora_core.answers import JobView
     from clora_core.studio.studio import Studio
 
 UPLOADS_SECONDS = (3600, 86_400)  # look every hour, delete uploads older than a day
@@ -35,7 +37,8 @@ IDLE_SECONDS = 5.0  # while nothing runs: somebody else may begin a lesson or op
 BROWSER_KEY, BROWSER_SALT = "clora-studio", "not secret: keeps the entry readable after a restart"
 Kept = dict[str, Any]
 """What the browser remembers."""
-NOTHING_KEPT: Kept = {"prompt": "", "seed": 0, "locked": False, "timeline": "", "watched": ""}
+NOTHING_KEPT: Kept = {"prompt": "", "seed": 0, "locked": False, "timeline": "", "watched": []}
+"""watched: ids of the lessons that were seen here before they ended."""
 
 
 def build_demo(studio: Studio, may_remove: bool = True, tools: bool = False) -> gr.Blocks:
@@ -64,7 +67,7 @@ class Page:
         tabs_follow = (self.playground, self.add, self.history, self.compare)
         followers = (part for tab in tabs_follow for part in tab.followers)
         self.everywhere: list[Block] = [self.timeline, self.here, *self.header.questions, *followers]
-        said = [self.said, self.model, self.compare.progress]
+        said = [self.said, self.model, self.pill.shown, self.compare.progress]
         self.clock: list[Block] = [*self.lesson.watchers, self.add.begun, self.timer, self.kept, self.landed, *said]
         self.clock.append(self.opened)
         self.presets: list[Block] = [*self.playground.presets, *self.add.presets]
@@ -73,13 +76,14 @@ class Page:
         studio = self.studio
         self.kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
         self.header = Header(studio, may_remove)
-        self.timeline, self.model = self.header.timeline, self.header.model
+        self.timeline, self.model, self.pill = self.header.timeline, self.header.model, self.header.pill
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab("Playground", id="playground"):
                 self.playground = Playground(studio, self.timeline)
             with gr.Tab("Add concept", id="add") as self.add_page:
+                self.lesson = LessonPanel(studio, may_remove)
                 self.add = AddTab(studio, self.timeline)
-                self.lesson = LessonPanel(studio, self.add.form, may_remove)
+                self.lesson.wire(self.add)
             with gr.Tab("Timeline", id="timeline") as self.timeline_page:
                 self.history = TimelineTab(studio, self.timeline, self.header.naming, may_remove)
             with gr.Tab("Compare", id="compare"):
@@ -159,21 +163,28 @@ class Page:
         return last if last in usable else self.studio.default_timeline()
 
     @never_refuses
-    def tick(self, seen: Seen | None, said: dict[str, str], kept: Kept | None, begun: str = "") -> Changes:
-        """The clock: the running job and the model as they stand; the timer is slow while nothing runs and the model
+    def tick(
+        self, seen: Seen | None, said: dict[str, str], kept: Kept | None, begun: str = "", chosen: str = ""
+    ) -> Changes:
+        """The clock: the lessons and the model as they stand; the timer is slow while nothing is learned and the model
         stands.
 
-        begun: a job started here, to be watched even if it has ended before anybody looked.
+        begun: a job started here, to be watched even if it has ended before anybody looked.  chosen: the lesson that
+        somebody looks at.
         """
         studio = self.studio
-        job = studio.job()
-        running = job is not None and not job.finished
         kept = NOTHING_KEPT | (kept or {})
-        watched = begun or (job.id if job is not None and running else kept["watched"])
-        changes: Changes = self.lesson.watch(seen, watched)
+        listed = self._listed([*_ids(kept["watched"]), begun])
+        running = any(not job.finished for job in listed)
+        changes: Changes = self.lesson.watch(listed, seen, "" if begun else chosen)
+        if begun:
+            changes[self.lesson.chosen] = ""
+        watched = [job.id for job in listed if not job.resumable]
         if watched != kept["watched"]:
             changes[self.kept] = kept | {"watched": watched}
         words = {
+            self.pill.shown: self.pill.words(listed),
+            self.lesson.line: lessons_html.line(listed, looked_at(listed, "" if begun else chosen)),
             self.model: parts.model_state(studio.base.name, studio.ready, studio.model_problem, studio.base.draws),
             self.compare.progress: self.compare.watch(),
         }
@@ -187,6 +198,15 @@ class Page:
             self.add.begun: "",
             self.landed: studio.landed(),
         }
+
+    def _listed(self, watched: Sequence[str]) -> list[JobView]:
+        """The lessons that a visitor is to see: the line, then what waits for a decision, then what was ``watched`` and
+        has ended since, newest first; what was discarded is gone."""
+        now = self.studio.lessons.all()
+        ids = {job.id for job in now}
+        ended = self.studio.lessons.views([job_id for job_id in watched if job_id and job_id not in ids])
+        stored = (job for job in ended if job.concept_id or job.state == "failed")
+        return [*now, *sorted(stored, key=lambda job: -job.ended)]
 
     def load(self, kept: Kept | None) -> Changes:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
@@ -218,7 +238,7 @@ class Page:
             self.playground.settings, self.add.method, self.add.settings, self.timeline, self.of_model
         )
         self._wire_first_run(demo)
-        clock: list[Block] = [self.lesson.seen, self.said, self.kept, self.add.begun]
+        clock: list[Block] = [self.lesson.seen, self.said, self.kept, self.add.begun, self.lesson.chosen]
         changes = [self.add.started, *self.lesson.changes, *self.compare.changes]
         for event in (self.timer.tick, self.add_page.select, *(change.success for change in changes)):
             event(self.tick, clock, self.clock, **QUIET)
@@ -262,7 +282,11 @@ class Page:
         return {self.kept: NOTHING_KEPT | (kept or {}) | now}
 
     def _wire_ways(self, prompt: gr.Textbox, clock: list[Block]) -> None:
-        """Verdict -> Playground, card -> Playground, verdict -> form."""
+        """Verdict -> Playground, card -> Playground, verdict -> form, pill -> lessons."""
+        to_lessons = self.pill.shown.click(
+            never_refuses(lambda: {self.tabs: gr.Tabs(selected="add")}), None, self.tabs, **QUIET
+        )
+        to_lessons.then(None, js=scroll_to("live"), api_visibility="private")
         elsewhere = [self.tabs, *self.everywhere]
         self.history.cards.click(told(self._use), [self.timeline, prompt], elsewhere, **QUEUED)
         new, verdict = gr.State(False), self.lesson.verdict
@@ -282,6 +306,8 @@ class Page:
         )
         for done in (at_home.then, self.lesson.another.click):
             done(self.dismiss, self.kept, self.kept, **QUIET).then(self.tick, clock, self.clock, **QUIET)
+        cleared = self.lesson.line.click(self.dismissed, self.kept, self.kept, **QUIET)
+        cleared.then(self.tick, clock, self.clock, **QUIET)
 
     def _use(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
         act, token = picked(event)
@@ -293,5 +319,15 @@ class Page:
 
     @never_refuses
     def dismiss(self, kept: Kept | None) -> Changes:
-        """The verdict has been seen."""
-        return {self.kept: NOTHING_KEPT | (kept or {}) | {"watched": ""}}
+        """What has ended has been seen."""
+        return {self.kept: NOTHING_KEPT | (kept or {}) | {"watched": []}}
+
+    @never_refuses
+    def dismissed(self, kept: Kept | None, event: gr.EventData) -> Changes:
+        """The same by a click in the line of lessons."""
+        return self.dismiss(kept) if picked(event)[0] == "dismiss" else unchanged()
+
+
+def _ids(watched: Any) -> list[str]:
+    """What the browser remembers; an earlier version kept one id."""
+    return [watched] if isinstance(watched, str) else list(watched)

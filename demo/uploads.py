@@ -6,12 +6,15 @@ import getpass
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from clora_core.answers import DiskUse
+from clora_core.data.beside import copy_picture
 from clora_core.data.pictures import HEIC_SUFFIXES, SUFFIXES
+from clora_core.errors import StoreError
 
 PICTURE_TYPES = [*SUFFIXES, *HEIC_SUFFIXES, ".bmp", ".gif", ".tif", ".tiff"]  # the last to be refused by name
 NEEDED_SECONDS = 3600.0  # somebody may still have an upload in a form
@@ -70,3 +73,15 @@ def _files() -> list[tuple[Path, int, float]]:
                 facts = path.stat()
                 found.append((path, facts.st_size, now - facts.st_mtime))
     return found
+
+
+def given_back(pictures: Sequence[Path]) -> list[str]:
+    """Copies in the upload folder, with what lies beside each, as if uploaded again. Raises StoreError."""
+    folder = upload_folder() / uuid.uuid4().hex
+    try:
+        folder.mkdir(parents=True)
+        for path in pictures:
+            copy_picture(path, folder / path.name)
+    except OSError as error:
+        raise StoreError(f"The pictures could not be copied back: {error}. Free some space.") from error
+    return [str(folder / path.name) for path in pictures]

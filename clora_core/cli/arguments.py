@@ -53,7 +53,7 @@ def make_parser(methods: Methods) -> _Parser:
         description="Teach a text-to-image model concepts one by one.",
         parents=[common],
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="learn|draw|timeline|export|bench")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="learn|lessons|draw|timeline|export|bench")
 
     learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
     learn.add_argument(
@@ -65,11 +65,20 @@ def make_parser(methods: Methods) -> _Parser:
     learn.add_argument(
         "--name", help="what the concept is called, for people (default: what a folder like '10_rex dog' says)"
     )
+    learn.add_argument(
+        "--each", type=Path, metavar="DIR", help="teach every folder in DIR instead, one after the other, by its name"
+    )
     learn.add_argument("--token", help='its word in prompts, such as "<rex>" (default: made from the name)')
     learn.add_argument("--timeline", metavar="ID", help="timeline to add to (default: the one changed last)")
     learn.add_argument("--keep-pictures", action="store_true", help="store the pictures with the concept")
-    learn.add_argument("--resume", metavar="JOB", help="go on with an interrupted learning instead")
+    learn.add_argument("--resume", metavar="JOB", help="go on with a lesson that was left instead")
     _add_learning(learn, methods)
+
+    lessons = commands.add_parser("lessons", parents=[common], help="show the line of lessons, and what was left")
+    left = lessons.add_mutually_exclusive_group()
+    left.add_argument("--resume", action="store_true", help="go on with all that were paused or interrupted")
+    left.add_argument("--again", metavar="JOB", help="try one from the start, on the timeline as it is now")
+    left.add_argument("--discard", metavar="JOB", help="give one up, waiting or left; all: every one that was left")
 
     draw = commands.add_parser("draw", parents=[common], help="draw pictures from a prompt")
     draw.add_argument(

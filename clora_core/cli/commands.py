@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clora_core.answers import TimelineView, count, to_plain
+from clora_core.answers import JobView, TimelineView, count, to_plain
 from clora_core.cli.arguments import COMMON, chosen_settings, make_parser, method_files
 from clora_core.concepts import Concept
 from clora_core.data.gathered import ZIP_SUFFIX, Gathered, gather, unpack
@@ -43,7 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         methods = known_methods(method_files(arguments))
         chosen = argparse.Namespace(**{**COMMON, **vars(make_parser(methods).parse_args(arguments))})
-        commands = {"learn": _learn, "draw": _draw, "timeline": _timeline, "export": _export, "bench": _bench}
+        commands = {
+            "learn": _learn,
+            "lessons": _lessons,
+            "draw": _draw,
+            "timeline": _timeline,
+            "export": _export,
+            "bench": _bench,
+        }
         result = commands[chosen.command](chosen, methods)
     except (StudioError, OSError) as error:  # OSError: a folder or file that cannot be read or written
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -66,34 +73,80 @@ def _open(chosen: argparse.Namespace, methods: Methods) -> Studio:
 
 
 def _learn(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
-    if not chosen.resume and not chosen.pictures:
-        raise SettingsError("learn needs --pictures DIR and --name NAME (or --resume JOB).")
-    given = (chosen.pictures, chosen.name, chosen.token, chosen.timeline, chosen.keep_pictures)
+    if not (chosen.resume or chosen.each or chosen.pictures):
+        raise SettingsError("learn needs --pictures DIR and --name NAME (or --each DIR, or --resume JOB).")
+    if chosen.each and (chosen.pictures or chosen.name or chosen.token):
+        raise SettingsError("--each takes pictures and names from the folders in DIR. Give none with it.")
+    given = (chosen.pictures, chosen.each, chosen.name, chosen.token, chosen.timeline, chosen.keep_pictures)
     if chosen.resume and (any(given) or chosen_settings(chosen)):
         raise SettingsError(
             "--resume goes on with what was asked for then. Give no pictures, name or settings with it."
         )
     studio, say = _open(chosen, methods), ProgressLine()
-    job_id = ""
+    asked: list[str] = []
     try:
         if chosen.resume:
-            job_id = studio.resume(chosen.resume)
+            asked.append(studio.resume(chosen.resume))
         else:
             config = studio.base.train_with(chosen_settings(chosen))
             timeline_id = chosen.timeline or studio.default_timeline()
-            with _gathered(chosen.pictures) as found:
-                if not (chosen.name or found.name):
-                    raise SettingsError("learn needs --name NAME: what the concept is called.")
-                concept = _concept(studio, chosen, found, timeline_id)
-                job_id = studio.learn(LearnRequest(timeline_id, concept, config, chosen.keep_pictures))
-        view = studio.follow(job_id, telling(say))
+            for place in _places(chosen):
+                try:
+                    with _gathered(place) as found:
+                        concept = _concept(studio, chosen, found, timeline_id, place)
+                        asked.append(studio.learn(LearnRequest(timeline_id, concept, config, chosen.keep_pictures)))
+                except StudioError as error:
+                    if not chosen.each:
+                        raise
+                    print(f"{place.name}: {error}", file=sys.stderr)
+            if not asked:
+                raise PictureError(f"None of the folders in {chosen.each} can be learned.")
+        views = [studio.follow(job_id, telling(say)) for job_id in asked]
     except KeyboardInterrupt:
-        if job_id:
-            print(f"\nGo on later with: {_resume_command(chosen, methods, job_id)}", file=sys.stderr)
+        if asked:
+            print(f"\nGo on later with: {_resume_command(chosen, methods, asked)}", file=sys.stderr)
         raise
     finally:
         studio.close()
     say("")
+    return _ended(views[0]) if not chosen.each else _all_ended(views)
+
+
+def _lessons(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    studio, say = _open(chosen, methods), ProgressLine()
+    try:
+        if chosen.discard:
+            ids = studio.lessons.discard_all() if chosen.discard == "all" else [chosen.discard]
+            if chosen.discard != "all":
+                studio.stop(chosen.discard)
+            return {"text": f"{count(len(ids), 'lesson')} discarded.", "discarded": ids}
+        if chosen.resume or chosen.again:
+            ids = studio.lessons.resume_all() if chosen.resume else [studio.resume(chosen.again, afresh=True)]
+            views = [studio.follow(job_id, telling(say, job_id)) for job_id in ids]
+            say("")
+            return _all_ended(views)
+        found = studio.lessons.all()
+    finally:
+        studio.close()
+    lines = [
+        f"{view.id:12} {view.state:12} {view.token:20} {view.name}"
+        + (f", step {view.step} of {view.total}" if view.step else "")
+        + (f"\n             {view.message}" if view.message else "")
+        for view in found
+    ]
+    return {"text": "\n".join(lines) or "No lesson is learned or waits.", "lessons": found}
+
+
+def _all_ended(views: Sequence[JobView]) -> dict[str, Any]:
+    """What came of several lessons. Raises StudioError when none was learned."""
+    learned = [view for view in views if view.state in ("done", "stopped")]
+    lines = [f"{view.name}: {view.message}" for view in views]
+    if views and not learned:
+        raise StudioError(" ".join(lines))
+    return {"text": "\n".join(lines) or "There is nothing to go on with.", "lessons": views}
+
+
+def _ended(view: JobView) -> dict[str, Any]:
     if view.state not in ("done", "stopped"):
         raise StudioError(view.message)
     return {
@@ -109,11 +162,12 @@ def _learn(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     }
 
 
-def _resume_command(chosen: argparse.Namespace, methods: Methods, job_id: str) -> str:
+def _resume_command(chosen: argparse.Namespace, methods: Methods, asked: Sequence[str]) -> str:
     places = {name: getattr(chosen, name) for name in ("home", "model", "device", "precision")}
     options = [word for name, value in places.items() if value for word in (f"--{name}", str(value))]
     options += [word for file in methods.files for word in ("--method-file", str(file))]
-    return shlex.join(["python", "-m", "clora_core", "learn", *options, "--resume", job_id])
+    command = ["learn", *options, "--resume", asked[0]] if len(asked) == 1 else ["lessons", *options, "--resume"]
+    return shlex.join(["python", "-m", "clora_core", *command])
 
 
 @contextmanager
@@ -129,8 +183,24 @@ def _gathered(place: Path) -> Iterator[Gathered]:
         raise PictureError(f"{place} is no folder and no zip. Give the one that holds the pictures.")
 
 
-def _concept(studio: Studio, chosen: argparse.Namespace, found: Gathered, timeline_id: str) -> Concept:
+def _places(chosen: argparse.Namespace) -> list[Path]:
+    """Where the pictures of each concept lie: what is given, or every folder and zip of ``--each``."""
+    if not chosen.each:
+        return [chosen.pictures]
+    if not chosen.each.is_dir():
+        raise PictureError(f"{chosen.each} is no folder. Give the folder that holds a folder for each concept.")
+    inside = [path for path in sorted(chosen.each.iterdir()) if path.name[0] != "."]
+    places = [path for path in inside if path.is_dir() or path.suffix.lower() == ZIP_SUFFIX]
+    if not places:
+        raise PictureError(f"{chosen.each} holds no folders. Make one for each concept, with its name.")
+    return places
+
+
+def _concept(studio: Studio, chosen: argparse.Namespace, found: Gathered, timeline_id: str, place: Path) -> Concept:
     """The concept that is asked for. What there is to know of its pictures is said."""
+    name = chosen.name or found.name or (place.stem if chosen.each else "")
+    if not name:
+        raise SettingsError("learn needs --name NAME: what the concept is called.")
     checked = studio.check_pictures(found.pictures)
     captions = sum(bool(picture.caption) for picture in checked)
     read = f"{count(captions, 'caption')} read, put after the training prompt" if captions else ""
@@ -139,7 +209,6 @@ def _concept(studio: Studio, chosen: argparse.Namespace, found: Gathered, timeli
     said = [*found.notes, read, f"{count(masks, 'mask')} read" if masks else "", *mended]
     for line in filter(None, [*said, *studio.nearly_same(checked, timeline_id)]):
         print(line, file=sys.stderr)
-    name = chosen.name or found.name
     return Concept(name, chosen.token or studio.propose_token(name), found.pictures)
 
 

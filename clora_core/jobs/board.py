@@ -3,6 +3,10 @@
 Learning and drawing never overlap, because only the worker touches the model. Learning work may call
 ``serve_waiting`` at its pauses, so that pictures asked for meanwhile need not wait for its end.
 
+Lessons stand in one line for the whole home, in the order of ``Job.turn``: the first begins when no other is being
+learned, in any programme. A paused lesson holds the line, for what comes after it would be learned on another past.
+What one programme does to the line it does under the home's lock.
+
 A board shows that it lives by holding the lock of its file ``owner-<pid>-<id>.alive``, which the system takes back
 however the programme ends. A job whose owner is gone is "interrupted", whoever looks at it first. Process numbers would
 say less: they are used again, and in a container they are others.
@@ -16,8 +20,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +29,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from clora_core.answers import JobView
-from clora_core.disk import check_id, write_text
+from clora_core.disk import HomeLock, check_id, write_text
 from clora_core.errors import BusyError, Cancelled, StoreError, StudioError, TrainingError
 from clora_core.jobs.folder import Interrupted, Job, job_number
 from clora_core.jobs.requests import DrawRequest, LearnRequest
@@ -34,10 +37,9 @@ from clora_core.settings.methods import BUILT_IN, Methods
 
 FRESH_SECONDS = 60.0  # an owner's file so young may be about to be locked
 JOBS_KEPT = {"learn": 100, "draw": 40}
-MOST_WAITING = {
-    "learn": 1000,
-    "draw": 30,
-}  # a comparison queues many lessons; anybody asks for drawings
+MOST_WAITING = {"learn": 50, "draw": 30}  # beside the lessons of a comparison, which are as many as it needs
+LOOK_SECONDS = 1.0  # how often a line that another programme holds is looked at
+FAILED_SECONDS = 86_400.0  # so long the pictures of a lesson that failed are kept, to try it again
 
 Work = Callable[[Any, Job], dict[str, Any]]
 """(model, job) -> the last changes to the job's record, e.g. {"message": ..., "pictures": [...]}."""
@@ -52,7 +54,9 @@ class JobBoard:
         load_model: Callable[[], Any],
         works: Mapping[str, Work],
         methods: Methods = BUILT_IN,
+        lock: HomeLock | None = None,
     ) -> None:
+        """lock: that of the home, where the caller has one already; it is entered by this board, too."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._load_model = load_model
@@ -60,8 +64,10 @@ class JobBoard:
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._alive_lock = FileLock(self._alive_file(self._owner), thread_local=False)
         self._changed = threading.Condition(threading.RLock())
+        self._lock = lock or HomeLock(folder.parent)
         self._mine: dict[str, Job] = {}
-        self._waiting: deque[Job] = deque()
+        self._read: dict[str, tuple[Any, Job]] = {}  # those that are not mine, and which file each was read from
+        self._waiting: list[Job] = []  # lessons among them in the order of their turns
         self._current: list[Job] = []  # innermost last: a draw job may run inside a learn job's pause
         self._model: Any = None
         self._model_wanted = False
@@ -100,7 +106,9 @@ class JobBoard:
         """A new job that is not in the queue yet, so that files can be put into its folder first. Raises BusyError when
         too many are waiting."""
         with self._changed:
-            if sum(job.kind == request.kind for job in self._waiting) >= MOST_WAITING[request.kind]:
+            alike = sum(job.kind == request.kind and not job.comparison for job in self._waiting)
+            counts = not (isinstance(request, LearnRequest) and request.comparison)
+            if counts and alike >= MOST_WAITING[request.kind]:
                 raise BusyError(f"{MOST_WAITING[request.kind]} others are waiting already. Try again in a few minutes.")
             self._start()
             job = Job.create(self._folder, self._owner, request, self._changed, self._methods)
@@ -108,15 +116,16 @@ class JobBoard:
             return job
 
     def submit(self, job: Job) -> None:
-        """Put a job at the end of the queue."""
+        """Put a job into the queue: a lesson at its turn, which for a new one is the end."""
         with self._changed:
             if self._closing:
                 raise BusyError("The programme is ending. Start it again first.")
             self._start()
             job.stop_wish, self.model_problem = "", ""  # a model that failed to load is tried again
             self._mine[job.id] = job
-            job.update(state="queued", owner=self._owner, message="")
-            self._waiting.append(job)
+            job.update(state="queued", owner=self._owner, message="", phase="waiting", ended=0.0)
+            later = (i for i, other in enumerate(self._waiting) if other.kind == job.kind and other.turn > job.turn)
+            self._waiting.insert(next(later, len(self._waiting)) if job.kind == "learn" else len(self._waiting), job)
             self._prune(job.kind)
             self._changed.notify_all()
 
@@ -131,23 +140,68 @@ class JobBoard:
         """Stop a job within one step; see ``Studio.stop``. Raises BusyError when another programme runs it."""
         with self._changed:
             job = self.find(job_id)
-            interrupted = job.record["state"] == "interrupted"
-            if keep and job.kind == "learn" and (interrupted or job in self._waiting):
-                raise StoreError(f"Job {job_id} is not running. Go on with it, or discard it.")
-            if interrupted:
+            if keep and job.kind == "learn" and (job.left or job in self._waiting):
+                raise StoreError(f"{job.name} is not being learned now. Go on with it, or discard it.")
+            if job.resumable:
                 job.drop_inputs()
-                job.update(state="stopped", phase="stopped", message="Given up.")
+                self._settle(job, {"state": "stopped", "phase": "stopped", "message": "Discarded."})
             elif job.finished:
                 return
             elif job.id not in self._mine:
-                raise BusyError(f"Job {job_id} belongs to another running programme. Stop it there.")
+                raise _elsewhere(job)
             elif job in self._waiting:
                 self._waiting.remove(job)
-                self._end(job, state="stopped", message="Stopped before it began.")
+                self._end(job, state="stopped", message="Taken out before it began.")
             else:
                 job.stop_wish = "keep" if keep and job.kind == "learn" else "discard"
                 job.update(phase="stopping")
             self._changed.notify_all()
+
+    def pause(self) -> None:
+        """Have the lesson that is being learned leave a checkpoint and its memory, and hold the line; where none is
+        being learned, the first that waits.
+
+        Raises StoreError when there is none, BusyError when it belongs to another programme.
+        """
+        with self._lock, self._changed:
+            first = next(iter(self.line()), None)
+            if first is None or first.left:
+                raise StoreError("Nothing is being learned.")
+            if first.id not in self._mine:
+                raise _elsewhere(first)
+            if first in self._waiting:
+                self._waiting.remove(first)
+                self._leave(first, paused=True)
+            elif not first.stop_wish:
+                first.stop_wish = "pause"
+                first.update(phase="pausing")
+            self._changed.notify_all()
+
+    def move(self, job_id: str, earlier: bool) -> None:
+        """Have a waiting lesson and the one before or after it change places; at the end of the line nothing happens.
+
+        Raises StoreError when it does not wait any more, or both are of one comparison, which needs its order;
+        BusyError when it belongs to another programme.
+        """
+        with self._lock, self._changed:
+            job = self.find(job_id)
+            if job.id not in self._mine and not job.finished:
+                raise _elsewhere(job)
+            places = [i for i, other in enumerate(self._waiting) if other.kind == "learn"]
+            mine = next((n for n, i in enumerate(places) if self._waiting[i] is job), None)
+            if mine is None:
+                raise StoreError(f"{job.name or job_id} does not wait in the line any more.")
+            beside = mine - 1 if earlier else mine + 1
+            if not 0 <= beside < len(places):
+                return
+            one, two = places[mine], places[beside]
+            other = self._waiting[two]
+            if job.comparison and job.comparison == other.comparison:
+                raise StoreError("The lessons of a comparison keep their order.")
+            turn = job.turn
+            job.update(state="queued", turn=other.turn)
+            other.update(state="queued", turn=turn)
+            self._waiting[one], self._waiting[two] = other, job
 
     def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """Block until the job has ended or ``timeout`` seconds have passed."""
@@ -167,12 +221,22 @@ class JobBoard:
         with self._changed:
             job = self._mine.get(check_id(job_id, "job"))
             if job is None:
-                if not (self._folder / job_id / "job.json").exists():
-                    raise StoreError(f"There is no job {job_id!r}.")
-                job = Job(self._folder / job_id, self._changed, self._methods)
-            if not job.finished and job.id not in self._mine and not self._alive(job.record["owner"]):
-                self._leave(job, job.cut_off())
+                job = self._of_others(job_id)
+                if not job.finished and not self._alive(job.record["owner"]):
+                    self._leave(job)
             return job
+
+    def _of_others(self, job_id: str) -> Job:
+        """A job that is not mine, read again only when its record was written since."""
+        try:
+            found = (self._folder / job_id / "job.json").stat()
+        except FileNotFoundError:
+            self._read.pop(job_id, None)
+            raise StoreError(f"There is no job {job_id!r}.") from None
+        known, age = self._read.get(job_id), (found.st_mtime_ns, found.st_ino, found.st_size)
+        if known is None or known[0] != age:
+            known = self._read[job_id] = age, Job(self._folder / job_id, self._changed, self._methods)
+        return known[1]
 
     def jobs(self, kind: str) -> Iterator[Job]:
         """All jobs of a kind that can be read, newest first."""
@@ -181,31 +245,62 @@ class JobBoard:
             with suppress(StoreError):
                 yield self.find(folder.name)
 
-    def active(self, kind: str) -> Job | None:
-        """The job of a kind that is running or queued anywhere, or None."""
-        return self._own(kind) or next((job for job in self.jobs(kind) if not job.finished), None)
+    def line(self) -> list[Job]:
+        """The lessons that are learned, or wait for it, or are paused, in any programme, next first."""
+        with self._changed:
+            found = [job for job in self.jobs("learn") if self._in_line(job)]
+        return sorted(found, key=lambda job: (job.record["state"] == "queued", job.turn))
 
-    def latest(self, kind: str) -> Job | None:
-        """The job of a kind that this programme is working on, else the newest one, or None."""
-        return self._own(kind) or next(self.jobs(kind), None)
+    def _in_line(self, job: Job) -> bool:
+        waits = job.record["owner"] != self._owner or job in self._waiting  # and is not only being made
+        return job.record["state"] in ("running", "paused") or (job.record["state"] == "queued" and waits)
 
-    def _own(self, kind: str) -> Job | None:
-        with self._changed:  # a job that has just ended may stand in _current for a moment longer
-            own = [job for job in [*self._current, *self._waiting] if job.kind == kind and not job.finished]
-            return own[0] if own else None
+    def learning(self) -> Job | None:
+        """The lesson that is being learned in any programme, or is about to be; None where the line is empty or
+        paused."""
+        first = next(iter(self.line()), None)
+        return first if first and not first.finished else None
+
+    def latest(self) -> Job | None:
+        """The first lesson of the line, else the one that ended last, or None."""
+        ended = max(self.jobs("learn"), key=lambda job: (job.ended, job_number(job.folder)), default=None)
+        return next(iter(self.line()), ended)
+
+    def landed(self) -> Job | None:
+        """The lesson whose concept was stored last, or None."""
+        stored = (job for job in self.jobs("learn") if job.record["concept_id"])
+        return max(stored, key=lambda job: (job.ended, job_number(job.folder)), default=None)
 
     def view(self, job: Job) -> JobView:
         """The job's view, with what a queued job waits for said in its phase."""
-        with self._changed:
-            seen = job.view()
-            return replace(seen, phase=self._waits_for(job)) if job in self._waiting else seen
+        return self.views([job], whole=True)[0]
 
-    def _waits_for(self, job: Job) -> str:
+    def views(self, jobs: Sequence[Job], whole: bool = False) -> list[JobView]:
+        """The same of several. whole: see ``Job.view``."""
+        with self._changed:
+            lesson_waits = any(job.kind == "learn" and job in self._waiting for job in jobs)
+            first = next(iter(self.line()), None) if lesson_waits else None
+            views = [replace(job.view(whole), here=job.id in self._mine) for job in jobs]
+            return [
+                replace(view, phase=self._waits_for(job, first)) if job in self._waiting else view
+                for view, job in zip(views, jobs, strict=True)
+            ]
+
+    def _waits_for(self, job: Job, first: Job | None) -> str:
         if self._model is None:
             return "waiting for the model to load"
         if job.kind == "draw" and self._current and self._current[0].kind == "learn":
             return f"waiting: {self._current[0].name} is being learned, this is drawn at the next pause"
+        if first and first.left:
+            return f"waiting: {first.name} is paused"
+        if first and first.id not in self._mine:
+            return f"waiting: another programme learns {first.name}"
         return "waiting for its turn"
+
+    def _comes_first(self, lesson: Job) -> bool:
+        """Whether it stands first in the line."""
+        first = next(iter(self.line()), None)
+        return first is None or first.id == lesson.id
 
     # -- the worker ------------------------------------------------------------------------------
 
@@ -226,7 +321,7 @@ class JobBoard:
             for job in self._current:
                 job.stop_wish = job.stop_wish or "close"
             for job in self._waiting:
-                self._leave(job, job.cut_off())
+                self._leave(job)
             self._waiting.clear()
             self._changed.notify_all()
         if self._thread:
@@ -252,11 +347,35 @@ class JobBoard:
                 self._changed.wait_for(lambda: self._closing or self._waiting or self._needs_model())
                 if self._closing:
                     return
-                job = self._waiting.popleft() if self._waiting and not self._needs_model() else None
-            if job is None:
+                load = self._needs_model()
+            if load:
                 self._load()
-            else:
+            elif job := self._take():
                 self._do(job)
+
+    def _take(self) -> Job | None:
+        """Take the next job out of the queue: no drawing waits for a lesson that may not begin. None when there is
+        nothing else; then some time has passed, or something has changed."""
+        with self._changed:
+            first = next(iter(self._waiting), None)
+            if not (first and first.kind == "learn" and self._comes_first(first)):
+                drawing = next((job for job in self._waiting if job.kind != "learn"), None)
+                if drawing:
+                    self._waiting.remove(drawing)
+                else:
+                    self._changed.wait(LOOK_SECONDS)
+                return drawing
+        try:
+            with self._lock, self._changed:  # of two programmes one begins
+                lesson = next((job for job in self._waiting if job.kind == "learn"), None)
+                if self._closing or lesson is None or not self._comes_first(lesson):
+                    return None
+                self._waiting.remove(lesson)
+                with suppress(OSError):  # a full disk: the lesson fails, and says so, when it begins
+                    lesson.update(state="running", phase="starting")
+                return lesson
+        except StoreError:  # another programme writes, and has for long
+            return None
 
     def _needs_model(self) -> bool:
         return self._model is None and (self._model_wanted or (bool(self._waiting) and not self.model_problem))
@@ -274,7 +393,7 @@ class JobBoard:
         with self._changed:
             self._model, self.model_problem, self._model_wanted = model, problem, False
             while problem and self._waiting:
-                self._fail(self._waiting.popleft(), problem)
+                self._fail(self._waiting.pop(0), problem)
             self._changed.notify_all()
 
     def _do(self, job: Job) -> None:
@@ -284,12 +403,13 @@ class JobBoard:
             job.update(state="running", phase="starting")
             self._end(job, **{"state": "done", **self._works[job.kind](self._model, job)})
         except Interrupted:
-            self._leave(job, job.cut_off())
+            self._leave(job, paused=job.stop_wish == "pause")
         except Cancelled:
-            self._end(job, state="stopped", message="Stopped. Nothing was kept.")
+            nothing = "Stopped. Nothing was kept." if job.kind == "learn" else "Cancelled."
+            self._end(job, state="stopped", message=nothing)
         except TrainingError as error:  # it would come again from the checkpoint
             job.log(traceback.format_exc())
-            self._end(job, state="failed", message=str(error))
+            self._give_out(job, str(error))
         except StudioError as error:
             job.log(traceback.format_exc())
             self._fail(job, str(error))
@@ -309,9 +429,9 @@ class JobBoard:
         """The job has failed; what was learned until the last checkpoint is kept for when that is mended, and what
         waits of the same comparison waits for that, too."""
         if not job.has_checkpoint:
-            self._end(job, state="failed", message=problem)
+            self._give_out(job, problem)
             return
-        kept = f"{problem} What was learned of {job.name} is kept: resume it, or discard it."
+        kept = f"{problem} What was learned of {job.name} is kept: go on, or discard it."
         with self._changed:
             self._leave(job, kept)
             for other in list(self._waiting):
@@ -319,20 +439,31 @@ class JobBoard:
                     self._waiting.remove(other)
                     self._leave(other, kept)
 
-    def _leave(self, job: Job, message: str) -> None:
-        self._settle(job, {"state": "interrupted", "phase": "interrupted", "message": message})
+    def _give_out(self, job: Job, problem: str) -> None:
+        """The job has failed with nothing to go on from; its pictures stay for a day, to try it again."""
+        job.drop_learned()
+        self._settle(job, {"state": "failed", "phase": "failed", "message": problem})
+
+    def _leave(self, job: Job, message: str = "", paused: bool = False) -> None:
+        """To be gone on with later. message: why, where it is not that the programme ended or somebody wished it."""
+        state, why = ("paused", job.paused_at()) if paused else ("interrupted", message or job.cut_off())
+        self._settle(job, {"state": state, "phase": state, "message": why})
 
     def _settle(self, job: Job, changes: dict[str, Any]) -> None:
         """The job's last changes for now. From here on its folder is the truth, for another programme may go on with
         it; on a full disk it has come to rest in memory only, so that nobody waits for it."""
         with self._changed, suppress(OSError):
-            job.update(**{"seconds_left": None, **changes})
+            job.update(**{"seconds_left": None, "ended": time.time(), **changes})
             self._mine.pop(job.id, None)
 
     def _prune(self, kind: str) -> None:
-        """Delete old jobs that have ended."""
+        """Delete old jobs that have ended, and the pictures of those that failed long ago."""
+        for job in self.jobs(kind):
+            if job.record["state"] == "failed" and time.time() - job.ended > FAILED_SECONDS:
+                job.drop_inputs()
         for old in self.spent(kind, JOBS_KEPT[kind]):
             self._mine.pop(old.id, None)
+            self._read.pop(old.id, None)
             shutil.rmtree(old.folder, ignore_errors=True)
 
     def spent(self, kind: str, kept: int) -> list[Job]:
@@ -359,6 +490,10 @@ class JobBoard:
         except (Timeout, OSError):  # OSError: a file of another user's
             return True
         return False
+
+
+def _elsewhere(job: Job) -> BusyError:
+    return BusyError(f"{job.name or job.id} belongs to another running programme. Do it there.")
 
 
 def _unexpected(error: Exception, job: Job) -> str:

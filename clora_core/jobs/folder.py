@@ -2,7 +2,7 @@
 
     job.json      state, step, total, phase, message, request, result
     steps.jsonl   one TrainStep a line
-    previews/     preview-<step>-<new|old>.png + previews.jsonl
+    previews/     preview-<step>-<new|old-<concept>>.png + previews.jsonl
     pictures/     the uploaded pictures, until the job has ended
     drawn/        card pictures, until the concept is stored
     checkpoint/   what ``Studio.resume`` goes on from
@@ -36,14 +36,15 @@ from clora_core.settings.methods import BUILT_IN, Methods
 CURVE_POINTS = 500
 PROGRESS_EVERY_SECONDS = 0.25
 
-StopWish = Literal["", "keep", "discard", "close"]
+StopWish = Literal["", "keep", "discard", "pause", "close"]
+LEFT = ("paused", "interrupted")  # states of lessons that wait for somebody to go on with them
 REQUESTS: Mapping[str, type[LearnRequest] | type[DrawRequest]] = MappingProxyType(
     {"learn": LearnRequest, "draw": DrawRequest}
 )
 
 
 class Interrupted(Exception):
-    """The programme is ending: leave the job as it is, so that it can be resumed."""
+    """The programme is ending, or a pause is wished: leave the job as it is, so that it can be resumed."""
 
 
 def job_number(folder: Path) -> int:
@@ -101,6 +102,8 @@ class Job:
             "pictures": [],
             "verdict": None,
             "concept_id": "",
+            "turn": number,
+            "ended": 0.0,
         }
         write_json(folder / "job.json", record)
         return cls(folder, changed, methods)
@@ -142,9 +145,24 @@ class Job:
         return self.record["state"] not in UNFINISHED
 
     @property
+    def turn(self) -> int:
+        """Its place in the queue of lessons: the lowest comes first. At first the job's number."""
+        return int(self.record.get("turn", job_number(self.folder)))
+
+    @property
+    def ended(self) -> float:
+        """When it ended, in seconds since 1970; 0.0 while it has not, and for jobs of earlier versions."""
+        return float(self.record.get("ended", 0.0))
+
+    @property
+    def left(self) -> bool:
+        """A lesson that was paused or interrupted."""
+        return self.kind == "learn" and self.record["state"] in LEFT
+
+    @property
     def resumable(self) -> bool:
-        """``Studio.resume`` can go on with it."""
-        return self.kind == "learn" and self.record["state"] == "interrupted"
+        """``Studio.resume`` can go on with it, or try it again."""
+        return self.left or (self.kind == "learn" and self.record["state"] == "failed" and self.uploads.exists())
 
     @property
     def checkpoint(self) -> Path:
@@ -162,8 +180,8 @@ class Job:
         if after != list(now):
             past = ", ".join(after) or "nothing"
             raise StoreError(
-                f"{self.name} was begun after {past}, and the timeline has changed since. Bring it back with Undo or "
-                f"Redo and go on, or give {self.name} up."
+                f"{self.name} was begun after {past}, and the timeline has changed since. Start {self.name} over, or "
+                f"bring the timeline back with Undo or Redo and go on."
             )
 
     def cut_off(self) -> str:
@@ -171,8 +189,16 @@ class Job:
         if self.kind != "learn":
             return "The programme ended before the pictures were drawn. Ask for them again."
         step, total = self.record["step"], self.record["total"]
-        ended = f"The programme ended while {self.name} was being learned (step {step} of {total})."
-        return f"{ended} Resume it or discard it."
+        if not step:
+            return f"The programme ended before {self.name} was begun. Go on, or discard it."
+        where = f"(step {step} of {total})"
+        return f"The programme ended while {self.name} was being learned {where}. Go on, or discard it."
+
+    def paused_at(self) -> str:
+        """What to say of a paused lesson."""
+        step, total = self.record["step"], self.record["total"]
+        where = f"Paused at step {step} of {total}." if step else "Paused before the first step."
+        return f"{where} Nothing is learned until you go on."
 
     @property
     def uploads(self) -> Path:
@@ -194,10 +220,10 @@ class Job:
     # -- what the work calls ---------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raise Cancelled (discard, cancel) or Interrupted (the programme ends) when that is wished."""
+        """Raise Cancelled (discard, cancel) or Interrupted (pause, the programme ends) when that is wished."""
         if self.stop_wish == "discard":
             raise Cancelled("Stopped.")
-        if self.stop_wish == "close":
+        if self.stop_wish in ("pause", "close"):
             raise Interrupted
 
     def update(self, **changes: Any) -> None:
@@ -225,10 +251,10 @@ class Job:
         shown = [preview for preview in self.previews() if preview.step <= step]
         write_text(self.folder / "previews.jsonl", "".join(_preview_line(preview) for preview in shown))
 
-    def preview_path(self, step: int, is_new: bool) -> Path:
-        """Where the preview picture of that step goes."""
+    def preview_path(self, step: int, is_new: bool, of: str = "") -> Path:
+        """Where the preview picture of that step goes. of: id of the older concept that it shows."""
         (self.folder / "previews").mkdir(exist_ok=True)
-        return self.folder / "previews" / f"preview-{step:06d}-{'new' if is_new else 'old'}.png"
+        return self.folder / "previews" / f"preview-{step:06d}-{'new' if is_new else 'old'}{of and '-'}{of}.png"
 
     def add_preview(self, preview: Preview) -> None:
         """Make a finished preview picture known."""
@@ -243,8 +269,13 @@ class Job:
             file.write(text.rstrip() + "\n")
 
     def drop_inputs(self) -> None:
-        """Delete the uploaded pictures, the checkpoint and the card drafts: the job has ended."""
-        for folder in (self.uploads, self.checkpoint.parent, self.folder / "drawn"):
+        """Delete the uploaded pictures, the checkpoint and the card drafts: the job has ended for good."""
+        shutil.rmtree(self.uploads, ignore_errors=True)
+        self.drop_learned()
+
+    def drop_learned(self) -> None:
+        """Delete the checkpoint and the card drafts: if it is tried again, it begins at the start."""
+        for folder in (self.checkpoint.parent, self.folder / "drawn"):
             shutil.rmtree(folder, ignore_errors=True)
 
     # -- reading ---------------------------------------------------------------------------------
@@ -273,8 +304,8 @@ class Job:
             for line in found
         ]
 
-    def view(self) -> JobView:
-        """The job as the page sees it."""
+    def view(self, whole: bool = True) -> JobView:
+        """The job as the page sees it. whole: with its curve and previews, which lie in files of their own."""
         with self._changed:
             record = dict(self.record)
         request, verdict = self.request, record["verdict"]
@@ -290,8 +321,8 @@ class Job:
             phase=record["phase"],
             message=record["message"],
             timeline_id=request.timeline_id,
-            curve=thin(self.steps()),
-            previews=self.previews(),
+            curve=thin(self.steps()) if whole else [],
+            previews=self.previews() if whole else [],
             pictures=[Path(path) for path in record["pictures"]],
             name=self.name,
             token=request.concept.token if isinstance(request, LearnRequest) else "",
@@ -299,6 +330,9 @@ class Job:
             verdict=Verdict.from_json(verdict) if verdict else None,
             concept_id=record["concept_id"],
             resumable=self.resumable,
+            begun=self.has_checkpoint,
+            stopping=bool(self.stop_wish) and not self.finished,
+            ended=self.ended,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from clora_core.store.store import ConceptStore
 PREVIEW_STEPS = 8
 PREVIEW_SHARE = 0.25  # of the time, at most
 FIRST_PREVIEW_SECONDS = 3.0
+WATCHED = 3  # older concepts, at most, that previews show: one a preview, in turn
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_SHARE = 0.05  # of the time, at most
 SERVING_SHARE = 0.5  # of the time, at most, for drawings that were asked for meanwhile, however many people draw
@@ -46,7 +47,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     Raises:
         Cancelled (discard), Interrupted (the programme ends; a checkpoint is left), StudioError.
     """
-    request, begun = job.request, time.monotonic()
+    request = job.request
     assert isinstance(request, LearnRequest)
     config, pictures = request.config, tuple(job.uploads / name for name in request.concept.pictures)
     concept = replace(request.concept, pictures=pictures)
@@ -78,7 +79,6 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     keep = pictures if request.keep_pictures else ()
     stored = store.append(timeline, learned, drawn, verdict, keep)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
-    seconds = time.monotonic() - begun
     begins = (
         f"Stopped at step {job.record['step']} of {config.steps} and kept."
         if early
@@ -89,7 +89,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         "message": f"{begins} {said}",
         "verdict": verdict.to_json() if verdict else None,
         "concept_id": stored.id,
-        "seconds": seconds,
+        "seconds": learned.seconds,  # as its card has it
         "pictures": [str(path) for name, path in store.drawn(timeline.id, stored.id).items() if name == stored.id],
     }
 
@@ -114,6 +114,13 @@ def _checked(
     return verdict, drawn, verdict.words()
 
 
+def watched(concepts: Sequence[LearnedConcept]) -> list[LearnedConcept]:
+    """Those that previews show: the oldest, which has the most to lose, the newest, and one between."""
+    last = len(concepts) - 1
+    places = {round(i * last / (WATCHED - 1)) for i in range(WATCHED)} if concepts else ()
+    return [concepts[place] for place in sorted(places)]
+
+
 class _Progress:
     """The steps of one learn job: what is reported, previewed and saved between them."""
 
@@ -123,6 +130,8 @@ class _Progress:
         self._model, self._job, self._timeline = model, job, timeline
         self._config, self._serve = config, serve
         self._settings = card_settings(model.base, PREVIEW_STEPS)
+        self._older = watched(timeline.concepts)
+        self._before = {preview.token for preview in job.previews() if not preview.is_new}
         self._preview_seconds = 0.0  # what the last preview cost, for one picture
         self._preview_due = float("inf")
         self._checkpoint_due = time.monotonic() + CHECKPOINT_SECONDS
@@ -135,17 +144,7 @@ class _Progress:
         job, began = self._job, time.monotonic()
         first = len(job.steps())
         if self._config.preview_every_seconds > 0:
-            older = [preview for preview in job.previews() if not preview.is_new]
-            began_drawing = time.monotonic()
-            if self._timeline.concepts and not older:
-                with suppress(Cancelled):  # the wish is met below
-                    self._preview_older(self._timeline, 0)
-            if job.stop_wish == "keep" and not first:
-                return
-            self._check_wish(training)
-            cost = time.monotonic() - began_drawing
-            soon = min(FIRST_PREVIEW_SECONDS, self._config.preview_every_seconds)
-            self._preview_due = time.monotonic() + max(soon, cost / PREVIEW_SHARE)
+            self._preview_due = began + min(FIRST_PREVIEW_SECONDS, self._config.preview_every_seconds)
         job.update(phase="learning", step=first)
         for step in training:
             job.add_step(step)
@@ -165,7 +164,7 @@ class _Progress:
         self._job.update(
             step=step.step,
             total=step.total,
-            seconds=round(elapsed, 2),
+            seconds=round(step.seconds, 2),
             phase="learning",
             steps_per_second=1.0 / max(each, 1e-9) if each is not None else None,
             seconds_left=round((step.total - step.step) * each + to_check, 1) if each is not None else None,
@@ -207,18 +206,22 @@ class _Progress:
         timeline = self._timeline.then(training.snapshot())
         with suppress(Cancelled):  # the pause that this is part of ends by meeting the wish
             self._draw(timeline, timeline.concepts[-1], step, is_new=True)
-            if self._timeline.concepts:
-                self._preview_older(timeline, step)
+            if self._older:
+                self._preview_older(timeline, self._older[0], step)
         cost = time.monotonic() - began
         self._preview_due = time.monotonic() + max(self._config.preview_every_seconds, cost / PREVIEW_SHARE)
 
-    def _preview_older(self, timeline: Timeline, step: int) -> None:
-        """The oldest concept: it has seen the most since, so it has the most to lose."""
-        self._draw(timeline, timeline.concepts[0], step, is_new=False)
+    def _preview_older(self, timeline: Timeline, concept: LearnedConcept, step: int) -> None:
+        """An older concept as it is now, and the first time also as it was before; then it is the next one's turn."""
+        if concept.token not in self._before:
+            self._draw(self._timeline, concept, 0, is_new=False)
+            self._before.add(concept.token)
+        self._draw(timeline, concept, step, is_new=False)
+        self._older = [*self._older[1:], concept]
 
     def _draw(self, timeline: Timeline, concept: LearnedConcept, step: int, is_new: bool) -> None:
         began = time.monotonic()
-        path = self._job.preview_path(step, is_new)
+        path = self._job.preview_path(step, is_new, "" if is_new else concept.id)
         try:
             draw_concept(self._model, timeline, concept, self._settings, path, self._keep_going)
         except StudioError:

@@ -1,7 +1,8 @@
-"""Asking the job board for a concept to be learned: their pictures copied first, one learning at a time."""
+"""Asking the job board for a concept to be learned, with its pictures copied first; and who is in the way of what."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from clora_core.errors import BusyError, StoreError
@@ -13,7 +14,7 @@ from clora_core.jobs.requests import LearnRequest
 def queue_learning(board: JobBoard, request: LearnRequest) -> str:
     """Queue a learn job and return its id. The pictures, checked by now, are copied: an upload does not last.
 
-    Raises StoreError when they cannot be copied.
+    Raises StoreError when they cannot be copied, BusyError when too many wait.
     """
     concept = request.concept
     job = board.create(replace(request, concept=replace(concept, name=concept.name.strip(), pictures=())))
@@ -26,23 +27,26 @@ def queue_learning(board: JobBoard, request: LearnRequest) -> str:
     return job.id
 
 
+def waiting_requests(board: JobBoard, timeline_id: str, but: Sequence[str] = ()) -> list[LearnRequest]:
+    """What the line asks for in a timeline, next first, but the jobs with the ids ``but``."""
+    asked = [job.request for job in board.line() if job.id not in but]
+    return [request for request in asked if isinstance(request, LearnRequest) and request.timeline_id == timeline_id]
+
+
 def comparison_jobs(board: JobBoard, comparison: str) -> list[Job]:
     """All learn jobs of one comparison, first asked for first; [] for ""."""
     jobs = [job for job in board.jobs("learn") if comparison and job.comparison == comparison]
     return jobs[::-1]
 
 
-def interrupted_with(board: JobBoard, job: Job) -> list[Job]:
-    """The job, and all that were interrupted of the comparison it belongs to, first asked for first."""
-    parts = comparison_jobs(board, job.comparison) or [job]
-    return [each for each in parts if each.record["state"] == "interrupted"]
+def left_with(board: JobBoard, job: Job) -> list[Job]:
+    """The job, and all that were left of the comparison it belongs to, first asked for first."""
+    parts = [part for part in comparison_jobs(board, job.comparison) if part.left]
+    return parts or [job]
 
 
 def refuse_while_learning(board: JobBoard, timeline_id: str | None = None) -> None:
-    """Raise BusyError while a concept is being learned or waits for it; with a timeline, only in that one."""
-    busy = board.active("learn")
-    if timeline_id is not None:
-        unfinished = (job for job in board.jobs("learn") if not job.finished)
-        busy = next((job for job in unfinished if job.request.timeline_id == timeline_id), None)
-    if busy:
-        raise BusyError(f"{busy.name} is being learned. Wait until it is done, or stop it.")
+    """Raise BusyError while a concept is being learned or is about to be; with a timeline, only in that one."""
+    busy = board.learning()
+    if busy and timeline_id in (None, busy.request.timeline_id):
+        raise BusyError(f"{busy.name} is being learned. Wait until it is done, or pause or stop it.")

@@ -192,7 +192,7 @@ class Comparisons:
 
     def _asked(self) -> list[Job]:
         """Learn jobs of the comparison that is running; [] when none is."""
-        running = self._board.active("learn")
+        running = next((job for job in self._board.line() if job.comparison), None)
         return comparison_jobs(self._board, running.comparison) if running else []
 
     def picture(self, timelines: Sequence[str], kept: bool = False) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ from clora_core.disk import ASSETS, read_json
 from clora_core.errors import ModelError, PictureError, SettingsError, StoreError, StudioError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
-from clora_core.jobs.queue import interrupted_with, queue_learning, refuse_while_learning
+from clora_core.jobs.queue import left_with, queue_learning, refuse_while_learning, waiting_requests
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.models import description
 from clora_core.models.loading import load_backbone
@@ -49,6 +49,7 @@ from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
 from clora_core.studio.defaults import Defaults
 from clora_core.studio.housekeeping import Housekeeping
+from clora_core.studio.lessons import Lessons
 from clora_core.studio.likeness import Likenesses
 from clora_core.studio.models import RecentModels
 
@@ -110,9 +111,9 @@ class Studio:
         self.not_opened = ""
         """Why the model that somebody asked for last was not opened, as a sentence; "" = it was."""
         self._store, self._decoded = ConceptStore(home, base.methods), Decoded()
-        self._board = JobBoard(
-            home / "jobs", self._load, {"learn": self._do_learn, "draw": self._do_draw}, base.methods
-        )
+        works = {"learn": self._do_learn, "draw": self._do_draw}
+        self._board = JobBoard(home / "jobs", self._load, works, base.methods, self._store.lock)
+        self.lessons = Lessons(self._store, self._board, lambda: self.base.id)
         self.housekeeping = Housekeeping(home, self._board)
         self.comparisons = Comparisons(
             self._store, self._board, lambda: self._own, self.samples, home, self._decoded.open
@@ -323,9 +324,11 @@ class Studio:
         return token_for_name(name)
 
     def check_token(self, token: str, timeline_id: str) -> None:
-        """Raise ConceptError when the token is malformed or taken in this timeline (case is ignored)."""
-        cards = self.timeline(timeline_id).cards
-        check_token_form(token, (card.token for card in cards))
+        """Raise ConceptError when the token is malformed, or taken in this timeline or by a lesson that waits to be
+        learned there (case is ignored)."""
+        taken = [card.token for card in self.timeline(timeline_id).cards]
+        waiting = waiting_requests(self._board, timeline_id)
+        check_token_form(token, [*taken, *(request.concept.token for request in waiting)])
 
     # -- timelines -------------------------------------------------------------------------------
 
@@ -408,14 +411,15 @@ class Studio:
     # -- work ------------------------------------------------------------------------------------
 
     def learn(self, request: LearnRequest) -> str:
-        """Queue the learning of a concept at the end of a timeline and return the job's id.
+        """Queue the learning of a concept and return the job's id: it is learned at the end of the timeline as that is
+        when its turn comes.
 
         The pictures are copied into the job's folder now.
 
         Raises:
             PictureError, ConceptError, SettingsError: what is asked for cannot work.
             StoreError: no such timeline, or it belongs to another base model.
-            BusyError: another concept is being learned.
+            BusyError: too many wait already.
         """
         self._refuse_to_learn(request)  # before the pictures are decoded, which takes seconds
         smallest = minimum_side(request.config.resolution)
@@ -444,11 +448,12 @@ class Studio:
 
     def _refuse_to_learn(self, request: LearnRequest) -> None:
         """Raise what ``learn`` raises, but for what is wrong with the pictures."""
-        refuse_while_learning(self._board)
         self._store.check(request.timeline_id, self.base.id)
         view, config = self.timeline(request.timeline_id), request.config
-        if view.cards and view.method != config.method.name:
-            other = f"{self.methods.title(view.method)}, not {config.method.title}"
+        waiting = waiting_requests(self._board, request.timeline_id)
+        method = view.method if view.cards else waiting[-1].config.method.name if waiting else config.method.name
+        if method != config.method.name:
+            other = f"{self.methods.title(method)}, not {config.method.title}"
             raise SettingsError(
                 f"The timeline {view.name!r} is learned with {other}. Start a new timeline for another method."
             )
@@ -457,23 +462,17 @@ class Studio:
             from clora_core.learning.trainer import checked_settings
 
             last = TrainConfig.from_json(view.cards[-1].settings, self.methods) if view.cards else None
+            last = waiting[-1].config if waiting else last
             checked_settings(self._board.model.backbone, config, last)
 
-    def resume(self, job_id: str) -> str:
-        """Go on with an interrupted learn job from its last checkpoint; returns the same id."""
-        job = self._board.find(job_id)
-        if job.kind != "learn" or job.record["state"] != "interrupted":
-            raise StoreError(f"Job {job_id} is {job.record['state']}: only an interrupted learning can be resumed.")
-        refuse_while_learning(self._board)
-        jobs = interrupted_with(self._board, job)
-        for each in jobs:
-            request = each.request
-            assert isinstance(request, LearnRequest)
-            self._store.check(request.timeline_id, self.base.id)
-            self.check_token(request.concept.token, request.timeline_id)
-            each.check_past([card.id for card in self.timeline(request.timeline_id).cards])
-        for each in jobs:
-            self._board.submit(each)
+    def resume(self, job_id: str, afresh: bool = False) -> str:
+        """Go on with a lesson that was paused or interrupted, from its last checkpoint and bit for bit, or try one
+        again that has failed; returns the same id. With it go on those of its comparison. afresh: from the start, on
+        the timeline as it is when its turn comes.
+
+        Raises StoreError: it is no such lesson, or the timeline has changed since the checkpoint.
+        """
+        self.lessons.resume(job_id, afresh)
         return job_id
 
     def draw(self, request: DrawRequest) -> str:
@@ -502,23 +501,27 @@ class Studio:
         return view.pictures
 
     def job(self, job_id: str | None = None) -> JobView | None:
-        """One job; None = the running or else the latest learn job. None is returned when there is none."""
-        job = self._board.find(job_id) if job_id is not None else self._board.latest("learn")
+        """One job; None = the first lesson of the line, or else the one that ended last. None is returned when there is
+        none."""
+        job = self._board.find(job_id) if job_id is not None else self._board.latest()
         return self._board.view(job) if job else None
 
     def landed(self) -> str:
-        """Id of the newest learn job whose concept was stored; "" when there is none."""
-        return next((job.id for job in self._board.jobs("learn") if job.record["concept_id"]), "")
+        """Id of the learn job whose concept was stored last; "" when there is none."""
+        job = self._board.landed()
+        return job.id if job else ""
 
     def stop(self, job_id: str, keep: bool = False) -> None:
         """Stop within one step. ``keep``: a learn job stores what it has learned; a draw job is cancelled.
 
-        An interrupted learn job is given up for good (its pictures and checkpoint are deleted). Raises StoreError
-        when a learn job that does not run is to be kept; nothing is deleted then.
+        A lesson that waits, was left or has failed is given up for good (its pictures and checkpoint are deleted).
+        Raises StoreError when one that does not run is to be kept; nothing is deleted then. Raises BusyError when
+        another programme has it.
         """
         job = self._board.find(job_id)
-        for each in interrupted_with(self._board, job) if job.record["state"] == "interrupted" else [job]:
-            self._board.stop(each.id, keep)
+        with self._store.lock if job.resumable else nullcontext():  # another programme may be about to go on with it
+            for each in left_with(self._board, job) if job.left else [job]:
+                self._board.stop(each.id, keep)
 
     def wait(self, job_id: str, timeout: float | None = None) -> JobView:
         """Block until the job has ended (or ``timeout`` seconds passed) and return its view."""

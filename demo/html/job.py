@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from demo.html.curves import curve
-from demo.html.parts import empty
 from demo.html.render import render
 
 if TYPE_CHECKING:
@@ -16,8 +15,9 @@ if TYPE_CHECKING:
     from clora_core.concepts import TrainStep
 
 TITLES = {
-    "queued": "Getting ready to learn",
+    "queued": "Waiting to learn",
     "running": "Learning",
+    "paused": "Paused",
     "done": "Learned",
     "stopped": "Stopped",
     "failed": "Could not learn",
@@ -34,17 +34,18 @@ def job_head(job: JobView) -> Markup:
     return render("job_head", job=job, title=title, tone=TONES.get(job.state, "quiet"))
 
 
-def job_pictures(job: JobView) -> Markup:
-    """The new concept taking shape, and each older one before and now, all from fixed seeds."""
-    if not job.previews:
-        text = "The first picture appears within the first steps." if not job.finished else "None were drawn."
-        return empty("No previews yet", text)
+def job_pictures(job: JobView) -> Markup | str:
+    """The new concept taking shape, and each older one before and now, all from fixed seeds; nothing before there is
+    anything to see."""
     growth = [preview for preview in job.previews if preview.is_new]
     older: dict[str, list[Preview]] = {}
     for preview in job.previews:
         if not preview.is_new:
             older.setdefault(preview.token, []).append(preview)
+    pairs = [(views[0], views[-1]) for views in older.values() if views[0].step < views[-1].step]
     new = growth[-1] if growth else None
+    if not (new or pairs):
+        return ""
     front, label = (new.path, f"step {new.step}") if new else (None, "")
     if job.finished and job.concept_id and job.pictures:  # as it went into the timeline
         front, label = job.pictures[0], "as learned"
@@ -54,7 +55,7 @@ def job_pictures(job: JobView) -> Markup:
         front=front,
         label=label,
         growth=_spread(growth[:-1], STRIP),
-        older=[(views[0], views[-1]) for views in older.values()],
+        older=pairs,
     )
 
 

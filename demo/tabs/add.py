@@ -18,6 +18,7 @@ from demo.events import QUEUED, Changes, unchanged
 from demo.fields import from_inputs, input_facts, setting_inputs
 from demo.html import add as add_html
 from demo.html import parts
+from demo.pill import ASK_TO_NOTIFY
 from demo.uploads import PICTURE_TYPES, uploaded
 
 if TYPE_CHECKING:
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
 class AddTab:
     """The tab's components and what they do. Made inside its ``gr.Tab``.
 
-    followers: what ``follow`` may change.  presets: what ``of_model`` may change.  form: what is hidden while a lesson
-    is shown.
+    followers: what ``follow`` may change.  presets: what ``of_model`` may change.  given: pictures and name.
+    filled: what ``fill`` changes.
     begun: id of the job that was started here since the clock last ticked.  started: the event that starts one.
     """
+
+    elem_id = "form"
 
     def __init__(self, studio: Studio, timeline: gr.Dropdown) -> None:
         self.studio, self.timeline = studio, timeline
         self._lay_out()
         self.followers: list[Block] = [self.coming, self.samples]
         self.presets: list[Block] = [self.method, *self.settings.values()]
+        self.given: list[Block] = [self.paths, self.name]
+        self.filled: list[Block] = [self.paths, self.checked, self.name, self.token, self.token_note, self.proposed]
         self._wire_pictures()
         self._wire_name()
         self._wire_method()
@@ -61,7 +66,7 @@ class AddTab:
     # -- layout ------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
-        with gr.Row(equal_height=False) as self.form:
+        with gr.Row(equal_height=False, elem_id=self.elem_id):
             with gr.Column(scale=5, min_width=320, variant="panel", elem_classes="cl-panel"):
                 self._lay_out_form()
             with gr.Column(scale=3, min_width=300):
@@ -131,8 +136,7 @@ class AddTab:
             show_progress="minimal",
         )
         self.checked.click(told(self._removed), self.paths, given, **QUEUED)
-        filled = [*given, self.name, self.token, self.token_note, self.proposed]
-        self.samples.click(told(self._sampled), self.timeline, filled, **QUEUED)
+        self.samples.click(told(self._sampled), self.timeline, self.filled, **QUEUED)
 
     def _look_at(self, paths: list[str]) -> Changes:
         return {self.paths: paths, self.checked: add_html.checked_pictures(self.studio.check_pictures(paths))}
@@ -154,11 +158,15 @@ class AddTab:
         sample = next((sample for sample in self.studio.samples() if sample.token == token), None)
         if sample is None:
             return unchanged()
-        return self._look_at([str(path) for path in sample.pictures]) | {
-            self.name: sample.name,
-            self.token: sample.token,
-            self.token_note: self._judged(sample.token, timeline_id),
-            self.proposed: sample.token,
+        return self.fill([str(path) for path in sample.pictures], sample.name, sample.token, timeline_id)
+
+    def fill(self, paths: list[str], name: str, token: str, timeline_id: str) -> Changes:
+        """The form with these pictures and names in it."""
+        return self._look_at(paths) | {
+            self.name: name,
+            self.token: token,
+            self.token_note: self._judged(token, timeline_id),
+            self.proposed: token,
         }
 
     # -- name and token ----------------------------------------------------------------------------
@@ -236,17 +244,18 @@ class AddTab:
     def _wire_start(self) -> Any:
         """Start hands the concept to the studio's worker and empties the form."""
         asked = {self.timeline, self.paths, self.name, self.token, self.keep_pictures, self.method}
-        filled = [self.paths, self.checked, self.name, self.token, self.token_note, self.proposed]
+        events = [self.start.click, self.name.submit, self.token.submit]
         started = gr.on(
-            [self.start.click, self.name.submit, self.token.submit],
+            events,
             told(self._start),
             asked | set(self.settings.values()),
-            [*filled, self.begun],
+            [*self.filled, self.begun],
             trigger_mode="once",
             show_progress_on=self.start,
             **QUEUED | {"show_progress": "minimal"},
         )
         started.success(None, js=scroll_to("tabs"), api_visibility="private")
+        gr.on(events, None, js=ASK_TO_NOTIFY, api_visibility="private")
         return started
 
     def _start(self, given: Changes) -> Changes:

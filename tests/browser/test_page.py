@@ -204,10 +204,10 @@ def test_a_running_job_is_there_after_a_reload_and_in_a_second_browser(visit: Vi
         expect(each.locator("#curves svg").first).to_be_visible()
         assert overflow(each) <= 0
     page.locator("#stop-discard").click()
-    expect(page.locator("#another")).to_be_visible()
-    expect(second.locator("#stop-discard")).to_be_hidden()
-    page.locator("#another").click()
-    expect(page.locator("#start")).to_be_visible()
+    page.locator("#discard-yes").click()
+    for each in (page, second):
+        expect(each.locator("#live")).to_be_hidden()
+        expect(each.locator("#start")).to_be_visible()
     assert studio.timeline(studio.default_timeline()).cards == ()
 
 

@@ -193,6 +193,26 @@ def test_learn_tells_a_script_everything(command: Command, folder: Path) -> None
     assert told["verdict"]["differs_from_base"] > 0
 
 
+def test_every_folder_is_taught_and_what_is_left_is_listed(command: Command, folder: Path, tmp_path: Path) -> None:
+    each = tmp_path / "each"
+    for name in ("Rex", "Mug"):
+        shutil.copytree(folder, each / name)
+    (each / "Few").mkdir()
+    code, out, err = command("learn", "--each", each, *QUICK, "--steps", "1")
+    assert code == 0 and "Few: A concept needs" in err, err
+    assert out.startswith("Mug: Mug is learned") and "Rex: Rex is learned" in out
+    assert command("lessons")[1].strip() == "No lesson is learned or waits."
+    record = tmp_path / "home/jobs/0001-learn/job.json"
+    left = {"state": "running", "owner": "4000000-0123456789ab", "step": 1, "concept_id": ""}  # as after a power cut
+    record.write_text(json.dumps({**json.loads(record.read_text()), **left}))
+    (found,) = json.loads(command("lessons", "--json")[1])["lessons"]
+    assert (found["id"], found["state"], found["name"]) == ("0001-learn", "interrupted", "Mug")
+    assert "Mug" in command("lessons")[1]
+    assert "already taken" in command("lessons", "--resume")[2]
+    assert command("lessons", "--discard", "all")[1].strip() == "1 lesson discarded."
+    assert "There is nothing to go on with" in command("lessons", "--resume")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

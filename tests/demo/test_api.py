@@ -23,6 +23,7 @@ from clora_core.studio.studio import Studio
 from demo.api import Api
 from demo.page import build_demo
 from demo.tabs.lesson import Seen
+from demo.uploads import uploaded
 
 ENDPOINTS = {
     "/timelines",
@@ -32,6 +33,9 @@ ENDPOINTS = {
     "/undo",
     "/redo",
     "/learn",
+    "/lessons",
+    "/pause",
+    "/resume",
     "/job",
     "/stop",
     "/draw",
@@ -156,18 +160,35 @@ def test_stop_discards_or_keeps(client: Client, studio: Studio, learned: str) ->
 
 
 def test_the_buttons_stop_the_job_that_is_shown_and_not_the_one_that_runs_by_now(studio: Studio, learned: str) -> None:
-    discard = handler(studio, "stop-discard").fn
+    ask, discard = handler(studio, "stop-discard"), handler(studio, "discard-yes")
     shown, sample = studio.job(), studio.samples()[1]
     assert shown and shown.finished
     config = studio.base.train.updated({"steps": 100_000, "preview_every_seconds": 0.0})
     running = studio.learn(LearnRequest(learned, Concept("Ben", "<ben>", sample.pictures), config))
-    discard(Seen(shown.id, "running"))
+    discard.fn(shown.id, learned, [], "")
     while (view := studio.wait(running, 0.02)).step < 3:
         assert not view.finished, view.message
-    discard(Seen(running, "running"))
+    asked = ask.fn(Seen(running, "running"), [], "")
+    assert running in asked.values() and not studio.wait(running, 0.0).finished
+    filled = discard.fn(running, learned, [], "")
     assert studio.wait(running, 60).state == "stopped"
+    assert "Ben" in filled.values() and "<ben>" in filled.values()
+    (pictures,) = (value for value in filled.values() if isinstance(value, list))
+    assert uploaded(pictures) == pictures and len(pictures) == len(sample.pictures)
+    assert all(Path(picture).exists() for picture in pictures)
     with pytest.raises(gr.Error, match="Reload the page"):
-        discard(None)
+        ask.fn(None, [], "")
+
+
+def test_lessons_are_listed_paused_and_gone_on_with(client: Client, studio: Studio, learned: str) -> None:
+    config = studio.base.train.updated({"steps": 100_000, "preview_every_seconds": 0.0})
+    running = studio.learn(LearnRequest(learned, Concept("Ben", "<ben>", studio.samples()[1].pictures), config))
+    while studio.wait(running, 0.02).step < 3:
+        pass
+    assert [lesson["id"] for lesson in client.predict(api_name="/lessons")] == [running]
+    assert client.predict(api_name="/pause")["state"] == "paused"
+    assert client.predict(job_id=running, afresh=False, api_name="/resume") == running
+    assert client.predict(job_id=running, keep=False, api_name="/stop")["state"] == "stopped"
 
 
 def test_draw_can_be_pressed_again_after_a_drawing_that_was_lost(studio: Studio, folder: Path, learned: str) -> None:
@@ -230,7 +251,7 @@ def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studi
     ben = Concept("Ben", "<ben>", studio.samples()[1].pictures)
     waiting = closed.learn(LearnRequest(closed.default_timeline(), ben, studio.base.train))
     closed.close()
-    with pytest.raises(StoreError, match="is not running"):
+    with pytest.raises(StoreError, match="is not being learned now"):
         Api(closed, may_remove=False).stop(waiting, keep=True)
     assert list((folder / "other/uploads" / waiting).iterdir())
     assert len(studio.timeline(learned).cards) == 1

@@ -31,12 +31,13 @@ from demo.errors import told
 from demo.html import add as add_html
 from demo.html import curves, parts, words
 from demo.html import job as job_html
+from demo.html import lessons as lessons_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
 from demo.new_timeline import NewTimeline
 from demo.sharing import open_to_others, reach_directly, refuse_unless
 from demo.tabs.add import AddTab
-from demo.tabs.lesson import LessonPanel
+from demo.tabs.lesson import LessonPanel, looked_at
 from demo.tabs.playground import Gallery, Playground, ready_prompt, with_token
 from demo.tabs.timeline import TimelineTab
 from demo.uploads import upload_folder, uploaded
@@ -404,7 +405,7 @@ def tab() -> AddTab:
 def panel() -> LessonPanel:
     """The panel over a studio that shows one job."""
     with gr.Blocks():
-        return LessonPanel(SimpleNamespace(job=lambda: job()), gr.Row(), True)  # type: ignore[arg-type]
+        return LessonPanel(SimpleNamespace(job=lambda job_id: job(id=job_id)), True)  # type: ignore[arg-type]
 
 
 def test_the_form_shows_what_the_chosen_method_reads_and_no_more(tab: AddTab) -> None:
@@ -426,22 +427,80 @@ def test_settings_are_listed_by_the_labels_of_their_method() -> None:
 
 
 def test_watch_updates_only_what_moved(panel: LessonPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = panel.watch(None, "")
+    first = panel.watch([job()], None, "")
     assert first[panel.seen].job_id == "0001-learn" and first[panel.live]["visible"] is True
-    assert panel.watch(first[panel.seen], "") == {}
-    monkeypatch.setattr(panel.studio, "job", lambda: job(step=4))
-    second = panel.watch(first[panel.seen], "")
-    assert set(second) == {panel.seen, panel.head, panel.curves, panel.verdict} and "4 <small>" in second[panel.head]
+    assert panel.watch([job()], first[panel.seen], "") == {}
+    monkeypatch.setattr(panel.studio, "job", lambda job_id: job(step=4))
+    second = panel.watch([job()], first[panel.seen], "")
+    assert set(second) == {panel.seen, panel.head, panel.curves, panel.verdict, panel.measured}
+    assert "4 <small>" in second[panel.head]
+    gone = panel.watch([], second[panel.seen], "")
+    assert gone[panel.live]["visible"] is False and panel.watch([], gone[panel.seen], "") == {}
 
 
-def test_a_finished_job_is_shown_where_it_was_watched_only(panel: LessonPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(panel.studio, "job", lambda: job(state="done", concept_id="001-rex"))
-    form = panel.watch(None, "")
-    assert form[panel.form]["visible"] is True and panel.watch(form[panel.seen], "") == {}
-    shown = panel.watch(None, "0001-learn")
-    assert shown[panel.verdict] == "0001-learn" and shown[panel.try_it]["visible"] is True
-    monkeypatch.setattr(panel.studio, "job", lambda: job(state="interrupted", resumable=True))
-    assert panel.watch(None, "")[panel.choice]["visible"] is True
+@pytest.mark.parametrize(
+    ("lesson", "offered"),
+    [
+        ({"here": True}, {"pause", "keep", "drop_it"}),
+        ({"here": True, "step": 0}, {"pause", "drop_it"}),
+        ({"here": True, "stopping": True}, set()),
+        ({}, set()),  # in another programme
+        ({"state": "queued", "here": True}, {"drop_it"}),
+        ({"state": "paused", "resumable": True, "begun": True}, {"resume", "afresh", "give_up"}),
+        ({"state": "interrupted", "resumable": True}, {"resume", "give_up"}),
+        ({"state": "failed", "resumable": True}, {"resume", "give_up"}),
+        ({"state": "failed"}, {"another"}),
+        ({"state": "done", "concept_id": "001-rex"}, {"try_it", "another"}),
+    ],
+    ids=str,
+)
+def test_only_what_is_possible_is_offered(
+    panel: LessonPanel, monkeypatch: pytest.MonkeyPatch, lesson: dict[str, object], offered: set[str]
+) -> None:
+    monkeypatch.setattr(panel.studio, "job", lambda job_id: job(**lesson))
+    shown = panel.watch([job(**lesson)], None, "")
+    names = ("pause", "keep", "drop_it", "resume", "afresh", "give_up", "try_it", "another")
+    assert {name for name in names if shown[getattr(panel, name)]["visible"]} == offered
+
+
+def test_the_lesson_that_is_learned_is_looked_at_unless_another_is_chosen() -> None:
+    runs, waits = job(id="0002-learn"), job(id="0003-learn", state="queued")
+    early, late = (job(id=f"000{n}-learn", state="done", ended=float(n)) for n in (1, 4))
+    assert looked_at([runs, waits, early, late], "") == runs.id
+    assert looked_at([runs, waits, early, late], waits.id) == waits.id
+    assert looked_at([early, late], waits.id) == late.id and looked_at([], "") == ""
+
+
+def test_the_line_numbers_those_that_wait_and_says_why_one_failed() -> None:
+    jobs = [
+        job(id="0001-learn", here=True),
+        job(id="0002-learn", state="queued", phase="waiting for its turn", name="Mug", here=True),
+        job(id="0003-learn", state="queued", phase="waiting for its turn", name=EVIL, here=True),
+        job(id="0004-learn", state="failed", name="Cup", message="No room <here>.", resumable=True),
+    ]
+    page = flat(lessons_html.line(jobs, jobs[0].id))
+    assert [row.place for row in lessons_html.rows(jobs, "")] == [0, 1, 2, 0]
+    assert page.count("<li") == 4 and page.count("disabled") == 2 and "No room &lt;here&gt;." in page
+    assert EVIL not in page and lessons_html.line(jobs[:1], jobs[0].id) == "" and lessons_html.line([], "") == ""
+
+
+@pytest.mark.parametrize(
+    ("lessons", "said"),
+    [
+        ([job(seconds_left=120)], "Learning Rex 30 %, 2 min left"),
+        ([job(seconds_left=None), job(id="0002-learn", state="queued")], "Learning Rex 30 % · 1 lesson more"),
+        ([job(stopping=True)], "Stopping Rex 30 %"),
+        ([job(state="paused", resumable=True)], "Rex is paused at 30 %"),
+        ([job(state="interrupted", resumable=True)], "Rex was interrupted"),
+        ([job(state="interrupted", resumable=True)] * 2, "2 lessons wait for you: go on, or discard them"),
+        ([job(state="failed", resumable=True)], "Rex could not be learned"),
+        ([job(state="done", concept_id="001-rex", ended=7.2)], "Rex is learned"),
+    ],
+)
+def test_the_pill_says_what_is_learned_or_waits_for_somebody(lessons: list[JobView], said: str) -> None:
+    page = lessons_html.pill(lessons)
+    assert f"<span>{said}</span>" in page and f'data-title="{said}"' in page
+    assert ('data-news="0001-learn-7"' in page) == (said == "Rex is learned")
 
 
 @pytest.mark.parametrize(

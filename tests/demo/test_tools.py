@@ -23,7 +23,21 @@ from mcp import ClientSession  # noqa: E402
 from mcp.client.streamable_http import streamable_http_client  # noqa: E402
 
 Call = Callable[..., Any]
-OFFERED = {"timelines", "timeline", "new_timeline", "branch", "undo", "redo", "stop", "teach", "draw", "progress"}
+OFFERED = {
+    "timelines",
+    "timeline",
+    "new_timeline",
+    "branch",
+    "undo",
+    "redo",
+    "lessons",
+    "pause",
+    "resume",
+    "stop",
+    "teach",
+    "draw",
+    "progress",
+}
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,7 @@ def test_stop_reaches_running_work_and_queued_work(board: Board) -> None:
     made = board(until_stopped)
     running, queued = start(made), start(made, "draw")
     assert begun.wait(SECONDS)
-    assert made.active("learn") is running
+    assert made.learning() is running
     before = (queued.folder / "job.json").stat().st_mtime_ns
     assert "Rex is being learned" in made.view(queued).phase
     assert (queued.folder / "job.json").stat().st_mtime_ns == before  # looking writes nothing
@@ -213,7 +213,7 @@ def test_stop_reaches_running_work_and_queued_work(board: Board) -> None:
     assert made.wait(queued.id, SECONDS).record["state"] == "stopped"
     made.stop(running.id, keep=False)
     assert made.wait(running.id, SECONDS).record["state"] == "stopped"
-    assert made.active("learn") is None
+    assert made.learning() is None
     made.stop(running.id, keep=False)  # a finished job: nothing to do
 
 
@@ -236,12 +236,12 @@ def test_stop_and_keep_takes_nothing_from_a_lesson_that_does_not_run(board: Boar
     made = board(work)
     job, queued = start(made), start(made)
     assert begun.wait(SECONDS)
-    with pytest.raises(StoreError, match="is not running"):
+    with pytest.raises(StoreError, match="is not being learned now"):
         made.stop(queued.id, keep=True)
     assert not made.find(queued.id).finished
     going_on.set()
     assert made.wait(job.id, SECONDS).record["state"] == "interrupted"
-    with pytest.raises(StoreError, match="is not running"):
+    with pytest.raises(StoreError, match="is not being learned now"):
         made.stop(job.id, keep=True)
     assert made.find(job.id).resumable and job.has_checkpoint and job.uploads.exists()
     made.stop(job.id, keep=False)
@@ -360,7 +360,7 @@ def test_the_job_of_a_dead_owner_is_interrupted(board: Board, tmp_path: Path, fi
     if file:
         alive.touch()
     assert made.find(job.id).record["state"] == on_disk(job)["state"] == "interrupted"
-    assert made.active("learn") is None and not alive.exists()
+    assert made.learning() is None and not alive.exists()
 
 
 def test_an_owner_lives_as_long_as_it_holds_its_file(board: Board, tmp_path: Path) -> None:
@@ -401,7 +401,7 @@ def test_old_jobs_are_pruned_each_kind_by_itself(board: Board) -> None:
     assert made.find(learning.id).record["state"] == "done"
     with pytest.raises(StoreError, match="There is no job"):
         made.find(drawings[0].id)
-    assert made.latest("learn").id == learning.id
+    assert made.latest().id == learning.id
 
 
 def test_what_can_be_gone_on_with_is_not_pruned(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,14 +145,14 @@ def test_previews_show_the_new_concept_and_an_older_one(
     job_id = studio.learn(
         LearnRequest(studio.default_timeline(), mug, config.updated({"steps": 5000, "preview_every_seconds": 0.05}))
     )
-    view = until(studio, job_id, lambda view: len(view.previews) >= 3)
+    view = until(studio, job_id, lambda view: len(view.previews) >= 3 and view.step >= 3)
     assert [(p.step == 0, p.token, p.is_new) for p in view.previews[:3]] == [
-        (True, "<rex>", False),
         (False, "<mug>", True),
+        (True, "<rex>", False),
         (False, "<rex>", False),
     ]
     assert all(Image.open(preview.path).size == (32, 32) for preview in view.previews)
-    assert view.previews[1].step == view.previews[2].step
+    assert view.previews[0].step == view.previews[2].step
     assert (view.state, view.name) == ("running", "Mug")
     assert view.seconds_left is not None and view.steps_per_second
 
@@ -267,7 +267,7 @@ def test_drawing_while_learning_is_served_between_steps(
     assert studio.draw_now(DrawRequest(timeline_id, "a photo", settings)) == studio.history()[:1]
 
 
-def test_of_two_lessons_asked_for_at_once_one_is_refused(
+def test_of_two_lessons_asked_for_at_once_one_waits(
     open_studio: Callable[..., Studio], rex: Concept, mug: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In two programmes on one home, both past the first look when the other's pictures are decoded."""
@@ -283,11 +283,12 @@ def test_of_two_lessons_asked_for_at_once_one_is_refused(
     timeline_id = one.default_timeline()
     with ThreadPoolExecutor(2) as pool:
         asked = [
-            pool.submit(studio.learn, LearnRequest(timeline_id, concept, config.updated(LONG)))
+            pool.submit(studio.learn, LearnRequest(timeline_id, concept, config))
             for studio, concept in ((one, rex), (other, mug))
         ]
-    refused = [ask.exception() for ask in asked if ask.exception()]
-    assert len(refused) == 1 and isinstance(refused[0], BusyError)
+    for studio, ask in zip((one, other), asked, strict=True):
+        assert studio.wait(ask.result(), SECONDS).state == "done"
+    assert {card.name for card in one.timeline(timeline_id).cards} == {"Rex", "Mug"}
 
 
 def test_what_was_learned_is_stored_though_no_picture_can_be_drawn(
@@ -362,8 +363,6 @@ def test_what_cannot_be_learned_is_refused_at_once(
     with pytest.raises(StoreError, match="There is no timeline"):
         studio.learn(LearnRequest("nowhere", rex, config))
     job_id = studio.learn(LearnRequest(timeline_id, rex, config))
-    with pytest.raises(BusyError, match="Rex is being learned"):
-        studio.learn(LearnRequest(timeline_id, mug, config))
     with pytest.raises(BusyError, match="Rex is being learned"):
         studio.undo(timeline_id)
     assert studio.wait(job_id, SECONDS).state == "done"
@@ -451,7 +450,7 @@ def test_an_interrupted_lesson_is_resumed_bit_for_bit(
         for home in ("home", "straight")
     )
     assert all(torch.equal(ours[name], straight[name]) for name in straight)
-    with pytest.raises(StoreError, match="only an interrupted"):
+    with pytest.raises(StoreError, match="only a lesson that was left"):
         again.resume(job_id)
 
 
@@ -465,7 +464,7 @@ def test_a_lesson_is_not_resumed_on_another_past(
     studio.close()
     again = open_studio()
     again.undo(again.default_timeline())
-    with pytest.raises(StoreError, match=r"Mug was begun after 001-rex, .* Undo or Redo"):
+    with pytest.raises(StoreError, match=r"Mug was begun after 001-rex, .* Start Mug over, .* Undo or Redo"):
         again.resume(job_id)
     again.redo(again.default_timeline())
     assert again.resume(job_id) == job_id
@@ -485,7 +484,7 @@ def test_stop_and_keep_while_pictures_are_drawn_to_learn_from_ends_at_once(
     assert (view.state, view.step) == ("stopped", 0) and not studio.timeline(view.timeline_id).cards
 
 
-@pytest.mark.parametrize("drawn_before", [0, 1], ids=["the older one", "the new one"])
+@pytest.mark.parametrize("drawn_before", [0, 1], ids=["the new one", "the older one"])
 def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
     open_studio: Callable[..., Studio],
     rex: Concept,
@@ -599,7 +598,7 @@ def test_after_kill_9_the_job_is_interrupted_and_the_timeline_whole(
     process.wait(SECONDS)
     process.stdout.close()
     view = studio.job(job_id)
-    assert view and view.state == "interrupted" and "Resume it or discard it" in view.message
+    assert view and view.state == "interrupted" and "Go on, or discard it" in view.message
     assert studio.timeline(studio.default_timeline()).cards == ()
     assert list((tmp_path / "home/uploads" / job_id).iterdir())
     studio.stop(job_id)

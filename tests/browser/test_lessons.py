@@ -1,0 +1,154 @@
+"""The line of lessons in a real browser: lined up, put in another order, paused, discarded, and over a restart."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from browser.visitor import DESKTOP, LONG, NEEDS_CHROMIUM, PHONE, WAIT_MS, Visit, open_tab, overflow, teach
+from playwright.sync_api import Browser, Page, expect
+from tiny.served import open_studio
+
+from clora_core.studio.studio import Studio
+
+pytestmark = [*NEEDS_CHROMIUM, pytest.mark.slow]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(studio: Studio) -> Iterator[None]:
+    """What a test lined up ends with it."""
+    yield
+    for lesson in studio.lessons.all()[::-1]:
+        studio.stop(lesson.id)
+        studio.wait(lesson.id, WAIT_MS / 1000)
+
+
+def ask(page: Page, name: str) -> None:
+    """One more sample person into the line."""
+    page.get_by_label(f"Use the sample {name}").click()
+    expect(page.locator("#concept-name input, #concept-name textarea")).to_have_value(name)
+    expect(page.locator(".cl-checked li")).to_have_count(4)
+    page.locator("#start").click()
+    expect(page.locator("#concept-name input, #concept-name textarea")).to_have_value("")
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("#lessons li b").all_inner_texts()
+
+
+def test_the_next_are_prepared_while_one_is_learned_and_everybody_sees_it(visit: Visit, studio: Studio) -> None:
+    page = visit()
+    teach(page, "Ida Rot", steps=LONG["steps"])
+    for name in ("Bo Blau", "Mia Gruen"):
+        ask(page, name)
+    expect(page.locator("#lessons li")).to_have_count(3)
+    page.get_by_role("button", name="Move Mia Gruen up").click()
+    expect(page.locator("#lessons li").nth(1)).to_contain_text("Mia Gruen")
+    assert names(page) == ["Ida Rot", "Mia Gruen", "Bo Blau"]
+    page.reload()
+    other = visit(PHONE)
+    for each in (page, other):
+        expect(each.locator(".cl-pill")).to_contain_text("Learning Ida Rot")  # on the Playground
+        assert each.title().startswith("Learning Ida Rot")
+        each.locator(".cl-pill").click()
+        expect(each.locator("#job")).to_contain_text("Ida Rot")
+        expect(each.locator("#lessons li")).to_have_count(3)
+        assert overflow(each) <= 0
+    other.get_by_role("button", name="Take Bo Blau out").click()
+    other.locator("#discard-yes").click()
+    expect(page.locator("#lessons li")).to_have_count(2)
+
+
+def test_pause_go_on_and_a_discard_brings_the_form_back(visit: Visit, studio: Studio) -> None:
+    page = visit()
+    teach(page, "Ida Rot", steps=LONG["steps"])
+    page.locator("#pause").click()
+    expect(page.locator("#resume")).to_be_visible()
+    expect(page.locator("#stop-discard")).to_be_hidden()
+    expect(page.locator(".cl-pill")).to_contain_text("paused")
+    page.locator("#resume").click()
+    expect(page.locator("#stop-discard")).to_be_visible()
+    page.locator("#stop-discard").click()
+    expect(page.locator("#ask-discard")).to_contain_text("Discard Ida Rot?")
+    page.locator("#discard-no").click()
+    expect(page.locator("#ask-discard")).to_be_hidden()
+    page.locator("#stop-discard").click()
+    page.locator("#discard-yes").click()
+    expect(page.locator("#live")).to_be_hidden()
+    expect(page.locator("#concept-name input, #concept-name textarea")).to_have_value("Ida Rot")
+    expect(page.locator(".cl-checked li")).to_have_count(4)
+    expect(page.locator(".cl-pill")).to_have_count(0)
+
+
+@contextmanager
+def killed_at_the_end(home: Path, assets: Path, log: Path) -> Iterator[str]:
+    """The address of the app in a process of its own, which is killed at the end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = ("--home", str(home), "--model", str(assets / "base"), "--port", str(port))
+    with log.open("a") as file:
+        app = subprocess.Popen(
+            [sys.executable, "app.py", *place], cwd=ROOT, stdout=file, stderr=file, env=os.environ | {"CLORA_HOME": ""}
+        )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        while app.poll() is None:
+            try:
+                with urlopen(url, timeout=5):
+                    break
+            except OSError:
+                continue
+        assert app.poll() is None, log.read_text()
+        yield url
+    finally:
+        app.send_signal(signal.SIGKILL)
+        app.wait(60)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills the app as Unix does")
+def test_three_lessons_in_the_line_outlive_a_killed_app(
+    browser: Browser, studio: Studio, place: Path, tmp_path: Path
+) -> None:
+    home, log = tmp_path / "home", tmp_path / "app.log"
+    open_studio(home, place / "assets" / "base", place / "assets", steps=400).close()  # the preset on disk
+    people = [sample.name for sample in studio.samples()][:3]
+    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(2 * WAIT_MS)
+    expect.set_options(timeout=2 * WAIT_MS)
+    with killed_at_the_end(home, place / "assets", log) as url:
+        page.goto(url)
+        open_tab(page, "Add concept")
+        for number, sample in enumerate(studio.samples()[:3]):
+            page.locator("#drop input[type=file]").set_input_files(list(sample.pictures))
+            expect(page.locator(".cl-checked li")).to_have_count(len(sample.pictures))
+            page.get_by_label("Name").fill(sample.name)
+            expect(page.get_by_label("Token", exact=True)).not_to_have_value("")
+            page.locator("#start").click()
+            expect(page.get_by_label("Name")).to_have_value("")
+            assert number == 0 or expect(page.locator("#lessons li")).to_have_count(number + 1) is None
+        expect(page.locator("#curves svg").first).to_be_visible()
+    with killed_at_the_end(home, place / "assets", log) as url:
+        page.goto(url)
+        expect(page.locator(".cl-pill")).to_contain_text("3 lessons wait for you")
+        page.locator(".cl-pill").click()
+        page.get_by_role("button", name="Go on with all 3").click()
+        expect(page.locator(".cl-pill")).to_contain_text("Learning")
+        expect(page.locator("#lessons .cl-done")).to_have_count(3, timeout=180_000)
+        expect(page.locator(".cl-pill")).to_contain_text("is learned")
+        open_tab(page, "Timeline")
+        expect(page.locator(".cl-card")).to_have_count(3)
+        for name in people:
+            expect(page.locator("#cards")).to_contain_text(name)
+        page.close()
+    context.close()
