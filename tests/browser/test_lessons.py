@@ -20,6 +20,7 @@ from tiny.served import open_studio
 from clora_core.studio.studio import Studio
 
 pytestmark = [*NEEDS_CHROMIUM, pytest.mark.slow]
+NAME = "#concept-name input, #concept-name textarea"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,10 +36,10 @@ def nothing_is_left(studio: Studio) -> Iterator[None]:
 def ask(page: Page, name: str) -> None:
     """One more sample person into the line."""
     page.get_by_label(f"Use the sample {name}").click()
-    expect(page.locator("#concept-name input, #concept-name textarea")).to_have_value(name)
+    expect(page.locator(NAME)).to_have_value(name)
     expect(page.locator(".cl-checked li")).to_have_count(4)
     page.locator("#start").click()
-    expect(page.locator("#concept-name input, #concept-name textarea")).to_have_value("")
+    expect(page.locator(NAME)).to_have_value("")
 
 
 def names(page: Page) -> list[str]:
@@ -84,7 +85,7 @@ def test_pause_go_on_and_a_discard_brings_the_form_back(visit: Visit, studio: St
     page.locator("#stop-discard").click()
     page.locator("#discard-yes").click()
     expect(page.locator("#live")).to_be_hidden()
-    expect(page.locator("#concept-name input, #concept-name textarea")).to_have_value("Ida Rot")
+    expect(page.locator(NAME)).to_have_value("Ida Rot")
     expect(page.locator(".cl-checked li")).to_have_count(4)
     expect(page.locator(".cl-pill")).to_have_count(0)
 
@@ -132,11 +133,12 @@ def test_three_lessons_in_the_line_outlive_a_killed_app(
         for number, sample in enumerate(studio.samples()[:3]):
             page.locator("#drop input[type=file]").set_input_files(list(sample.pictures))
             expect(page.locator(".cl-checked li")).to_have_count(len(sample.pictures))
-            page.get_by_label("Name").fill(sample.name)
-            expect(page.get_by_label("Token", exact=True)).not_to_have_value("")
+            page.locator(NAME).fill(sample.name)
+            expect(page.locator("#token-note .cl-good")).to_be_visible()
             page.locator("#start").click()
-            expect(page.get_by_label("Name")).to_have_value("")
-            assert number == 0 or expect(page.locator("#lessons li")).to_have_count(number + 1) is None
+            expect(page.locator(NAME)).to_have_value("")
+            if number:
+                expect(page.locator("#lessons li")).to_have_count(number + 1)
         expect(page.locator("#curves svg").first).to_be_visible()
     with killed_at_the_end(home, place / "assets", log) as url:
         page.goto(url)
@@ -144,7 +146,7 @@ def test_three_lessons_in_the_line_outlive_a_killed_app(
         page.locator(".cl-pill").click()
         page.get_by_role("button", name="Go on with all 3").click()
         expect(page.locator(".cl-pill")).to_contain_text("Learning")
-        expect(page.locator("#lessons .cl-done")).to_have_count(3, timeout=180_000)
+        expect(page.locator("#lessons .cl-done")).to_have_count(3, timeout=600_000)
         expect(page.locator(".cl-pill")).to_contain_text("is learned")
         open_tab(page, "Timeline")
         expect(page.locator(".cl-card")).to_have_count(3)
