@@ -6,6 +6,9 @@ may keep them as long as it likes.
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -197,6 +200,8 @@ class Side:
         mean_change: of all concepts but the last, from the day each was learned to now; NaN for a single one.
         kept, fading, lost: how many concepts but the last are in that state (``views.health``).
         megabytes: of all the weights on disk.
+        likeness_then, likeness_now: by token, how much its picture looks like the real ones (``Studio.likeness``), as
+            it was learned and now; without those where it is not known.
     """
 
     timeline: TimelineView
@@ -208,11 +213,32 @@ class Side:
     lost: int
     seconds: float
     megabytes: float
+    likeness_then: Mapping[str, float] = field(default_factory=dict)
+    likeness_now: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def mean_likeness_then(self) -> float:
+        """Over all concepts of which it is known; NaN for none."""
+        return _mean(self.likeness_then)
+
+    @property
+    def mean_likeness_now(self) -> float:
+        """Over all concepts of which it is known; NaN for none."""
+        return _mean(self.likeness_now)
 
     @property
     def effort(self) -> tuple[tuple[Any, ...], ...]:
         """What was put into each concept: steps done, pictures a step, pixels."""
         return tuple((c.steps, c.settings.get("batch_size"), c.settings.get("resolution")) for c in self.timeline.cards)
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    return statistics.fmean(values.values()) if values else math.nan
+
+
+def fair(sides: Sequence[Side]) -> bool:
+    """All learned with the same effort, so that one may be called better than another."""
+    return len({side.effort for side in sides}) == 1
 
 
 @dataclass(frozen=True)

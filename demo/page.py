@@ -86,7 +86,7 @@ class Page:
                 self.lesson.wire(self.add)
             with gr.Tab("Timeline", id="timeline") as self.timeline_page:
                 self.history = TimelineTab(studio, self.timeline, self.header.naming, may_remove)
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab("Compare", id="compare") as self.compare_page:
                 self.compare = CompareTab(studio, self.timeline, may_remove)
         self.first_run = FirstRun(self.tabs)
         self.timer = gr.Timer(POLL_SECONDS, active=False)
@@ -105,11 +105,12 @@ class Page:
         prompt: str,
         keep_prompt: bool = True,
         as_of: float | None = None,
-        compared: Sequence[Any] = (),
+        compared: Sequence[Any] | None = (),
     ) -> Changes:
         """Everything that follows the timeline.
 
-        as_of: where the slider stays; None = at the end.  compared: values of Compare's ``looks``, to be kept.
+        as_of: where the slider stays; None = at the end.  compared: values of Compare's ``looks``, to be kept; None
+        leaves that tab as it is.
         """
         return {
             self.timeline: gr.update(choices=choices(self.studio), value=timeline_id),
@@ -118,7 +119,7 @@ class Page:
             **self.playground.follow(timeline_id, prompt, keep_prompt, as_of),
             **self.add.follow(timeline_id),
             **self.history.follow(timeline_id),
-            **self.compare.follow(timeline_id, *compared),
+            **(self.compare.follow(timeline_id, *compared) if compared is not None else {}),
         }
 
     def follow_chosen(self, timeline_id: str, prompt: str, here: str) -> Changes:
@@ -135,9 +136,10 @@ class Page:
         job = self.studio.job(landed)
         here = job is not None and job.timeline_id == timeline_id
         end = len(self.studio.timeline(timeline_id).cards) - here
-        changes = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None, compared=compared)
+        opened = compared if compared[-1] else None  # else it shows what there is when it is opened
+        changes = self.follow(timeline_id, prompt, as_of=as_of if as_of < end else None, compared=opened)
         for part in (*self.header.questions, *self.history.questions, *self.compare.given):
-            del changes[part]
+            changes.pop(part, None)
         return changes | {self.followed: landed}
 
     def follow_model(self, opened: str, shown: str, kept: Kept | None, prompt: str) -> Changes:
@@ -212,7 +214,8 @@ class Page:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
         kept = NOTHING_KEPT | (kept or {})
         chosen = self._chosen(kept)
-        changes = {self.playground.prompt: kept["prompt"]} | self.follow(chosen, kept["prompt"], keep_prompt=False)
+        changes: Changes = {self.playground.prompt: kept["prompt"]}
+        changes |= self.follow(chosen, kept["prompt"], keep_prompt=False, compared=None)
         changes |= {self.playground.seed: kept["seed"], self.playground.locked: kept["locked"]}
         changes |= self.tick(None, {}, kept) | self.of_model(chosen)
         return changes | {self.followed: changes[self.landed], self.shown_model: self.studio.base.path}
@@ -231,7 +234,7 @@ class Page:
         """Connect the handlers."""
         prompt, seed, locked = self.playground.kept
         first = [*self.everywhere, seed, locked, *self.clock, self.followed, self.shown_model]
-        demo.load(told(self.load), self.kept, [*first, *self.presets], **QUEUED)
+        loaded = demo.load(told(self.load), self.kept, [*first, *self.presets], **QUEUED)
         demo.load(None, None, None, js=KEYS, api_visibility="private")
         self.header.preferences.wire(demo)
         self.header.preferences.wire_defaults(
@@ -242,6 +245,11 @@ class Page:
         changes = [self.add.started, *self.lesson.changes, *self.compare.changes]
         for event in (self.timer.tick, self.add_page.select, *(change.success for change in changes)):
             event(self.tick, clock, self.clock, **QUIET)
+        seen = [self.timeline, *self.compare.looks]
+        opened = self.compare_page.select(told(self.compare.open), seen, self.compare.followers, **QUEUED)
+        for event in (loaded, opened):  # whichever ends last
+            event.success(told(self.compare.catch_up), seen, self.compare.followers, **QUEUED)
+        self.compare.teach.click(self._to_add, None, self.tabs, **QUIET)
         self.landed.change(
             told(self.follow_landed),
             [self.landed, self.followed, self.timeline, prompt, self.playground.as_of, *self.compare.looks],
@@ -308,6 +316,10 @@ class Page:
             done(self.dismiss, self.kept, self.kept, **QUIET).then(self.tick, clock, self.clock, **QUIET)
         cleared = self.lesson.line.click(self.dismissed, self.kept, self.kept, **QUIET)
         cleared.then(self.tick, clock, self.clock, **QUIET)
+
+    @never_refuses
+    def _to_add(self) -> Changes:
+        return {self.tabs: gr.Tabs(selected="add")}
 
     def _use(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
         act, token = picked(event)

@@ -23,21 +23,25 @@ def contact_sheet(
 ) -> Image.Image:
     """The sheet, RGB: a label for each row, then the groups of columns from left to right.
 
-    captions: words in a picture's lower edge.  notes: for each group, lines below its columns.
+    captions: words in a picture's lower edge.  notes: for each group, sentences below its columns, no wider than they.
     """
     columns = sum(len(group) for _, group in groups)
     width = LABEL + columns * (SIDE + GAP) + (len(groups) - 1) * 2 * GAP + GAP
     foot = HEAD + len(rows) * (SIDE + GAP)
-    below = max((len(lines) for lines in notes), default=0) * LINE + (GAP if notes else 0)
-    sheet = Image.new("RGB", (width, foot + below), "white")
+    bold, plain, small = (ImageFont.load_default(size) for size in (15, 13, 10))
+    below = [
+        [line for note in own for line in _wrapped(note, plain, len(group) * (SIDE + GAP) - GAP)]
+        for own, (_, group) in zip(notes, groups, strict=False)
+    ]
+    height = foot + max(map(len, below), default=0) * LINE + (GAP if notes else 0)
+    sheet = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(sheet)
-    bold, plain, small = (ImageFont.load_default(size) for size in (15, 13, 11))
     for row, name in enumerate(rows):
         pen.text((GAP, HEAD + row * (SIDE + GAP) + SIDE // 2 - 8), name, INK, bold)
     left = LABEL
     for number, (title, group) in enumerate(groups):
         pen.text((left, 4), title, INK, bold)
-        for row, line in enumerate(notes[number] if notes else ()):
+        for row, line in enumerate(below[number] if notes else ()):
             pen.text((left, foot + row * LINE), line, INK, plain)
         for word, pictures in group:
             pen.text((left, 24), word, QUIET, plain)
@@ -54,3 +58,15 @@ def contact_sheet(
             left += SIDE + GAP
         left += 2 * GAP
     return sheet
+
+
+def _wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """The text in lines of at most ``width`` px, as far as its words allow."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) > width and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

@@ -96,7 +96,8 @@ class MethodRow:
     base model alone: alike under all methods with this word.  steady: later concepts leave every picture of an earlier
     one as it was, bit for bit.  penalised: adds a penalty to the loss from the second concept on.  anchored: learning
     needs the weights of every earlier concept, though the last one's hold them all.  weightless: learns tokens only,
-    so that `learning_rate` is without effect.
+    so that `learning_rate` is without effect.  pace: how long learning takes beside C-LoRA, as `seconds_a_concept` of
+    docs/results has it.
     """
 
     name: str
@@ -112,6 +113,7 @@ class MethodRow:
     penalised: bool = False
     anchored: bool = False
     weightless: bool = False
+    pace: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,7 @@ GENERATIVE_REPLAY = MethodRow(
     options=ReplayOptions,
     paper=Paper("Shin et al.", "NeurIPS 2017", "1705.08690"),
     continues=True,
+    pace=2.4,  # it draws, and learns twice as many pictures
 )
 DREAMBOOTH = MethodRow(
     name="dreambooth",
@@ -272,6 +275,7 @@ DREAMBOOTH = MethodRow(
     paper=Paper("Ruiz et al.", "CVPR 2023", "2208.12242"),
     preset=WITHOUT_LORA,
     continues=True,
+    pace=1.6,  # every weight has a gradient
 )
 
 BUILT_IN = Methods(

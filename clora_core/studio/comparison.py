@@ -1,8 +1,8 @@
 """The same concepts, in the same order, with the same seeds, under two methods or more.
 
 A comparison is timelines, nothing more: *siblings* begin with the same concepts (``Comparisons.siblings``), and are
-compared as they were after the last one they all share. What each forgot is read from the pictures that were drawn of
-every concept after every learning.
+compared as they were after the last one they all share. Two things are read from the pictures that were drawn of every
+concept after every learning: how much they have changed since, and how much they look like the real ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL.PngImagePlugin import PngInfo
 
-from clora_core.answers import Card, Sample, Side, TimelineSummary, TimelineView, health, to_plain
+from clora_core.answers import Card, Sample, Side, TimelineSummary, TimelineView, fair, health, to_plain
 from clora_core.concepts import Concept
 from clora_core.data.pictures import Opening, PictureSet, accepted, minimum_side, open_pictures, usable
 from clora_core.disk import replacing
@@ -31,6 +31,9 @@ from clora_core.jobs.folder import Job
 from clora_core.jobs.queue import comparison_jobs, queue_learning, refuse_while_learning
 from clora_core.jobs.requests import CompareRequest, LearnRequest
 from clora_core.models.description import BaseModel
+from clora_core.settings.fields import labelled
+from clora_core.settings.learning import TrainConfig
+from clora_core.settings.methods import MethodRow
 from clora_core.store.store import ConceptStore
 
 Note = tuple[int, str]
@@ -50,8 +53,11 @@ class Comparisons:
         samples: Callable[[], list[Sample]],
         home: Path,
         opening: Opening,
+        likeness: Callable[[str, int | None], tuple[Mapping[str, float], Mapping[str, float]]],
     ) -> None:
+        """likeness: timeline id, after how many concepts -> by token, as learned and then (``Likenesses``)."""
         self._store, self._board, self._base, self._samples = store, board, base, samples
+        self._likeness = likeness
         self._folder, self._opening = home / "comparisons", opening
         self._note_of_files = lru_cache(64)(lambda paths: _note(usable(open_pictures(paths, 1, opening))))
 
@@ -95,6 +101,7 @@ class Comparisons:
         view = self._store.view(timeline_id, self._base().id, as_of)
         older = [card.changed for card in view.cards[:-1] if card.changed is not None]
         states = [health(changed) for changed in older]
+        then, now = self._likeness(timeline_id, as_of)
         return Side(
             view,
             self._base().methods.title(view.method),
@@ -105,6 +112,8 @@ class Comparisons:
             states.count("lost"),
             sum(card.seconds for card in view.cards),
             self._store.weight_bytes(timeline_id, as_of) / 1e6,
+            then,
+            now,
         )
 
     def pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
@@ -127,6 +136,26 @@ class Comparisons:
         public = {picture for sample in self._samples() for picture in sample.pictures}
         firsts = {token: found[0] for token, found in pictures.items() if found}
         return {token: path for token, path in firsts.items() if kept or path in public}
+
+    def seconds(self, timeline_id: str, methods: Sequence[str]) -> float:
+        """About how long ``start`` would learn: the steps of this timeline's concepts, at the pace of the lesson that
+        ended last here (before the first: at theirs), and of each method beside its own. Raises StoreError when there
+        is no such timeline."""
+        rows, cards = self._base().methods, self._store.view(timeline_id, self._base().id).cards
+        total = 0.0
+        for card in cards:
+            own = rows.find(card.settings.get("method", ""))
+            total += card.steps * (self._step_seconds() or card.seconds / card.steps / (own.pace if own else 1.0))
+        return total * sum(rows.named(method).pace for method in methods)
+
+    def _step_seconds(self) -> float | None:
+        """Of the lesson that was done last here, for the pace 1, its previews and checks counted; None without one."""
+        for job in self._board.jobs("learn"):
+            request = job.request
+            if job.record["state"] == "done" and isinstance(request, LearnRequest):
+                view = self._board.view(job)
+                return view.seconds / max(view.total, 1) / request.config.method.pace
+        return None
 
     def start(self, request: CompareRequest) -> list[str]:
         """Queue the learning of the timeline's concepts under each method, in new timelines; returns their ids.
@@ -197,7 +226,8 @@ class Comparisons:
 
     def picture(self, timelines: Sequence[str], kept: bool = False) -> Path:
         """The whole comparison as one PNG: a real picture of each concept, where one is at hand, what was drawn, how
-        much each has changed, and every side's figures; the settings of all are inside (text chunk "comparison", JSON).
+        much each looks like the real ones and has changed, and every side's figures and settings; all settings are
+        inside (text chunk "comparison", JSON).
 
         kept: see ``one_of_each``.
 
@@ -210,7 +240,7 @@ class Comparisons:
             [card.name for card in cards],
             [*shown, *((side.title, _columns(side.timeline.cards)) for side in sides)],
             captions=dict(itertools.chain.from_iterable(map(_captions, sides))),
-            notes=[*([] for _ in shown), *(_notes(side) for side in sides)],
+            notes=[*([] for _ in shown), *(self._notes(side, fair(sides)) for side in sides)],
         )
         chunk = PngInfo()
         chunk.add_text(CHUNK, json.dumps({"model": self._base().name, "sides": [_facts(side) for side in sides]}))
@@ -219,6 +249,33 @@ class Comparisons:
         with replacing(path) as partial:
             sheet.save(partial, "PNG", pnginfo=chunk)
         return path
+
+    def _notes(self, side: Side, fair: bool) -> list[str]:
+        """Below a side's columns: its figures, then what it was taught with."""
+        lines = [f"Older pictures changed by {_figure(side.mean_change, '.0%')} on average."]
+        if side.likeness_now:
+            then, now = (_figure(value, ".2f") for value in (side.mean_likeness_then, side.mean_likeness_now))
+            lines.append(f"Likeness to the real ones: {then} as learned, {now} now (1 = the same).")
+        if not fair:
+            lines.append("The sides learned with unequal effort: neither is better for it.")
+        cards = side.timeline.cards
+        efforts = dict.fromkeys(f"{s} steps of {b} at {r} px" for s, b, r in side.effort)
+        row = self._base().methods.find(side.timeline.method)
+        specs = TrainConfig(row).specs() if row else {}
+        told = [
+            f"{specs[name].metadata['label']} {cards[0].settings[name]:g}" for name in _told_settings(row, cards[0])
+        ]
+        return [*lines, f"{'; '.join(efforts)}. {', '.join(told)}."]
+
+
+def _told_settings(row: MethodRow | None, card: Card) -> list[str]:
+    """The settings that tell one method's learning from another's: its own, and the rates."""
+    own = list(labelled(row.options)) if row else []
+    return [name for name in (*own, "learning_rate", "token_learning_rate") if name in card.settings]
+
+
+def _figure(value: float, spec: str) -> str:
+    return "-" if math.isnan(value) else f"{value:{spec}}"
 
 
 def _noted(card: Card) -> Note:
@@ -253,17 +310,15 @@ def _columns(cards: Sequence[Card]) -> list[tuple[str, list[Path | None]]]:
 
 
 def _captions(side: Side) -> Iterator[tuple[Path, str]]:
-    """The pictures of older concepts now, each with its state and how much it has changed."""
-    for card in side.timeline.cards[:-1]:
-        if card.now_picture and card.changed is not None:
-            yield card.now_picture, f"{health(card.changed)} {card.changed:.1%}"
-
-
-def _notes(side: Side) -> list[str]:
-    changed = "-" if math.isnan(side.mean_change) else f"{side.mean_change:.1%}"
-    states = ((side.kept, "as good as new"), (side.fading, "fading"), (side.lost, "lost"))
-    counted = [f"{number} {words}" for number, words in states if number]
-    return [f"older pictures changed by {changed}", ", ".join(counted)]
+    """Every picture with its likeness; those of older concepts now also with how much they have changed."""
+    newest = side.timeline.cards[-1]
+    for card in side.timeline.cards:
+        for picture, likeness in ((card.learned_picture, side.likeness_then), (card.now_picture, side.likeness_now)):
+            words = [f"like {likeness[card.token]:.2f}"] if card.token in likeness else []
+            if picture == card.now_picture and card is not newest and card.changed is not None:
+                words.append(f"changed {card.changed:.0%}")
+            if picture and words:
+                yield picture, ", ".join(words)
 
 
 def _facts(side: Side) -> dict[str, Any]:
@@ -275,6 +330,7 @@ def _facts(side: Side) -> dict[str, Any]:
             "settings": card.settings,
             "changed": card.changed,
             "drawn": read_settings(card.now_picture) if card.now_picture else {},
+            "likeness": {"learned": side.likeness_then.get(card.token), "now": side.likeness_now.get(card.token)},
         }
         for card in side.timeline.cards
     ]

@@ -33,13 +33,24 @@ class Likenesses:
         """By token, how much a concept as it is drawn after ``as_of`` concepts (None = today) looks like its real
         pictures: the cosine of their features, 1 at most. Without those where it is not known. Raises StoreError when
         there is no such timeline."""
-        known = self._known(timeline_id)
+        return self.then_and_now(timeline_id, as_of)[1]
+
+    def then_and_now(self, timeline_id: str, as_of: int | None = None) -> tuple[dict[str, float], dict[str, float]]:
+        """Both ``of`` the pictures that were drawn when each concept had just been learned, and ``of`` those of
+        today."""
+        known, cards = self._known(timeline_id), self._store.view(timeline_id, self._base().id, as_of).cards
+        return (
+            self._likeness({card.token: card.learned_picture for card in cards}, known),
+            self._likeness({card.token: card.now_picture for card in cards}, known),
+        )
+
+    def _likeness(self, drawn: Mapping[str, Path | None], known: Mapping[str, Sequence[Path]]) -> dict[str, float]:
         found = {}
-        for card in self._store.view(timeline_id, self._base().id, as_of).cards:
-            real = self._features_of(tuple(known.get(card.token, ())))
-            drawn = self._features_of((card.now_picture,)) if card.now_picture else None
-            if real is not None and drawn is not None:
-                found[card.token] = float(real @ drawn)
+        for token, picture in drawn.items():
+            real = self._features_of(tuple(known.get(token, ())))
+            own = self._features_of((picture,)) if picture else None
+            if real is not None and own is not None:
+                found[token] = float(real @ own)
         return found
 
     @cached_property

@@ -116,7 +116,13 @@ class Studio:
         self.lessons = Lessons(self._store, self._board, lambda: self.base.id)
         self.housekeeping = Housekeeping(home, self._board)
         self.comparisons = Comparisons(
-            self._store, self._board, lambda: self._own, self.samples, home, self._decoded.open
+            self._store,
+            self._board,
+            lambda: self._own,
+            self.samples,
+            home,
+            self._decoded.open,
+            lambda *of: self.likeness.then_and_now(*of),
         )
         self.likeness = Likenesses(self._store, lambda: self.base, self.comparisons.pictures, self._decoded.open)
 

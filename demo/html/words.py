@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -28,13 +29,29 @@ def picture_url(path: Path) -> str:
     return f"gradio_api/file={quote(str(path))}?v={age}"
 
 
-def thumbnail(picture: Image.Image) -> str:
-    """A picture as a data URL, at most THUMBNAIL_PX wide: what will be learned from, upright and on white."""
+def thumbnail(picture: Image.Image, px: int = THUMBNAIL_PX) -> str:
+    """A picture as a data URL, at most ``px`` wide: what will be learned from, upright and on white."""
     small = picture.copy()
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    small.thumbnail((px, px))
     data = io.BytesIO()
-    small.save(data, "WEBP", quality=90)
+    small.save(data, "WEBP", quality=85)
     return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def small(path: Path, px: int) -> str:
+    """A drawn picture as a data URL, at most ``px`` wide; its address where it cannot be opened."""
+    try:
+        return _small(path, path.stat().st_mtime_ns, px)
+    except OSError:
+        return picture_url(path)
+
+
+@lru_cache(512)
+def _small(path: Path, age: int, px: int) -> str:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return thumbnail(picture.convert("RGB"), px)
 
 
 def duration(seconds: float) -> str:
@@ -45,6 +62,14 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def roughly(seconds: float) -> str:
+    """How long something will take, no finer than can be told: "less than a minute", "about 4 min", "about 2 h"."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return "less than a minute"
+    return f"about {minutes:.0f} min" if minutes < 90 else f"about {minutes / 60:.0f} h"
 
 
 def ago(created: str, now: datetime | None = None) -> str:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -356,7 +357,7 @@ def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Walk:
         expect(page.locator(".cl-made")).to_contain_text(taught, timeout=learning_ms)
         pictures = shown_files(page)
         open_tab(page, "Compare")
-        page.locator("#compare-start button").first.click()
+        expect(page.locator("#compare-go")).to_contain_text("Sequential LoRA")  # what one click does
         page.locator("#compare-go").click()
         expect(page.locator("#versus tbody tr")).to_have_count(2, timeout=2 * learning_ms)
         compared = page.locator("#versus").inner_text(), page.locator("#measures").inner_text()
@@ -372,14 +373,19 @@ def test_compare_learns_the_same_under_other_methods_and_shows_all(visit: Visit,
         assert studio.wait(job, WAIT_MS / 1000).state == "done"
     page.reload()
     open_tab(page, "Compare")
-    expect(page.locator("#compare-headline")).to_contain_text("Learned under one method only")
-    page.locator("#compare-start button").first.click()
+    expect(page.locator("#compare-headline")).to_contain_text("Learned under C-LoRA only")
+    expect(page.locator("#compare-row")).not_to_be_visible()
+    expect(page.locator("#compare-picture")).not_to_be_visible()
+    expect(page.locator("#compare-stop")).not_to_be_visible()
+    page.get_by_label("Sequential LoRA").uncheck()
+    expect(page.locator("#compare-go")).to_be_disabled()
+    page.get_by_label("Sequential LoRA").check()
     page.get_by_label("Stacked LoRAs").check()  # beside sequential LoRA, which is chosen
     page.locator("#compare-go").click()
     expect(page.locator("#versus tbody tr")).to_have_count(2)
     expect(page.locator("#versus thead")).to_contain_text("Sequential LoRA")
     expect(page.locator("#maps table")).to_have_count(2)
-    expect(page.locator("#measures")).to_contain_text("lost")
+    expect(page.locator("#measures")).to_contain_text("older pictures changed by")
     expect(page.locator("#compare-slider img").first).to_be_visible()
     page.locator("#versus button").last.click()
     expect(page.locator("#versus tr[aria-selected]")).to_contain_text(studio.samples()[1].name)
@@ -404,15 +410,19 @@ def test_compare_asks_again_for_pictures_that_were_not_kept(visit: Visit, studio
         assert studio.wait(job, WAIT_MS / 1000).state == "done"
     page.reload()
     open_tab(page, "Compare")
-    page.locator("#compare-start button").first.click()
     expect(page.locator("#compare-start")).to_contain_text("Pictures of Ilva, Orso were not kept")
-    page.locator("#compare-go").click()
-    expect(page.get_by_text("There are no pictures of <ilva>, <orso>").first).to_be_visible()
-    for name, files in given.items():
-        page.locator("#compare-whose input").click()
-        page.get_by_role("option", name=name).click()
-        page.locator("#compare-drop input[type=file]").set_input_files(files)
-        expect(page.locator("#compare-start")).to_contain_text(f"<{name.lower()}>: {len(files)}")
+    expect(page.locator("#compare-go")).to_be_disabled()
+    expect(page.locator("#compare-whose input")).to_have_value("Ilva")
+    page.locator("#compare-drop input[type=file]").set_input_files(given["Ilva"])
+    expect(page.locator("#compare-start")).to_contain_text(f"<ilva>: {len(given['Ilva'])}")
+    expect(page.locator("#compare-whose input")).to_have_value("Orso")  # the next one that is missing
+    expect(page.locator("#compare-go")).to_be_disabled()
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name, files in given.items():
+            for file in files:
+                archive.write(file, f"people/{name}/{file.name}")
+    page.locator("#compare-drop input[type=file]").set_input_files(tmp_path / "all.zip")
+    expect(page.locator("#compare-start")).to_contain_text(f"<orso>: {len(given['Orso'])}")
     page.locator("#compare-go").click()
     expect(page.locator("#versus tbody tr")).to_have_count(2)
     expect(page.locator("#measures")).to_contain_text("older pictures changed by")
@@ -436,10 +446,14 @@ def test_compare_shows_the_shipped_example_at_once(browser: Browser, tmp_path: P
         expect(page.locator("#compare-headline")).to_contain_text("changed more under Sequential LoRA")
         expect(page.locator("#versus tbody th img")).to_have_count(5)  # a real picture of each
         expect(page.locator("#maps table")).to_have_count(2)
+        page.locator("#maps summary").click()
         cells = [table.locator("td", has_text="%").all_inner_texts() for table in page.locator("#maps table").all()]
         clora, sequential = ([float(cell.rstrip("%")) for cell in each] for each in cells)
         assert len(clora) == len(sequential) == 4 + 3 + 2 + 1 and sum(clora) < sum(sequential)
-        expect(page.locator("#measures tbody tr")).to_have_count(7)
+        likeness = (
+            page.locator("#measures tr", has_text="likeness to the real pictures").locator("td").all_inner_texts()
+        )
+        assert len(likeness) == 2 and all(0.4 < float(value) < 1 for value in likeness)
         page.close()
 
 

@@ -41,6 +41,11 @@ def learned(studio: Studio) -> str:
     return timeline_id
 
 
+def lines_below(picture: Image.Image) -> int:
+    """How many lines stand below two rows of pictures."""
+    return (picture.height - HEAD - 2 * (SIDE + GAP) - GAP) // LINE
+
+
 def wait_for_all(studio: Studio) -> None:
     while (job := studio.job()) is not None and not job.finished:
         assert studio.wait(job.id, SECONDS).finished
@@ -101,7 +106,9 @@ def test_the_whole_comparison_is_one_picture_with_its_settings_inside(studio: St
     for sample, cell in zip(studio.samples(), real, strict=False):
         with Image.open(sample.pictures[0]) as image:
             assert cell.tobytes() == image.convert("RGB").resize((SIDE, SIDE)).tobytes()
-    assert picture.size == (LABEL + 5 * (SIDE + GAP) + 5 * GAP, HEAD + 2 * (SIDE + GAP) + 2 * LINE + GAP)
+    assert picture.width == LABEL + 5 * (SIDE + GAP) + 5 * GAP and lines_below(picture) > 2
+    likeness = [concept["likeness"] for concept in facts["sides"][0]["concepts"]]
+    assert likeness == [{"learned": None, "now": None}] * 2  # the tiny model has no network for it
 
 
 def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictures: tuple[Path, ...]) -> None:
@@ -212,7 +219,7 @@ def test_what_came_later_on_one_side_is_left_out(studio: Studio, learned: str, p
     with pytest.raises(SettingsError, match="do not begin with the same concepts"):
         studio.comparisons.picture([learned, other, studio.new_timeline("Empty")])
     with Image.open(studio.comparisons.picture([learned, other])) as picture:
-        assert picture.height == HEAD + 2 * (SIDE + GAP) + 2 * LINE + GAP
+        assert 0 < lines_below(picture) < (SIDE + GAP) // LINE + 2  # two rows of concepts, not three
 
 
 def test_an_interrupted_comparison_goes_on_as_a_whole(
@@ -253,3 +260,25 @@ def test_a_contact_sheet_has_a_place_for_every_picture(tmp_path: Path) -> None:
     middle = LABEL + SIDE // 2
     assert sheet.getpixel((middle, HEAD + SIDE // 2)) == (255, 0, 0)
     assert sheet.getpixel((middle, HEAD + SIDE + GAP + SIDE // 2)) == (243, 239, 232)
+
+
+def test_a_note_on_a_contact_sheet_is_no_wider_than_its_columns(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    group = ("C-LoRA", [("now", [tmp_path / "red.png"])])
+    sheet = contact_sheet(["Rex"], [group, ("Other", [])], notes=[["a word " * 12], []])
+    beside = sheet.crop((LABEL + SIDE + 1, HEAD + SIDE + GAP, sheet.width, sheet.height))
+    assert sheet.height > HEAD + SIDE + GAP + 3 * LINE and beside.getcolors() == [
+        (beside.width * beside.height, (255,) * 3)
+    ]
+
+
+def test_how_long_a_comparison_takes_is_told_from_its_own_steps_and_the_pace_here(studio: Studio, learned: str) -> None:
+    seconds = studio.comparisons.seconds
+    once = seconds(learned, ["sequential"])
+    assert once > 0
+    assert seconds(learned, ["sequential", "stacked"]) == pytest.approx(2 * once)
+    assert seconds(learned, ["generative_replay"]) > 1.5 * once
+    longer = studio.new_timeline("Longer")
+    for sample in studio.samples()[:2]:
+        learn_sample(studio, longer, sample, studio.base.train.updated({"steps": 30}), lambda view: None)
+    assert seconds(longer, ["sequential"]) == pytest.approx(10 * seconds(learned, ["sequential"]))
