@@ -186,7 +186,9 @@ class Page:
             changes[self.kept] = kept | {"watched": watched}
         words = {
             self.pill.shown: self.pill.words(listed),
-            self.lesson.line: lessons_html.line(listed, looked_at(listed, "" if begun else chosen)),
+            self.lesson.line: lessons_html.line(
+                listed, looked_at(listed, "" if begun else chosen), self._timelines_of(listed)
+            ),
             self.model: parts.model_state(studio.base.name, studio.ready, studio.model_problem, studio.base.draws),
             self.compare.progress: self.compare.watch(),
         }
@@ -209,6 +211,12 @@ class Page:
         ended = self.studio.lessons.views([job_id for job_id in watched if job_id and job_id not in ids])
         stored = (job for job in ended if job.concept_id or job.state == "failed")
         return [*now, *sorted(stored, key=lambda job: -job.ended)]
+
+    def _timelines_of(self, listed: Sequence[JobView]) -> dict[str, str]:
+        """Names of the timelines that lessons are for, by id; {} where they are all for one."""
+        ids = {job.timeline_id for job in listed}
+        named = {summary.id: summary.name for summary in self.studio.timelines()} if len(ids) > 1 else {}
+        return {timeline_id: named[timeline_id] for timeline_id in ids if timeline_id in named}
 
     def load(self, kept: Kept | None) -> Changes:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""

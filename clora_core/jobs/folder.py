@@ -92,7 +92,7 @@ class Job:
             "state": "queued",
             "owner": owner,
             "step": 0,
-            "total": 0,
+            "total": request.config.steps if isinstance(request, LearnRequest) else 0,
             "seconds": 0.0,
             "steps_per_second": None,
             "seconds_left": None,

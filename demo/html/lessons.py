@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
@@ -52,19 +52,34 @@ def rows(lessons: Sequence[JobView], shown: str) -> list[Row]:
     return found
 
 
-def line(lessons: Sequence[JobView], shown: str) -> Markup | str:
-    """Every lesson with what can be done with it; nothing where the panel shows the only one."""
+def line(lessons: Sequence[JobView], shown: str, timelines: Mapping[str, str]) -> Markup | str:
+    """Every lesson with what can be done with it; nothing where the panel shows the only one.
+
+    timelines: names by id, of those that lessons are for; they are said where there are several.
+    """
     if not lessons or [job.id for job in lessons] == [shown]:
         return ""
     left = sum(job.state in ("paused", "interrupted") for job in lessons)
     return render(
         "lessons",
         rows=rows(lessons, shown),
+        timelines=timelines if len(timelines) > 1 else {},
+        seconds=all_left(lessons),
         waiting=sum(job.state == "queued" for job in lessons),
         left=left,
         undecided=sum(job.resumable for job in lessons),
         ended=sum(job.finished and not job.resumable for job in lessons),
     )
+
+
+def all_left(lessons: Sequence[JobView]) -> float | None:
+    """About how many seconds the whole line takes, at the pace of the lesson that is learned; None while nothing waits
+    or there is no pace yet."""
+    waiting = [job for job in lessons if job.state == "queued"]
+    first = lessons[0]
+    if not waiting or first.seconds_left is None or not first.steps_per_second:
+        return None
+    return first.seconds_left + sum(job.total - job.step for job in waiting) / first.steps_per_second
 
 
 def pill(lessons: Sequence[JobView]) -> Markup | str:

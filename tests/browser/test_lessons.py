@@ -91,6 +91,30 @@ def test_pause_go_on_and_a_discard_brings_the_form_back(visit: Visit, studio: St
     expect(page.locator(".cl-pill")).to_have_count(0)
 
 
+NOTED = """
+window.told = [];
+window.Notification = class { constructor(words) { window.told.push(words); } };
+window.Notification.permission = 'granted';
+"""
+
+
+def test_the_title_and_a_notification_say_that_a_lesson_has_ended(visit: Visit, studio: Studio) -> None:
+    page = visit()
+    page.add_init_script(NOTED)
+    page.reload()
+    teach(page, "Ida Rot")
+    expect(page.locator("#try-it")).to_be_visible()
+    expect(page).to_have_title("Ida Rot is learned · C-LoRA Studio")
+    assert page.evaluate("window.told") == ["Ida Rot is learned"]
+    page.reload()
+    expect(page.locator(".cl-pill")).to_contain_text("Ida Rot is learned")
+    assert page.evaluate("window.told") == []  # it was told already
+    open_tab(page, "Add concept")
+    page.locator("#another").click()
+    expect(page).to_have_title("C-LoRA Studio")
+    expect(page.locator("#live")).to_be_hidden()
+
+
 @contextmanager
 def killed_at_the_end(home: Path, assets: Path, log: Path) -> Iterator[str]:
     """The address of the app in a process of its own, which is killed at the end."""

@@ -478,10 +478,20 @@ def test_the_line_numbers_those_that_wait_and_says_why_one_failed() -> None:
         job(id="0003-learn", state="queued", phase="waiting for its turn", name=EVIL, here=True),
         job(id="0004-learn", state="failed", name="Cup", message="No room <here>.", resumable=True),
     ]
-    page = flat(lessons_html.line(jobs, jobs[0].id))
+    page = flat(lessons_html.line(jobs, jobs[0].id, {"t": "Mine"}))
     assert [row.place for row in lessons_html.rows(jobs, "")] == [0, 1, 2, 0]
     assert page.count("<li") == 4 and page.count("disabled") == 2 and "No room &lt;here&gt;." in page
-    assert EVIL not in page and lessons_html.line(jobs[:1], jobs[0].id) == "" and lessons_html.line([], "") == ""
+    assert (
+        EVIL not in page and lessons_html.line(jobs[:1], jobs[0].id, {}) == "" and lessons_html.line([], "", {}) == ""
+    )
+
+
+def test_the_line_says_how_long_it_takes_and_for_which_timeline_where_there_are_several() -> None:
+    waits = replace(job(id="0002-learn", state="queued", timeline_id="u"), step=0, total=100)
+    page = flat(lessons_html.line([job(), waits], "", {"t": "Mine", "u": "Yours"}))
+    assert "1 waiting, about 54 s for all" in page and "in Yours" in page  # 3.5 s left, and 100 steps at 2 a second
+    assert lessons_html.all_left([job()]) is None
+    assert lessons_html.all_left([job(seconds_left=None), waits]) is None
 
 
 @pytest.mark.parametrize(
