@@ -55,12 +55,14 @@ class JobBoard:
         works: Mapping[str, Work],
         methods: Methods = BUILT_IN,
         lock: HomeLock | None = None,
+        tidy: Callable[[], None] | None = None,
     ) -> None:
-        """lock: that of the home, where the caller has one already; it is entered by this board, too."""
+        """lock: that of the home, where the caller has one already; it is entered by this board, too.  tidy: called in
+        the worker after every lesson."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._load_model = load_model
-        self._works, self._methods = works, methods
+        self._works, self._methods, self._tidy = works, methods, tidy
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._alive_lock = FileLock(self._alive_file(self._owner), thread_local=False)
         self._changed = threading.Condition(threading.RLock())
@@ -420,6 +422,8 @@ class JobBoard:
             with self._changed:
                 self._current.remove(job)
                 self._changed.notify_all()
+            if self._tidy and job.kind == "learn":
+                self._tidy()
 
     def _end(self, job: Job, **changes: Any) -> None:
         job.drop_inputs()

@@ -112,7 +112,7 @@ class Studio:
         """Why the model that somebody asked for last was not opened, as a sentence; "" = it was."""
         self._store, self._decoded = ConceptStore(home, base.methods), Decoded()
         works = {"learn": self._do_learn, "draw": self._do_draw}
-        self._board = JobBoard(home / "jobs", self._load, works, base.methods, self._store.lock)
+        self._board = JobBoard(home / "jobs", self._load, works, base.methods, self._store.lock, self._tidy)
         self.lessons = Lessons(self._store, self._board, lambda: self.base.id)
         self.housekeeping = Housekeeping(home, self._board)
         self.comparisons = Comparisons(
@@ -573,6 +573,11 @@ class Studio:
         if not self._base.id:  # a model from the Hub has its fingerprint only now that its files are here
             self._base = description.read_base(self._base.path, self.methods)
         return Loaded(backbone, self._base)
+
+    def _tidy(self) -> None:
+        from clora_core.models.memory import give_back
+
+        give_back()
 
     def _do_learn(self, model: Loaded, job: Job) -> dict[str, Any]:
         from clora_core.jobs.learn import learn
