@@ -237,6 +237,32 @@ def merged() -> str:
     return runs((F_MMD, A_MMD, KID, END, PROMPTS), rows, "rate")
 
 
+FELT = (  # what a line of scripts/felt.py has, in words, and what is wanted
+    ("seconds_to_answer", "from `python app.py` to the first answer, s", ""),
+    ("seconds_to_page", "to a page that can be used, s", ""),
+    ("seconds_to_picture", "to the first picture, Draw pressed at once, s", "12"),
+    ("cold_requests", "first visit, 60 pictures in the history: requests", "60"),
+    ("cold_megabytes", "the same: MB", "1"),
+    ("warm_megabytes", "reload: MB", ""),
+    ("load_cpu", "libraries and model, CPU s", ""),
+    ("picture_cpu", "a picture, CPU s", ""),
+    ("step_cpu", "a learning step, CPU s", ""),
+)
+
+
+def felt() -> str:
+    """What the lines of docs/results/felt.jsonl measured, side by side."""
+    sides: dict[str, dict[str, Any]] = {}  # by note, what its lines have together
+    for line in results("felt"):
+        sides.setdefault(line["note"], {}).update(line)
+    rows = [
+        [words, *(f"{side[key]:g}" if key in side else "" for side in sides.values()), wanted]
+        for key, words, wanted in FELT
+        if any(key in side for side in sides.values())
+    ]
+    return table(["", *sides, "wanted"], rows)
+
+
 def methods() -> str:
     """The built-in methods: their rows in ``clora_core.settings.methods``."""
     rows = []
@@ -253,6 +279,7 @@ SAMPLE_GUIDED = Row("Generative replay, guidance 4", "forgetting-guided", "gener
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "methods": methods,
+    "felt": felt,
     "measured": lambda: runs(MEASURED, [row for row in main_rows("forgetting-fresh") if row.arm != "merged"]),
     "main": lambda: runs(ALL[:-1], main_rows("forgetting-fresh")),
     "all": lambda: runs(ALL, all_rows("forgetting-fresh", 0, (TENTH, GUIDED))),

@@ -8,9 +8,10 @@ from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
-from clora_core.data.pictures import CheckedPicture, open_picture, too_small
+from clora_core.data.pictures import MAX_KEPT_SIDE, MAX_PICTURES, CheckedPicture, open_picture, too_small
 
-KEPT_BYTES = 256_000_000  # of pixels: 30 pictures of 1700 x 1700
+KEPT_BYTES = MAX_PICTURES * 3 * MAX_KEPT_SIDE**2  # of pixels: a concept's, however many and large; with room for one
+# less, all would be decoded again at every look, each dropped just before its turn
 
 
 class Decoded:

@@ -25,6 +25,7 @@ FACTS = (  # of what made a picture, and how it is said below it
 MANY = 8  # concepts from which on the chips can be searched
 UNREAD = 200  # characters of what is cut off a prompt are shown
 FACES = 2  # before the first picture, so many of those in the prompt are shown
+NEWEST = 24  # of the history's pictures that are there with the page; older ones are fetched when they are looked at
 
 
 def chips(timeline: TimelineView, as_of: int) -> str:
@@ -104,7 +105,7 @@ def history(items: Sequence[tuple[Path, Mapping[str, Any]]], shown: Sequence[Pat
     """Every picture drawn here, newest first; a click brings its settings back."""
     front = {path.name for path in shown}
     labelled = [(path, _label(path, settings), path.name in front) for path, settings in items]
-    return render("history", items=labelled) if items else ""
+    return render("history", items=labelled, newest=NEWEST) if items else ""
 
 
 def _label(path: Path, settings: Mapping[str, Any]) -> str:

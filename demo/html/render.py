@@ -28,6 +28,7 @@ def _templates() -> Environment:
     environment.globals["count"] = count
     environment.filters["address"] = words.picture_url
     environment.filters["thumbnail"] = words.thumbnail
+    environment.filters["small"] = words.small
     environment.filters["duration"] = words.duration
     environment.filters["ago"] = words.ago
     environment.filters["percent"] = words.percent

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clora_core.data import pictures
-from clora_core.data.decoded import Decoded
+from clora_core.data.decoded import KEPT_BYTES, Decoded
 from clora_core.data.pictures import open_pictures
 
 
@@ -65,3 +65,9 @@ def test_those_used_longest_ago_are_dropped_to_bound_memory(files: list[Path], d
     for path in (files[0], files[1], files[0], files[2], files[0], files[1]):
         decoded.open(path, 32)
     assert len(decodes) == 4  # the second again at the end
+
+
+def test_there_is_room_for_the_most_and_largest_pictures_of_a_concept(tmp_path: Path) -> None:
+    Image.new("RGB", (2100, 2100)).save(tmp_path / "large.png")
+    largest = Decoded().open(tmp_path / "large.png", 32).image
+    assert largest and 3 * largest.width * largest.height * pictures.MAX_PICTURES <= KEPT_BYTES

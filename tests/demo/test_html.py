@@ -560,3 +560,20 @@ def test_sizes_are_said_in_the_unit_that_fits() -> None:
         "18 MB",
         "1.2 GB",
     ]
+
+
+def test_the_newest_pictures_come_with_the_page_and_older_ones_when_they_are_looked_at(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(playground_html.NEWEST + 3)]
+    for path in paths[:-1]:  # the last is gone
+        Image.effect_noise((512, 512), 90).save(path)
+    page = playground_html.history([(path, {}) for path in paths])
+    newest, older = page.split("<details")
+    assert newest.count('src="data:image/webp') == playground_html.NEWEST and "gradio_api/file" not in newest
+    assert older.count("gradio_api/file") == 3 and older.count('loading="lazy"') == 3
+    assert len(newest) < playground_html.NEWEST * 25_000  # of noise, which no format makes small
+    gone = words.small(tmp_path / "gone.png", 72)
+    assert gone.startswith("gradio_api/file=")
+    before = words.small(paths[0], 72)
+    Image.new("RGB", (64, 64), "red").save(paths[0])
+    os.utime(paths[0], (1, 1))
+    assert words.small(paths[0], 72) != before  # another picture of that name
