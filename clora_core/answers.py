@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clora_core.concepts import TrainStep
+from clora_core.settings.grid import Axis
 
 JobState = Literal["queued", "running", "paused", "done", "stopped", "failed", "interrupted"]
 JobKind = Literal["learn", "draw"]
@@ -253,6 +254,15 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A grid of pictures as far as it is drawn. axes: from left to right, then from top to bottom if two things vary.
+    cells: row by row; None = not drawn yet, or not learned at that point."""
+
+    axes: tuple[Axis, ...]
+    cells: tuple[tuple[Path | None, ...], ...]
+
+
+@dataclass(frozen=True)
 class JobView:
     """One piece of model work, as read from its folder.
 
@@ -263,7 +273,8 @@ class JobView:
         phase: what is happening now, in words ("learning", "waiting for its turn").
         message: empty while it runs; then the verdict or the error, as a sentence.
         curve: every TrainStep, thinned to 500 at most (first and last kept).
-        pictures: finished pictures of a draw job, or the card picture of a learn job.
+        pictures: finished pictures of a draw job so far, or the card picture of a learn job.
+        grid: of a draw job that draws one; its ``pictures`` is the sheet, at the end.
         name, token: the concept of a learn job; empty for a draw job.
         resumable: ``Studio.resume`` can go on with it: a lesson that was paused or interrupted, or has failed.
         begun: what was learned of it so far is kept for that.
@@ -289,6 +300,7 @@ class JobView:
     name: str = ""
     token: str = ""
     prompt: str = ""
+    grid: Grid | None = None
     verdict: Verdict | None = None
     concept_id: str = ""  # set once the concept stands in the timeline
     resumable: bool = False

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from clora_core.errors import ConceptError
 from clora_core.settings.drawing import SamplingConfig as SamplingConfig
 from clora_core.settings.learning import TrainConfig as TrainConfig
 from clora_core.settings.methods import BUILT_IN, CLORA, MethodRow, Methods
+from clora_core.settings.text import check_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +26,7 @@ OLD_EMBEDDING = "token_embedding"  # (d,), in older files: the embedding in the 
 OLD_TABLE = "clip"
 TOKEN_PATTERN = re.compile(r"<[a-z0-9]+(?:[-_][a-z0-9]+)*>")
 TOKEN_IN_TEXT = re.compile(r"<[^<>\s]*>")
+NEAR = 0.75  # `difflib`'s ratio from which a word is taken for another one misspelt
 MAX_TOKEN_LENGTH = 34  # with its brackets: what still reads well in a prompt
 
 
@@ -87,6 +90,11 @@ def tokens_in(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found.lower() for found in TOKEN_IN_TEXT.findall(text)))
 
 
+def nearest(word: str, known: Collection[str]) -> str:
+    """The one of `known` that `word` may be meant for; "" = none looks like it."""
+    return next(iter(get_close_matches(word, sorted(known), 1, NEAR)), "")
+
+
 # -------------------------------------------------------------------------------------- concepts
 
 
@@ -101,7 +109,10 @@ class Concept:
     template: str = "a photo of {}"
 
     def __post_init__(self) -> None:
-        """Raises ConceptError for an empty name, a malformed token or a template without one "{}"."""
+        """Raises ConceptError for an empty name, a malformed token or a template without one "{}", SettingsError for
+        text that cannot be stored."""
+        check_text(self.name, "name")
+        check_text(self.template, "template")
         if not self.name.strip():
             raise ConceptError("The concept has no name. Give it one, for example Rex.")
         check_token(self.token)

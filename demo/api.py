@@ -21,6 +21,7 @@ from clora_core.concepts import Concept
 from clora_core.errors import PictureError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.settings.drawing import seed_drawn
+from clora_core.settings.grid import read_axis
 from demo.errors import told
 from demo.sharing import refuse_unless
 from demo.uploads import uploaded
@@ -138,10 +139,17 @@ class Api:
         timeline_id: str = "",
         as_of: int | None = None,
         settings: dict[str, Any] | None = None,
+        strengths: dict[str, float] | None = None,
+        grid: dict[str, str] | None = None,
     ) -> list[FileData]:
-        """Draw pictures and return them (PNG with their settings inside); waits until they are there."""
+        """Draw pictures and return them (PNG with their settings inside); waits until they are there.
+
+        strengths: by token, 0 to 1.5.  grid: what varies and its values as on the command line, {"seed": "1-4"}; then
+        there is one picture, the sheet.
+        """
         chosen = self._studio.base.sampling.updated(seed_drawn(settings or {}))
-        request = DrawRequest(self._chosen(timeline_id), prompt, chosen, as_of)
+        axes = tuple(read_axis(kind, values) for kind, values in (grid or {}).items())
+        request = DrawRequest(self._chosen(timeline_id), prompt, chosen, as_of, strengths or {}, axes)
         job = self._studio.wait(self._studio.draw(request))
         if job.state != "done":
             raise StudioError(job.message)

@@ -33,7 +33,8 @@ def _input(name: str, value: Any, facts: Mapping[str, Any], visible: bool) -> gr
         # bounds are checked by the dataclass itself, which says what is wrong in words
         return gr.Number(value, precision=0 if isinstance(value, int) else None, **common)
     if facts.get("choices"):
-        return gr.Dropdown(list(facts["choices"]), value=value, **common)
+        named = [(choice or facts["unset"], choice) for choice in facts["choices"]]
+        return gr.Dropdown(named, value=value, **common)
     return gr.Textbox(value, **common)
 
 

@@ -116,7 +116,10 @@ class Plan:
         folders = {name: str(getattr(self, name) or "") for name in ("concepts", "references")}
         networks = {name: getattr(self, name) for name in ("clip", "dino") if getattr(self, name)}
         times = {} if self.whole else {"whole": False}
-        base = {"id": self.base.id, "sampling": self.base.sampling.to_json()}
+        sampling = self.base.sampling.to_json()
+        if not sampling["sampler"]:
+            del sampling["sampler"]  # lines were once noted without
+        base = {"id": self.base.id, "sampling": sampling}
         return {"count": self.count, "draws": self.draws, **folders, **networks, **times, "base": base}
 
     def made(self, line: Line, cell: Cell | None) -> bool:

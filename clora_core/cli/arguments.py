@@ -14,8 +14,10 @@ from clora_core.disk import HOME
 from clora_core.errors import SettingsError
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.fields import labelled
+from clora_core.settings.grid import KINDS
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import MethodRow, Methods
+from clora_core.settings.strength import STRENGTH_HELP
 
 DECADES = ("learning_rate", "penalty_weight")
 COMMON = {"home": None, "model": None, "device": None, "precision": None, "json": False}
@@ -87,6 +89,21 @@ def make_parser(methods: Methods) -> _Parser:
     draw.add_argument("--out", type=Path, metavar="FILE", help="PNG to write (default: only into the home folder)")
     draw.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only; 0 is the base model")
     draw.add_argument("--timeline", metavar="ID", help="timeline to draw from (default: the one changed last)")
+    draw.add_argument(
+        "--strength",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TOKEN=NUMBER",
+        help=f'how strongly a concept is drawn, such as "<rex>=0.7". {STRENGTH_HELP}',
+    )
+    draw.add_argument(
+        "--grid",
+        nargs="+",
+        metavar="WHAT=VALUES",
+        help='a grid: what varies from left to right, and from top to bottom, such as "seed=1-4" "strength=0-1.5 [4]". '
+        f"WHAT is one of {', '.join(KINDS)}; prompts stand with | between them",
+    )
     _add_settings(draw, "settings (default: the base model's own)", labelled(SamplingConfig))
 
     timeline = commands.add_parser("timeline", parents=[common], help="show or change a timeline")

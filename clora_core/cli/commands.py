@@ -28,8 +28,10 @@ from clora_core.disk import home_folder
 from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.settings.drawing import seed_drawn
+from clora_core.settings.grid import read_axis
 from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
+from clora_core.settings.strength import read_strengths
 from clora_core.studio.progress import ProgressLine, telling
 from clora_core.studio.studio import Studio
 
@@ -226,14 +228,22 @@ def _draw(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
         if pasted := studio.pasted_settings(chosen.prompt):
             names = ", ".join(name for name in pasted if name != "prompt")
             print(f"The prompt holds settings ({names}); they are drawn as words. Give options.", file=sys.stderr)
-        request = DrawRequest(timeline_id, chosen.prompt, settings, chosen.as_of)
+        axes = tuple(
+            read_axis(*text.split("=", 1)) if "=" in text else read_axis(text, "") for text in chosen.grid or ()
+        )
+        strengths = read_strengths(chosen.strength)
+        request = DrawRequest(timeline_id, chosen.prompt, settings, chosen.as_of, strengths, axes)
+        if axes:
+            number, seconds = studio.draw_estimate(request)
+            about = f", about {seconds:.0f} s" if seconds else ""
+            print(f"{count(number, 'picture')}{about}", file=sys.stderr)
         pictures = studio.draw_now(request, telling(say))
-        unread = studio.left_out(chosen.prompt, timeline_id)
+        notes = studio.prompt_notes(chosen.prompt, timeline_id, chosen.as_of)
     finally:
         studio.close()
     say("")
-    if unread:
-        print(f"The prompt is too long for this model. It did not read: {unread}", file=sys.stderr)
+    for note in notes:
+        print(note, file=sys.stderr)
     if chosen.out:
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         numbered = [chosen.out.with_stem(f"{chosen.out.stem}-{i}") for i in range(1, len(pictures) + 1)]
@@ -245,6 +255,8 @@ def _draw(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
         "prompt": chosen.prompt,
         "timeline": timeline_id,
         "as_of": chosen.as_of,
+        "strengths": strengths,
+        "grid": {axis.kind: axis.values for axis in axes},
         "settings": settings.to_json(),
     }
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
@@ -14,7 +16,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import SamplingConfig, Timeline
 from clora_core.disk import replacing
-from clora_core.errors import PictureError
+from clora_core.errors import PictureError, SettingsError
+from clora_core.settings.drawing import SAMPLERS
+from clora_core.settings.grid import MAX_AXES, Axis
+from clora_core.settings.strength import check_strengths, read_strengths, strength_words
 
 CHUNK = "parameters"  # the PNG text chunk A1111 and its followers read
 OWN_CHUNK = "clora"  # the same as JSON, which reads back exactly
@@ -22,10 +27,19 @@ NEGATIVE = "Negative prompt: "
 
 
 def picture_info(
-    base_name: str, sampler: str, timeline: Timeline, prompt: str, settings: SamplingConfig, index: int = 0
+    base_name: str,
+    sampler: str,
+    timeline: Timeline,
+    prompt: str,
+    settings: SamplingConfig,
+    index: int = 0,
+    strengths: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Everything that makes the index-th (0-based) picture again, as `save_picture` writes it."""
-    return {
+    """Everything that makes the index-th (0-based) picture again, as `save_picture` writes it.
+
+    A sheet of a grid has also "axes": what varies, a key of `settings.grid.KINDS`, and its values.
+    """
+    info = {
         "prompt": prompt,
         "negative_prompt": settings.negative_prompt,
         "steps": settings.steps,
@@ -39,6 +53,7 @@ def picture_info(
         "as_of": len(timeline.concepts),
         "timeline": timeline.id,
     }
+    return info | ({"strengths": dict(strengths)} if strengths else {})
 
 
 def save_picture(image: Image.Image, path: Path, info: Mapping[str, Any]) -> None:
@@ -87,7 +102,15 @@ def _from_own(text: str) -> dict[str, Any]:
         "height": int,
         **{key: kind for _, key, kind in _LINE},
     }
-    return {key: found[key] for key, kind in kinds.items() if isinstance(found, dict) and type(found.get(key)) is kind}
+    if not isinstance(found, dict):
+        return {}
+    sound = {key: found[key] for key, kind in kinds.items() if type(found.get(key)) is kind}
+    with suppress(SettingsError, AttributeError, KeyError):
+        sound["strengths"] = check_strengths(found["strengths"])
+    with suppress(SettingsError, AttributeError, KeyError, TypeError):
+        axes = [Axis(kind, tuple(values)) for kind, values in found["axes"].items()]
+        sound["axes"] = {axis.kind: list(axis.values) for axis in axes[:MAX_AXES]}
+    return sound
 
 
 _LINE = (  # name in the settings line, key of ours, type
@@ -108,6 +131,11 @@ def _to_text(info: Mapping[str, Any]) -> str:
     pairs = {name: info[key] for name, key, _ in _LINE if key in info}
     if "width" in info and "height" in info:
         pairs["Size"] = f"{info['width']}x{info['height']}"
+    if info.get("strengths"):
+        pairs["Strength"] = strength_words(info["strengths"])
+    for letter, (kind, values) in zip("XY", info.get("axes", {}).items(), strict=False):
+        axis = Axis(kind, tuple(values))
+        pairs |= {"Script": "X/Y/Z plot", f"{letter} Type": axis.label, f"{letter} Values": axis.written}
     line = ", ".join(f"{name}: {_quoted(str(value))}" for name, value in pairs.items())
     negative = [NEGATIVE + info["negative_prompt"]] if info.get("negative_prompt") else []
     return "\n".join([info.get("prompt", ""), *negative, line])
@@ -132,6 +160,11 @@ def settings_in(text: str) -> dict[str, Any]:
     for name, key, kind in _LINE:
         if name in pairs:
             _put(found, key, kind, pairs[name])
+    if (scheduled := f"{found.get('sampler')} {pairs.get('Schedule type')}") in SAMPLERS:
+        found["sampler"] = scheduled  # newer programs say "Karras" apart
+    with suppress(SettingsError):
+        if strengths := read_strengths(pairs.get("Strength", "").split()):
+            found["strengths"] = strengths
     width, _, height = pairs.get("Size", "").partition("x")
     _put(found, "width", int, width)
     _put(found, "height", int, height)

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from clora_core.answers import UNFINISHED, JobView, Preview, Verdict
+from clora_core.answers import UNFINISHED, Grid, JobView, Preview, Verdict
 from clora_core.concepts import TrainStep
 from clora_core.data.beside import copy_picture
 from clora_core.disk import read_json, write_json, write_text
@@ -327,6 +327,7 @@ class Job:
             name=self.name,
             token=request.concept.token if isinstance(request, LearnRequest) else "",
             prompt=request.prompt if isinstance(request, DrawRequest) else "",
+            grid=self._grid(record),
             verdict=Verdict.from_json(verdict) if verdict else None,
             concept_id=record["concept_id"],
             resumable=self.resumable,
@@ -334,6 +335,15 @@ class Job:
             stopping=bool(self.stop_wish) and not self.finished,
             ended=self.ended,
         )
+
+    def _grid(self, record: Mapping[str, Any]) -> Grid | None:
+        if not isinstance(self.request, DrawRequest) or not self.request.axes:
+            return None
+        axes, cells = self.request.axes, record.get("cells")
+        if not cells:
+            down = len(axes[1].values) if len(axes) > 1 else 1
+            cells = [[""] * len(axes[0].values)] * down
+        return Grid(axes, tuple(tuple(Path(path) if path else None for path in row) for row in cells))
 
 
 def thin(curve: list[TrainStep], points: int = CURVE_POINTS) -> list[TrainStep]:

@@ -17,8 +17,11 @@ from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationErr
 from clora_core.concepts import Concept
 from clora_core.errors import MissingMethodError, StoreError, StudioError
 from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.grid import Axis
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import BUILT_IN, Methods
+from clora_core.settings.strength import check_strengths
+from clora_core.settings.text import check_text
 
 
 # settings read and write themselves: they know which names they had before
@@ -83,13 +86,25 @@ class LearnRequest(Request):
 
 @dataclass(frozen=True)
 class DrawRequest(Request):
-    """Draw pictures of ``prompt``. as_of: with the first so many concepts only (0 = base model); None = all."""
+    """Draw pictures of ``prompt``.
+
+    as_of: with the first so many concepts only (0 = base model); None = all.
+    strengths: by token, how much of what a concept learned counts; see ``clora_core.drawing.strength``.
+    axes: for a grid, what varies from left to right, and from top to bottom; () = plain pictures.
+    """
 
     kind: ClassVar[str] = "draw"
     timeline_id: str
     prompt: str
     settings: Drawing
     as_of: int | None = None
+    strengths: Mapping[str, float] = field(default_factory=dict)
+    axes: tuple[Axis, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for a text that cannot be stored, or a strength out of bounds."""
+        check_text(self.prompt, "prompt")
+        object.__setattr__(self, "strengths", check_strengths(self.strengths))
 
 
 @dataclass(frozen=True)

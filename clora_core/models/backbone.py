@@ -60,7 +60,7 @@ class Backbone(Protocol):
 
     @property
     def sampler(self) -> str:
-        """What it draws with, as people call it, e.g. "DPM++ 2M Karras"."""
+        """What it draws with where `settings.sampler` names no other, as people call it, e.g. "DPM++ 2M Karras"."""
 
     def encode(self, prompts: Sequence[str]) -> Conditioning:
         """What the text encoders make of B prompts; gradients reach the tokens that are being trained."""
@@ -84,8 +84,8 @@ class Backbone(Protocol):
     ) -> list[Image.Image]:
         """One picture for each prompt of `conditioning`, from noise of its own generator, kept away from `negative`.
 
-        settings: steps, guidance and size.  on_step: called after each denoising step with the number of steps done;
-        what it raises ends the drawing.
+        settings: sampler, steps, guidance and size.  on_step: called after each denoising step with the number of steps
+        done; what it raises ends the drawing.
         """
 
 

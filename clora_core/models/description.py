@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clora_core.concepts import SamplingConfig, TrainConfig, tokens_in
+from clora_core.concepts import SamplingConfig, TrainConfig, nearest, tokens_in
 from clora_core.errors import ModelError, SettingsError
 from clora_core.models.asked import Asked, read_asked
 from clora_core.settings.methods import BUILT_IN, CLORA, Methods
@@ -43,8 +43,9 @@ class BaseModel:
     sampling: the model's preset for drawing, or the class defaults at its resolution.  settings: what its preset for
     learning says, of whichever method.  presets: how the settings of a method differ from those, by its name; of one
     that is not there its row's preset.  methods: those that are known.  asked: what benchmarks may ask it for beside a
-    concept.  draws: the only kind of picture it can draw, in words; "" = no such limit is known.
-    first: the first prompt and seed.  plain: prompts that need nothing learned.
+    concept.  draws: the only kind of picture it can draw, in words; "" = no such limit is known.  joined_by: the words
+    by which alone it puts two people into one picture; () = any.  first: the first prompt and seed.  plain: prompts
+    that need nothing learned.
     """
 
     name: str
@@ -59,6 +60,7 @@ class BaseModel:
     draws: str = ""
     first: First = First()
     plain: tuple[str, ...] = ()
+    joined_by: tuple[str, ...] = ()
 
     @property
     def train(self) -> TrainConfig:
@@ -121,6 +123,7 @@ def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
         draws=str(preset.get("draws", "")),
         first=_first(preset),
         plain=tuple(map(str, preset.get("plain", ()))),
+        joined_by=tuple(preset.get("joined_by", ())),
     )
     base.check()
     return base
@@ -252,8 +255,9 @@ def _add_file(digest: Any, path: Path) -> None:
             digest.update(file.read(SAMPLE_BYTES))
 
 
-def unknown_words(model: str | Path, prompt: str) -> list[str]:
-    """Words of the prompt the model (folder or Hub id) was never taught, lower-cased, each once, in order.
+def unknown_words(model: str | Path, prompt: str) -> dict[str, str]:
+    """Words of the prompt the model (folder or Hub id) was never taught, lower-cased, each once, in order, and the
+    known one that each may be meant for, or "".
 
     A model says what it knows in known_words.txt in its folder, one word a line; one without that file is
     taken to know everything. Tokens like <rex> are not words. A joined word ("red-haired") is known when it
@@ -261,10 +265,11 @@ def unknown_words(model: str | Path, prompt: str) -> list[str]:
     """
     folder = folder_of(str(model))
     if folder is None or not (folder / WORDS_FILE).is_file():
-        return []
+        return {}
     known = set((folder / WORDS_FILE).read_text(encoding="utf-8").lower().split())
     text = prompt.lower()
     for token in tokens_in(prompt):
         text = text.replace(token, " ")
     words = re.findall(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*", text)
-    return [word for word in dict.fromkeys(words) if word not in known and not known.issuperset(word.split("-"))]
+    unknown = [word for word in dict.fromkeys(words) if word not in known and not known.issuperset(word.split("-"))]
+    return {word: nearest(word, known) for word in unknown}

@@ -14,7 +14,7 @@ from clora_core.concepts import tokens_in
 from clora_core.models.backbone import Conditioning
 from clora_core.models.cross_attention import cross_attention_matrices
 from clora_core.models.installation import Installation
-from clora_core.models.samplers import check_steps, sampler_name
+from clora_core.models.samplers import check_steps, sampler_name, scheduler_named
 from clora_core.models.tokens import TokenTable
 from clora_core.settings.drawing import SamplingConfig
 
@@ -88,21 +88,26 @@ class StableDiffusion:
         generators: Sequence[torch.Generator],
         on_step: Callable[[int], None],
     ) -> list[Image.Image]:
-        """diffusers' own loop, with the pipeline's scheduler. Raises SettingsError where that takes fewer steps."""
-        check_steps(self.pipe.scheduler, settings.steps)
+        """diffusers' own loop. Raises SettingsError for a sampler that is not known or takes fewer steps."""
+        scheduler = scheduler_named(settings.sampler, self.pipe.scheduler)
+        check_steps(scheduler, settings.steps)
 
         def report(_: Any, step: int, __: Any, values: dict[str, Any]) -> dict[str, Any]:
-            on_step(step + 1)
+            on_step((step + 1) * settings.steps // len(scheduler.timesteps))  # some take two for one
             return values
 
-        return self.pipe(
-            prompt_embeds=conditioning.text,
-            negative_prompt_embeds=negative.text,
-            num_inference_steps=settings.steps,
-            guidance_scale=settings.guidance_scale,
-            guidance_rescale=settings.guidance_rescale,
-            width=settings.width,
-            height=settings.height,
-            generator=list(generators),
-            callback_on_step_end=report,
-        ).images
+        own, self.pipe.scheduler = self.pipe.scheduler, scheduler
+        try:
+            return self.pipe(
+                prompt_embeds=conditioning.text,
+                negative_prompt_embeds=negative.text,
+                num_inference_steps=settings.steps,
+                guidance_scale=settings.guidance_scale,
+                guidance_rescale=settings.guidance_rescale,
+                width=settings.width,
+                height=settings.height,
+                generator=list(generators),
+                callback_on_step_end=report,
+            ).images
+        finally:
+            self.pipe.scheduler = own

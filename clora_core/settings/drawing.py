@@ -10,6 +10,21 @@ from typing import Any
 from clora_core.settings.fields import Settings, setting
 
 NEW_SEED = -1  # as other programs have it
+SAMPLERS = (  # as people call them
+    "DPM++ 2M",
+    "DPM++ 2M Karras",
+    "DPM++ 2M SDE",
+    "DPM++ 2M SDE Karras",
+    "DPM++ 2S",
+    "Euler",
+    "Euler a",
+    "Heun",
+    "DDIM",
+    "DDPM",
+    "UniPC",
+    "PLMS",
+    "LMS",
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,13 @@ class SamplingConfig(Settings):
         "for those, 0 turns it off (Lin et al. 2024, section 3.4).",
         minimum=0.0,
         maximum=1.0,
+    )
+    sampler: str = setting(
+        "",
+        "Sampler",
+        "How noise becomes a picture. Others need other numbers of steps.",
+        choices=("", *SAMPLERS),
+        unset="the model's own",
     )
     width: int = setting(512, "Width", "Width of the picture in pixels.", minimum=32, maximum=4096)
     height: int = setting(512, "Height", "Height of the picture in pixels.", minimum=32, maximum=4096)

@@ -1,7 +1,8 @@
 """The settings of learning and drawing: every default, label, help text and bound, once.
 
 The page and the command line read them from here: `labelled(SamplingConfig)` gives the fields by name, and each has
-`.metadata`: "label", "help" and, where they apply, "minimum", "maximum", "choices".
+`.metadata`: "label", "help" and, where they apply, "minimum", "maximum", "choices", and "unset", what an empty text
+stands for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import Field, field, fields, replace
 from typing import Any, Self
 
 from clora_core.errors import SettingsError
+from clora_core.settings.text import check_text
 
 
 def setting(default: Any, label: str, help: str, **bounds: Any) -> Any:
@@ -45,7 +47,10 @@ class Settings:
                 raise SettingsError(f"The setting {name} must be of type {kind.__name__}, got {value!r}.")
             choices = spec.metadata.get("choices")
             if choices and value not in choices:
-                raise SettingsError(f"The setting {name} must be one of {', '.join(choices)}; got {value!r}.")
+                known = ", ".join(choice for choice in choices if choice)
+                raise SettingsError(f"The setting {name} must be one of {known}; got {value!r}.")
+            if kind is str:
+                check_text(str(value), f"setting {name}")
             if kind in (int, float):
                 _check_number(name, value, spec.metadata)
 

@@ -33,9 +33,11 @@ from clora_core.data.pictures import (
     usable,
 )
 from clora_core.disk import ASSETS, read_json
+from clora_core.drawing.prompt_notes import check_learned, prompt_notes
 from clora_core.errors import ModelError, PictureError, SettingsError, StoreError, StudioError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
+from clora_core.jobs.grid import cells_of, cost, estimate
 from clora_core.jobs.queue import left_with, queue_learning, refuse_while_learning, waiting_requests
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.models import description
@@ -45,6 +47,7 @@ from clora_core.settings.fields import Settings
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
+from clora_core.settings.strength import check_weights
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
 from clora_core.studio.defaults import Defaults
@@ -254,18 +257,25 @@ class Studio:
         """Bytes of the model's files that the Hub has sent so far, where it is a Hub model; else 0."""
         return description.downloaded_bytes(self._base.path)
 
-    def unknown_words(self, prompt: str) -> list[str]:
-        """Words of ``prompt`` the embedded model was never taught (tokens are no words); [] for other models."""
-        return description.unknown_words(self.base.path, prompt)
+    def prompt_notes(self, prompt: str, timeline_id: str, as_of: int | None = None) -> list[str]:
+        """What will not work in ``prompt`` at this point of a timeline, in sentences; None = at its end.
 
-    def left_out(self, prompt: str, timeline_id: str) -> str:
+        What is too long is not said before the model is loaded.
+        """
+        if not prompt.strip():
+            return []
+        cards, base = self.timeline(timeline_id).cards, self.base
+        unread = self._left_out(prompt, [card.token for card in cards])
+        unknown = description.unknown_words(base.path, prompt)
+        return prompt_notes(prompt, cards, len(cards) if as_of is None else as_of, unknown, unread, base.joined_by)
+
+    def _left_out(self, prompt: str, tokens: Sequence[str]) -> str:
         """The end of ``prompt`` that the text encoder does not read; "" = it reads all, or the model is not loaded."""
         if not self.ready:
             return ""
         from clora_core.drawing.weights import read_weights
         from clora_core.models.tokens import left_out
 
-        tokens = [card.token for card in self.timeline(timeline_id).cards]
         return left_out(self._board.model.backbone.tables, read_weights(prompt)[0], tokens)
 
     def pasted_settings(self, text: str) -> dict[str, Any]:
@@ -486,18 +496,45 @@ class Studio:
 
         While a concept is being learned the job waits; ``JobView.phase`` says so.
 
-        Raises SettingsError (no prompt, no such ``as_of``), StoreError (no such timeline, another base model).
+        Raises SettingsError (no prompt, no such ``as_of``, nothing to make stronger), ConceptError (a token that is not
+        learned then), StoreError (no such timeline, another base model).
         """
-        request = replace(request, prompt=request.prompt.strip())
+        request = self._checked(request)
+        job = self._board.create(request)
+        self._board.submit(job)
+        return job.id
+
+    def _checked(self, request: DrawRequest) -> DrawRequest:
+        """The request without what surrounds its prompt; raises what ``draw`` raises."""
+        first = next((str(axis.values[0]) for axis in request.axes if axis.kind == "prompt"), request.prompt)
+        request = replace(request, prompt=first.strip())
         if not request.prompt:
             raise SettingsError("The prompt is empty. Write what the picture should show.")
         self._store.check(request.timeline_id, self.base.id)
         view, as_of = self.timeline(request.timeline_id), request.as_of
         if as_of is not None and not 0 <= as_of <= len(view.cards):
             raise SettingsError(f"The timeline {view.name!r} has {len(view.cards)} concepts; there is no {as_of}.")
-        job = self._board.create(request)
-        self._board.submit(job)
-        return job.id
+        parts = [request]
+        if request.axes:
+            parts = [cell.request for cell in cells_of(request, view.cards)]
+        for part in parts:
+            learned = [card.token for card in view.cards[: part.as_of]]
+            later = {card.token: card.index for card in view.cards[len(learned) :]}
+            text = f"{part.prompt} {part.settings.negative_prompt} {' '.join(part.strengths)}"
+            check_learned(text, learned, later)
+            if part.strengths:
+                check_weights(self.methods.stored(view.method), part.strengths)
+        return request
+
+    def draw_estimate(self, request: DrawRequest) -> tuple[int, float | None]:
+        """How many pictures a request asks for, and about how many seconds they take; None while nothing of the kind
+        was drawn here. Raises what ``draw`` raises."""
+        request = self._checked(request)
+        if request.axes:
+            parts = [cell.request.settings for cell in cells_of(request, self.timeline(request.timeline_id).cards)]
+        else:
+            parts = [request.settings] * request.settings.pictures
+        return len(parts), estimate(self._board.jobs("draw"), sum(map(cost, parts)))
 
     def draw_now(self, request: DrawRequest, on_progress: Callable[[JobView], None] | None = None) -> list[Path]:
         """``draw`` and wait. Raises StudioError with the job's message when it did not end well."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil, sqrt
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from clora_core.concepts import tokens_in
@@ -19,11 +18,11 @@ FACTS = (  # of what made a picture, and how it is said below it
     ("seed", "seed {}"),
     ("steps", "{} steps"),
     ("guidance_scale", "guidance {:g}"),
+    ("sampler", "{}"),
     ("as_of", "as of {}"),
     ("model", "{}"),
 )
 MANY = 8  # concepts from which on the chips can be searched
-UNREAD = 200  # characters of what is cut off a prompt are shown
 FACES = 2  # before the first picture, so many of those in the prompt are shown
 NEWEST = 24  # of the history's pictures that are there with the page; older ones are fetched when they are looked at
 
@@ -47,26 +46,9 @@ def point(timeline: TimelineView, as_of: int) -> str:
     return render("point", card=card, today=as_of >= last)
 
 
-def prompt_notes(prompt: str, timeline: TimelineView, as_of: int, unknown: Sequence[str] = (), unread: str = "") -> str:
-    """What about this prompt will not work: words the model does not know, tokens not learned (yet), what is cut off.
-
-    unread: the end of the prompt that the text encoder does not read.
-    """
-    places = {card.token.lower(): card for card in timeline.cards}
-    notes = []
-    for token in tokens_in(prompt):
-        card = places.get(token)
-        if card is None:
-            notes.append(f"{token} is not a token of this timeline.")
-        elif card.index > as_of:
-            notes.append(f"{token} is learned later: move “As of” to {card.index} or beyond.")
-    if unknown:
-        words = ", ".join(f"“{word}”" for word in unknown)
-        notes.append(f"This model was never taught {words}: {'it' if len(unknown) == 1 else 'they'} will hardly show.")
-    if unread:
-        notes.append(f"The prompt is too long for this model. It does not read: “{shorten(unread, UNREAD)}”.")
-        notes += [f"{token} would be cut off: move it to the front." for token in tokens_in(unread)]
-    return say(" ".join(notes), "warn")
+def prompt_notes(notes: Sequence[str]) -> str:
+    """What will not work in the prompt, a line each."""
+    return "".join(say(note, "warn") for note in notes)
 
 
 def drawing(job: JobView) -> str:
@@ -83,8 +65,11 @@ def drawing(job: JobView) -> str:
 def stage(shown: Sequence[Path], settings: Mapping[str, Any]) -> str:
     """The pictures in front, in a grid as near to a square as can be, with what made them and a download for each."""
     facts = [words.format(settings[key]) for key, words in FACTS if settings.get(key) not in (None, "")]
+    facts += [f"strength of {token} {strength:g}" for token, strength in settings.get("strengths", {}).items()]
     across = ceil(sqrt(len(shown)))
     aspect = settings.get("width", 1) / settings.get("height", 1)
+    for place, values in enumerate(settings.get("axes", {}).values()):  # the sheet of a grid
+        aspect *= 1 / len(values) if place else len(values)
     down = ceil(len(shown) / across)
     return render("stage", shown=shown, settings=settings, facts=facts, across=across, down=down, aspect=aspect)
 

@@ -13,12 +13,14 @@ from gradio.blocks import Block
 from clora_core.concepts import TOKEN_IN_TEXT, tokens_in
 from clora_core.errors import PictureError
 from clora_core.jobs.requests import DrawRequest
-from clora_core.settings.drawing import NEW_SEED, seed_drawn
+from clora_core.settings.drawing import NEW_SEED, SAMPLERS, seed_drawn
 from demo.clicks import INSERT, SEND, picked, scroll_to
 from demo.errors import told
 from demo.events import QUEUED, Changes
 from demo.fields import from_inputs, setting_inputs
 from demo.html import playground as playground_html
+from demo.tabs.grid import GridPanel
+from demo.tabs.strengths import Strengths
 
 if TYPE_CHECKING:
     from clora_core.answers import TimelineView
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 HISTORY_LIMIT = 60
 POLL_SECONDS = 0.25
-COUNTS = (1, 2, 4)
+COUNTS = (1, 2, 4, 8, 16)
 FIRST_PROMPT = "a photo of {}"
 IDEAS = (
     "a photo of {}",
@@ -69,7 +71,8 @@ class Gallery:
         self._studio = studio
         self._settings = lru_cache(maxsize=4 * HISTORY_LIMIT)(studio.picture_settings)
 
-    def _read(self, path: Path) -> dict[str, Any]:
+    def settings(self, path: Path) -> dict[str, Any]:
+        """What a picture says it was made with."""
         try:
             return self._settings(path)
         except PictureError:
@@ -80,20 +83,20 @@ class Gallery:
         path = next((path for path in self._studio.history(HISTORY_LIMIT) if path.name == name), None)
         if path is None:
             raise PictureError(f"The picture {name} is no longer there. Reload the page.")
-        return path, self._read(path)
+        return path, self.settings(path)
 
     def fitting(self, timeline_id: str, prompt: str) -> list[str]:
         """The newest picture of this prompt in this timeline, as the value of ``Playground.shown``; none may fit."""
         asked = (timeline_id, prompt.strip())
         for path in self._studio.history(HISTORY_LIMIT):
-            found = self._read(path)
+            found = self.settings(path)
             if (found.get("timeline"), found.get("prompt")) == asked:
                 return [str(path)]
         return []
 
     def wall(self, shown: Sequence[str]) -> str:
         """The history as HTML, with the shown pictures marked."""
-        items = [(path, self._read(path)) for path in self._studio.history(HISTORY_LIMIT)]
+        items = [(path, self.settings(path)) for path in self._studio.history(HISTORY_LIMIT)]
         return playground_html.history(items, [Path(name) for name in shown])
 
     def front(self, shown: Sequence[str], timeline_id: str, prompt: str) -> str:
@@ -102,7 +105,7 @@ class Gallery:
         if not paths:
             timeline = self._studio.timeline(timeline_id)
             return playground_html.waiting_stage(timeline, prompt, ideas(timeline, self._studio.base.plain))
-        return playground_html.stage(paths, self._read(paths[0]))
+        return playground_html.stage(paths, self.settings(paths[0]))
 
 
 class Playground:
@@ -125,6 +128,7 @@ class Playground:
         self._wire_prompt()
         self._wire_draw()
         self._wire_history()
+        self.grid.wire(self)
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -169,9 +173,7 @@ class Playground:
 
     def _notes(self, timeline_id: str, prompt: str, as_of: float) -> str:
         """What will not work in this prompt, as HTML."""
-        unknown = self.studio.unknown_words(prompt) if prompt.strip() else []
-        unread = self.studio.left_out(prompt, timeline_id)
-        return playground_html.prompt_notes(prompt, self.studio.timeline(timeline_id), int(as_of), unknown, unread)
+        return playground_html.prompt_notes(self.studio.prompt_notes(prompt, timeline_id, int(as_of)))
 
     # -- layout ------------------------------------------------------------------------------------
 
@@ -184,11 +186,13 @@ class Playground:
                 self.point = gr.HTML(elem_id="point")
                 self._lay_out_seed()
                 with gr.Accordion("Advanced", open=False, elem_id="sampling-advanced"):
+                    self.strengths = Strengths(self.studio)
                     self.settings = setting_inputs(self.studio.base.sampling, VISIBLE_SETTINGS)
             with gr.Column(min_width=320, elem_id="play-drawn"):
                 with gr.Column(variant="panel", elem_classes="cl-panel", elem_id="stage"):
                     self.status = gr.HTML(elem_id="draw-status")
                     self.stage = gr.HTML(elem_id="stage-pictures", js_on_load=INSERT)
+                self.grid = GridPanel(self.studio)
                 self.history = gr.HTML(elem_id="history", js_on_load=SEND)
         self.shown, self.job_id = gr.State([]), gr.State("")
 
@@ -220,18 +224,25 @@ class Playground:
 
     def _wire_prompt(self) -> None:
         """Notes follow the prompt, and settings in it go to their inputs; chips, words and notes follow the slider."""
-        place = [self.timeline, self.prompt, self.as_of]
+        place: list[Block] = [self.timeline, self.prompt, self.as_of]
+        strengths = self.strengths
         # "change", not "input": Gradio's "input" misses chips, pasting by mouse and settings brought back
-        typed = [self.notes, *self._brought().values(), self.locked]
-        self.prompt.change(told(self._typed), place, typed, trigger_mode="always_last", **QUEUED)
+        typed = [self.notes, *self._brought().values(), self.locked, *strengths.parts]
+        self.prompt.change(told(self._typed), [*place, *strengths.given], typed, trigger_mode="always_last", **QUEUED)
+        named = [self.timeline, self.prompt, *strengths.given]
+        self.timeline.change(told(strengths.follow), named, strengths.parts, **QUEUED)
         moved = [self.chips, self.point, self.notes]
         self.as_of.change(told(self._moved), place, moved, trigger_mode="always_last", **QUEUED)
 
-    def _typed(self, timeline_id: str, prompt: str, as_of: float) -> Changes:
+    def _typed(self, timeline_id: str, prompt: str, as_of: float, *strengths: Any) -> Changes:
         found = self.studio.pasted_settings(prompt)
         if found:
             gr.Info("The text held settings: they are in their fields now.", title="Prompt")
-        return self._bring(found) | {self.notes: self._notes(timeline_id, found.get("prompt", prompt), as_of)}
+        prompt = found.get("prompt", prompt)
+        changes = self._bring(found) | {self.notes: self._notes(timeline_id, prompt, as_of)}
+        if "strengths" in found:
+            return changes | self.strengths.bring(timeline_id, prompt, found["strengths"])
+        return changes | self.strengths.follow(timeline_id, prompt, *strengths)
 
     def _brought(self) -> dict[str, Block]:
         """The inputs that settings of a picture or of a pasted text go to, by name."""
@@ -240,6 +251,8 @@ class Playground:
     def _bring(self, found: Mapping[str, Any]) -> Changes:
         """Settings into their inputs; a seed is kept."""
         changes: Changes = {field: found[name] for name, field in self._brought().items() if name in found}
+        if found.get("sampler", "") not in ("", *SAMPLERS):  # another programme's
+            del changes[self.settings["sampler"]]
         return changes | ({self.locked: True} if "seed" in found else {})
 
     def _moved(self, timeline_id: str, prompt: str, as_of: float) -> Changes:
@@ -255,11 +268,10 @@ class Playground:
     def _wire_draw(self) -> None:
         """Enter or Draw queues a job and follows it; Cancel stops it. The job itself lives in the studio."""
         asked = [self.draw.click, self.prompt.submit]
-        place = {self.timeline, self.prompt, self.as_of, self.seed, self.locked, self.pictures}
         gr.on(
             asked,
             told(self._start),
-            place | set(self.settings.values()),
+            self.asked,
             [self.status, self.draw, self.cancel, self.job_id, self.seed, self.locked, *self.front],
             trigger_mode="once",
             **QUEUED,
@@ -269,30 +281,50 @@ class Playground:
 
     def _start(self, given: Changes) -> Iterator[Changes]:
         """given: the values of the inputs."""
-        timeline_id, prompt, seed = given[self.timeline], given[self.prompt], given[self.seed]
-        keep = given[self.locked] and seed not in (None, NEW_SEED)
-        chosen = {name: given[field] for name, field in self.settings.items()}
-        first = self.studio.base.first
-        new = first.seed if prompt.strip() == first.prompt and not self.studio.history(1) else NEW_SEED
-        chosen |= {"seed": int(seed) if keep else new, "pictures": int(given[self.pictures])}
-        settings = from_inputs(self.studio.base.sampling, seed_drawn(chosen))
-        last = len(self.studio.timeline(timeline_id).cards)
-        as_of = int(given[self.as_of])
-        job_id = self.studio.draw(DrawRequest(timeline_id, prompt, settings, as_of if as_of < last else None))
+        request = self.request(given)
+        timeline_id, prompt = request.timeline_id, request.prompt
+        job_id = self.studio.draw(request)
         # a new seed is said once, at the start: somebody may be typing the next one by the end
-        yield self._drawing(job_id) | ({} if keep else {self.seed: settings.seed, self.locked: False})
-        before = None
+        new = {} if self._keeps_seed(given) else {self.seed: request.settings.seed, self.locked: False}
+        yield self._drawing(job_id) | new
+        before, there = None, 0
         try:
             while not (job := self.studio.wait(job_id, POLL_SECONDS)).finished:
                 if (now := (job.state, job.step, job.phase)) != before:
                     before = now
                     yield {self.status: playground_html.drawing(job)}
+                if len(job.pictures) > there:  # those that are done are shown as they come
+                    there = len(job.pictures)
+                    yield self.show([str(path) for path in job.pictures], timeline_id, prompt)
             drawn = [str(path) for path in job.pictures]
             found = self.show(drawn, timeline_id, prompt) if drawn else {}
         except Exception:  # not "finally": a visitor who has left is not to be told anything
             yield self._drawing("") | {self.status: ""}
             raise
         yield self._drawing("") | {self.status: playground_html.drawing(job)} | found
+
+    @property
+    def asked(self) -> set[Block]:
+        """The inputs that say what is to be drawn."""
+        place = {self.timeline, self.prompt, self.as_of, self.seed, self.locked, self.pictures}
+        return {*place, *self.settings.values(), *self.strengths.given}
+
+    def request(self, given: Changes) -> DrawRequest:
+        """What the inputs ask for, by their values. Raises SettingsError."""
+        chosen = {name: given[field] for name, field in self.settings.items()}
+        first = self.studio.base.first
+        new = first.seed if given[self.prompt].strip() == first.prompt and not self.studio.history(1) else NEW_SEED
+        seed = int(given[self.seed]) if self._keeps_seed(given) else new
+        chosen |= {"seed": seed, "pictures": int(given[self.pictures])}
+        settings = from_inputs(self.studio.base.sampling, seed_drawn(chosen))
+        timeline_id, as_of = given[self.timeline], int(given[self.as_of])
+        last = len(self.studio.timeline(timeline_id).cards)
+        values = [given[slider] for slider in self.strengths.sliders]
+        strengths = self.strengths.read(given[self.strengths.tokens], values)
+        return DrawRequest(timeline_id, given[self.prompt], settings, as_of if as_of < last else None, strengths)
+
+    def _keeps_seed(self, given: Changes) -> bool:
+        return bool(given[self.locked]) and given[self.seed] not in (None, NEW_SEED)
 
     def _drawing(self, job_id: str) -> Changes:
         """Cancel in the place of Draw while a job draws; "" = none does."""
@@ -310,14 +342,27 @@ class Playground:
 
     def _wire_history(self) -> None:
         """A click on an old picture brings it to the front and its settings into the inputs, seed locked."""
-        brought = [*self._brought().values(), self.as_of, self.locked, *self.front]
-        restored = self.history.click(told(self._restore), [self.timeline, self.prompt], brought, **QUEUED)
+        restored = self.history.click(told(self._restore), [self.timeline, self.prompt], self.brought, **QUEUED)
         restored.then(None, js=scroll_to("stage"), api_visibility="private")
 
     def _restore(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
         _, name = picked(event)
-        path, found = self.gallery.find(name)
+        path, _ = self.gallery.find(name)
+        return self.restored(path, timeline_id, prompt)
+
+    @property
+    def brought(self) -> list[Block]:
+        """What ``restored`` may change."""
+        inputs = [*self._brought().values(), self.as_of, self.locked, *self.strengths.parts, *self.grid.fields]
+        return [*inputs, *self.front]
+
+    def restored(self, path: Path, timeline_id: str, prompt: str) -> Changes:
+        """A picture in front, its settings in the inputs."""
+        found = self.gallery.settings(path)
         changes = self._bring(found) | {self.locked: "seed" in found}
         if found.get("timeline") == timeline_id and isinstance(found.get("as_of"), int):
             changes[self.as_of] = min(found["as_of"], len(self.studio.timeline(timeline_id).cards))
+        if found:
+            changes |= self.strengths.bring(timeline_id, found.get("prompt", prompt), found.get("strengths", {}))
+        changes |= self.grid.bring(found.get("axes", {}))
         return changes | self.show([str(path)], timeline_id, prompt)

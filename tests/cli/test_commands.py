@@ -15,6 +15,7 @@ from PIL import Image
 
 from clora_core.cli import commands as cli
 from clora_core.disk import read_json
+from clora_core.drawing.png_settings import read_settings
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import BUILT_IN
@@ -127,11 +128,21 @@ def test_learn_draw_timeline(command: Command, folder: Path, tmp_path: Path) -> 
     assert "no concepts yet" in command("timeline", "--new", "Third")[1]
 
 
+def test_a_grid_is_one_picture_with_its_axes_and_bounds_are_said(command: Command, tmp_path: Path) -> None:
+    grid = ("--grid", "seed=1-2", "sampler=Euler a, DDIM")
+    code, out, err = command("draw", "--prompt", "a photo", "--steps", "1", *grid, "--out", tmp_path / "grid.png")
+    assert (code, out.strip()) == (0, str(tmp_path / "grid.png")) and "4 pictures" in err
+    assert read_settings(tmp_path / "grid.png")["axes"] == {"seed": [1, 2], "sampler": ["Euler a", "DDIM"]}
+    for wrong in (("--grid", "colour=1"), ("--grid", "seed"), ("--strength", "<rex>=2"), ("--strength", "<rex>=0.5")):
+        code, _, err = command("draw", "--prompt", "a photo", *wrong)
+        assert code == 2 and err.count("error:") == 1
+
+
 def test_draw_says_what_is_not_read(command: Command) -> None:
     prompt = f"a photo {'far ' * 80}and the end"
     code, _, err = command("draw", "--prompt", prompt, "--steps", "1")
-    assert code == 0 and "It did not read: far" in err and "and the end" in err
-    assert "did not read" not in command("draw", "--prompt", "a photo", "--steps", "1")[2]
+    assert code == 0 and "does not read: “far" in err
+    assert "does not read" not in command("draw", "--prompt", "a photo", "--steps", "1")[2]
 
 
 def test_draw_says_that_a_pasted_text_is_not_read_as_settings(command: Command) -> None:

@@ -115,7 +115,7 @@ def test_names_cannot_smuggle_markup_in(tmp_path: Path) -> None:
         parts.model_state(EVIL, True, ""),
         playground_html.chips(view, 1),
         playground_html.point(view, 1),
-        playground_html.prompt_notes(EVIL, view, 1, [EVIL]),
+        playground_html.prompt_notes([EVIL]),
         playground_html.stage([tmp_path / "a.png"], {"prompt": EVIL, "negative_prompt": EVIL, "model": EVIL}),
         playground_html.history([(tmp_path / "a.png", {"prompt": EVIL})]),
         playground_html.ideas([EVIL]),
@@ -138,24 +138,14 @@ def test_checked_pictures_say_what_is_wrong_and_what_to_do(tmp_path: Path) -> No
     assert add_html.checked_pictures([]) == ""
 
 
-def test_prompt_notes() -> None:
-    view = timeline("Ann", "Bob")
-    assert playground_html.prompt_notes("a photo of <ann>", view, 2, []) == ""
-    assert "move “As of” to 2" in playground_html.prompt_notes("a photo of <BOB>", view, 1, [])
-    assert "&lt;eve&gt; is not a token" in playground_html.prompt_notes("<eve>", view, 2, [])
-    assert "never taught “zeppelin”: it" in playground_html.prompt_notes("a zeppelin", view, 2, ["zeppelin"])
-    assert "does not read: “in red”" in playground_html.prompt_notes("<ann> in red", view, 2, unread="in red")
-    assert "&lt;ann&gt; would be cut off" in playground_html.prompt_notes("far <ann>", view, 2, unread="<ann>")
-
-
 def playground(**asked: Any) -> Playground:
     """The tab on a studio that has a timeline of <ann> and answers what it is asked for."""
     base = SimpleNamespace(sampling=SamplingConfig(), resolution=64, first=First(), plain=())
     answers = {
         "timeline": lambda _: timeline("Ann"),
         "picture_settings": dict,
-        "unknown_words": lambda _: [],
-        "left_out": lambda *_: "",
+        "prompt_notes": lambda *_: [],
+        "methods": BUILT_IN,
         "history": lambda _: [],
     }
     with gr.Blocks():
@@ -168,14 +158,15 @@ def test_a_pasted_text_becomes_settings() -> None:
     changes = tab._typed("t", text, 1)
     assert (changes[tab.prompt], changes[tab.seed], changes[tab.locked]) == ("<ann>", 4, True)
     now = {name: changes[field] for name, field in tab.settings.items() if field in changes}
-    assert now == {"negative_prompt": "glasses", "steps": 20, "guidance_scale": 7.0, "width": 64, "height": 32}
-    assert tab._typed("t", "<ann>", 1) == {tab.notes: ""}
+    sizes = {"width": 64, "height": 32}
+    assert now == {"negative_prompt": "glasses", "steps": 20, "sampler": "Euler a", "guidance_scale": 7.0, **sizes}
+    assert tab.settings["sampler"] not in tab._typed("t", text.replace("Euler a", "Magic"), 1)
 
 
 def test_a_seed_of_minus_one_is_a_new_one_and_is_not_kept() -> None:
     asked: list[DrawRequest] = []
     tab = playground(draw=lambda request: asked.append(request) or "job")
-    given = {field: field.value for field in (*tab.settings.values(), tab.as_of, tab.pictures)}
+    given = {field: field.value for field in (*tab.settings.values(), tab.as_of, tab.pictures, *tab.strengths.given)}
     given |= {tab.timeline: "t", tab.prompt: "<ann>", tab.locked: True}
     for seed in (-1, -1, 5):
         changes = next(tab._start({**given, tab.seed: seed}))
@@ -195,7 +186,7 @@ def test_a_home_in_which_nothing_was_drawn_begins_with_the_models_own_prompt_and
     assert tab.follow("t", "")[tab.prompt] == "a photo of <ann>, red"
     assert ready_prompt(timeline("Bob"), (), "a photo of <ann>") == "a photo of <bob>"  # the first has no <ann>
     assert ready_prompt(timeline(), ("a house",), "a photo of <ann>") == "a house"
-    given = {field: field.value for field in (*tab.settings.values(), tab.as_of, tab.pictures)}
+    given = {field: field.value for field in (*tab.settings.values(), tab.as_of, tab.pictures, *tab.strengths.given)}
     given |= {tab.timeline: "t", tab.prompt: "a photo of <ann>, red", tab.locked: False, tab.seed: 0}
     next(tab._start(given))
     assert asked[0].settings.seed == 7

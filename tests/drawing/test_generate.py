@@ -49,6 +49,7 @@ def test_a_picture_is_a_function_of_prompt_seed_and_settings(backbone, two, sett
         drawn(backbone, two, settings.updated({"guidance_scale": 9.0})),
         drawn(backbone, two, settings.updated({"guidance_rescale": 0.7})),
         drawn(backbone, two, settings.updated({"negative_prompt": "far"})),
+        drawn(backbone, two, settings.updated({"sampler": "Euler a"})),
     ]
     assert first not in others and len({pictures[0] for pictures in others}) == len(others)
     assert drawn(backbone, two, settings) == first
@@ -145,6 +146,21 @@ def test_the_text_is_the_one_other_programs_read(tmp_path: Path, two) -> None:
             "Seed: 7, Model: m, "
             "As of: 2, Timeline: test, Size: 64x32"
         )
+
+
+def test_strengths_and_axes_survive_the_picture_and_its_text(tmp_path: Path, two) -> None:
+    strengths, axes = {"<rex>": 0.7, "<my-mug>": 1.5}, {"seed": [1, 2], "prompt": ["a, <b>", 'say "c"']}
+    info = picture_info("m", "DDIM", two, "<rex>", SamplingConfig(), strengths=strengths) | {"axes": axes}
+    save_picture(Image.new("RGB", (8, 8)), tmp_path / "a.png", info)
+    assert read_settings(tmp_path / "a.png") == info
+    with Image.open(tmp_path / "a.png") as image:
+        assert settings_in(image.info["parameters"])["strengths"] == strengths
+
+
+def test_a_schedule_that_is_said_apart_belongs_to_the_sampler() -> None:
+    found = settings_in("a cat\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras")
+    assert found["sampler"] == "DPM++ 2M Karras"
+    assert settings_in("a cat\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Odd")["sampler"] == "DPM++ 2M"
 
 
 def test_another_programs_settings_are_read_as_far_as_known(tmp_path: Path) -> None:

@@ -181,9 +181,10 @@ def test_samplers_have_the_names_people_know(backbone) -> None:
 
 def test_unknown_words_are_named_once_and_in_order(folder: Path) -> None:
     prompt = "A Photo of <rex>, zebra-striped far-away; don't Zebra photo 2024"
-    assert unknown_words(folder, prompt) == []  # no list: everything is known
+    assert unknown_words(folder, prompt) == {}  # no list: everything is known
     (folder / "known_words.txt").write_text("a\nphoto\nof\nfar\naway\nstriped\n")
-    assert unknown_words(folder, prompt) == ["zebra-striped", "don't", "zebra"]
+    assert unknown_words(folder, prompt) == {"zebra-striped": "", "don't": "", "zebra": ""}
+    assert unknown_words(folder, "a photoo") == {"photoo": "photo"}
 
 
 def test_describing_a_model_does_not_import_torch(tiny_folder: Path) -> None:

@@ -34,7 +34,6 @@ from clora_core.errors import (
     PictureError,
     SettingsError,
     StoreError,
-    StudioError,
 )
 from clora_core.jobs import learn as work
 from clora_core.jobs.requests import DrawRequest, LearnRequest
@@ -413,8 +412,15 @@ def test_what_cannot_be_drawn_is_said(studio: Studio, settings: SamplingConfig) 
         studio.draw(DrawRequest(timeline_id, "  ", settings))
     with pytest.raises(SettingsError, match="there is no 1"):
         studio.draw(DrawRequest(timeline_id, "a photo", settings, as_of=1))
-    with pytest.raises(StudioError, match="<rex>"):
-        studio.draw_now(DrawRequest(timeline_id, "a photo of <rex>", settings))
+    with pytest.raises(ConceptError, match="<rex>"):
+        studio.draw(DrawRequest(timeline_id, "a photo of <rex>", settings))
+    with pytest.raises(ConceptError, match="<rex>"):
+        studio.draw(DrawRequest(timeline_id, "a photo", settings, strengths={"<rex>": 0.5}))
+    for text in ("half a \ud83d", "NUL \0"):
+        with pytest.raises(SettingsError, match="cannot be stored"):
+            studio.draw(DrawRequest(timeline_id, text, settings))
+        with pytest.raises(SettingsError, match="cannot be stored"):
+            settings.updated({"negative_prompt": text})
 
 
 def test_an_interrupted_lesson_is_resumed_bit_for_bit(
@@ -667,7 +673,7 @@ def test_opening_is_quick_and_needs_no_torch(tiny_folder: Path, tmp_path: Path) 
         "import sys; from pathlib import Path; from clora_core.studio.studio import Studio\n"
         f"studio = Studio.open(Path({str(tmp_path / 'home')!r}), {str(tiny_folder)!r})\n"
         "assert studio.timeline(studio.default_timeline()).cards == () and studio.job() is None\n"
-        "assert not studio.ready and studio.unknown_words('a zebra') == []\n"
+        "assert not studio.ready and studio.prompt_notes('a zebra', studio.default_timeline()) == []\n"
         "assert 'torch' not in sys.modules and 'diffusers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[2])
