@@ -37,8 +37,8 @@ IDLE_SECONDS = 5.0  # while nothing runs: somebody else may begin a lesson or op
 BROWSER_KEY, BROWSER_SALT = "clora-studio", "not secret: keeps the entry readable after a restart"
 Kept = dict[str, Any]
 """What the browser remembers."""
-NOTHING_KEPT: Kept = {"prompt": "", "seed": 0, "locked": False, "timeline": "", "watched": []}
-"""watched: ids of the lessons that were seen here before they ended."""
+NOTHING_KEPT: Kept = {"prompt": "", "seed": 0, "locked": False, "timelines": {}, "watched": []}
+"""timelines: the one chosen last, by base model.  watched: ids of the lessons that were seen here before they ended."""
 
 
 def build_demo(studio: Studio, may_remove: bool = True, tools: bool = False) -> gr.Blocks:
@@ -160,7 +160,7 @@ class Page:
 
     def _chosen(self, kept: Kept | None) -> str:
         """The timeline that this visitor chose last, else the default."""
-        last = (kept or NOTHING_KEPT).get("timeline", "")
+        last = (NOTHING_KEPT | (kept or {}))["timelines"].get(self.studio.base.id, "")
         usable = [summary.id for summary in self.studio.timelines() if summary.usable]
         return last if last in usable else self.studio.default_timeline()
 
@@ -294,8 +294,10 @@ class Page:
     @never_refuses
     def remember(self, kept: Kept | None, prompt: str, seed: float, locked: bool, timeline_id: str) -> Changes:
         """What the browser keeps for the next visit."""
-        now = {"prompt": prompt, "seed": seed, "locked": locked, "timeline": timeline_id}
-        return {self.kept: NOTHING_KEPT | (kept or {}) | now}
+        before = NOTHING_KEPT | (kept or {})
+        chosen = {**before["timelines"], self.studio.base.id: timeline_id}  # one for each base model
+        now = {"prompt": prompt, "seed": seed, "locked": locked, "timelines": chosen}
+        return {self.kept: before | now}
 
     def _wire_ways(self, prompt: gr.Textbox, clock: list[Block]) -> None:
         """Verdict -> Playground, card -> Playground, verdict -> form, pill -> lessons."""

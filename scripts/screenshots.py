@@ -42,6 +42,7 @@ def visit(browser: Browser, url: str, size: dict[str, int], scale: float, theme:
     """A new visitor with this screen and theme, the page loaded and the model ready."""
     context = browser.new_context(viewport=size, device_scale_factor=scale)  # type: ignore[arg-type]
     page = context.new_page()
+    page.add_init_script("localStorage['clora-first-run'] = '5'")  # no guided first run
     page.goto(f"{url}?__theme={theme}")
     expect(page.locator("#chips :is(.cl-chip, .cl-empty)").first).to_be_visible(timeout=60_000)
     expect(page.locator("#model")).to_contain_text("ready", timeout=120_000)

@@ -21,7 +21,18 @@ from urllib.parse import unquote
 from urllib.request import urlopen
 
 import pytest
-from browser.visitor import DESKTOP, LONG, NEEDS_CHROMIUM, PHONE, WAIT_MS, Visit, open_tab, overflow, teach
+from browser.visitor import (
+    DESKTOP,
+    KNOWS_THE_PAGE,
+    LONG,
+    NEEDS_CHROMIUM,
+    PHONE,
+    WAIT_MS,
+    Visit,
+    open_tab,
+    overflow,
+    teach,
+)
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from tiny.served import served
@@ -332,6 +343,7 @@ def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Walk:
     learning_ms = 600_000
     with running_app(home / "home") as url:
         page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
+        page.add_init_script(KNOWS_THE_PAGE)
         page.goto(url)
         expect(page.locator("#chips .cl-chip").first).to_be_visible(timeout=60_000)
         expect(page.locator("#model")).to_contain_text("ready", timeout=120_000)
@@ -438,6 +450,7 @@ def test_compare_shows_the_shipped_example_at_once(browser: Browser, tmp_path: P
     studio = Studio.open(tmp_path / "home")
     with served(studio, tmp_path / "home", ASSETS) as url:
         page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
+        page.add_init_script(KNOWS_THE_PAGE)
         page.goto(url)
         expect(page.locator("#chips .cl-chip").first).to_be_visible(timeout=60_000)
         open_tab(page, "Compare")

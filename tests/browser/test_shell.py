@@ -126,8 +126,10 @@ def test_another_model_is_opened_and_other_visitors_are_told(
     visit: Visit, two_models: tuple[str, Studio, Path]
 ) -> None:
     url, studio, other = two_models
-    studio.new_timeline("Of the first model")
+    chosen = studio.new_timeline("Of the first model")
     page, somebody = visit(address=url), visit(address=url)
+    expect(page.locator("#timeline input")).to_have_value("Of the first model · 0 concepts")
+    assert chosen != studio.new_timeline("Changed later")
     expect(somebody.locator("#model")).to_contain_text("Tiny test model")
     page.locator(".cl-model").click()
     page.locator("#model-typed input, #model-typed textarea").fill("/nowhere/at/all")
