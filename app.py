@@ -18,6 +18,7 @@ from demo.page import build_demo
 from demo.sharing import open_to_others, reach_directly
 from demo.theme import STYLE_SHEET, StudioTheme, head
 from demo.tools import refuse_tools_to_others
+from demo.uploads import keep_forgetting
 
 LARGEST_UPLOAD = 2 * MAX_FILE_BYTES  # one larger file and Gradio refuses the whole drop; we refuse by name
 
@@ -107,6 +108,7 @@ def main(argv: list[str] | None = None) -> None:
         studio = Studio.open(home, options.model, options.device, options.precision, methods=methods)
         reach_directly("localhost", "127.0.0.1", "::1")  # Gradio asks its own page whether it is there
         try:
+            keep_forgetting()
             demo = build_demo(studio, may_remove=bool(options.auth) or not others, tools=options.mcp)
             demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)
             studio.warm_up()

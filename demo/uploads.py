@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from clora_core.answers import DiskUse
-from clora_core.data.beside import copy_picture
-from clora_core.data.pictures import HEIC_SUFFIXES, SUFFIXES
-from clora_core.errors import StoreError
+from clora_core.answers import DiskUse, count
+from clora_core.data.beside import CAPTION_SUFFIXES, copy_picture
+from clora_core.data.gathered import PICTURE_SUFFIXES, ZIP_SUFFIX, Gathered, gather, place_below, unpack
+from clora_core.errors import PictureError, StoreError
 
-PICTURE_TYPES = [*SUFFIXES, *HEIC_SUFFIXES, ".bmp", ".gif", ".tif", ".tiff"]  # the last to be refused by name
+PICTURE_TYPES = list(PICTURE_SUFFIXES)  # some of them to be refused by name
+FORM_TYPES = [*PICTURE_SUFFIXES, *CAPTION_SUFFIXES, ZIP_SUFFIX]
+DAY_SECONDS, HOUR_SECONDS = 86_400, 3600
 NEEDED_SECONDS = 3600.0  # somebody may still have an upload in a form
 
 
@@ -73,6 +77,63 @@ def _files() -> list[tuple[Path, int, float]]:
                 facts = path.stat()
                 found.append((path, facts.st_size, now - facts.st_mtime))
     return found
+
+
+def taken_in(files: Sequence[str], earlier: Iterable[str] = ()) -> Gathered:
+    """What was dropped on the form, zips unpacked, in one folder, so that captions and masks are beside their pictures.
+
+    earlier: pictures of the form that captions among ``files`` may belong to.
+
+    Raises PictureError for a zip that is refused; nothing of the drop is kept then. StoreError: the disk refuses.
+    """
+    folder = upload_folder() / "drops" / uuid.uuid4().hex
+    try:
+        folder.mkdir(parents=True)
+        for source in map(Path, uploaded(files)):
+            target = place_below(folder, source.name)
+            if target.exists():  # of the same name, from another folder
+                target = place_below(folder, f"{uuid.uuid4().hex[:6]}/{source.name}")
+                target.parent.mkdir()
+            if source.suffix.lower() == ZIP_SUFFIX:
+                unpack(source, target.with_suffix(""))
+            else:
+                shutil.move(source, target)
+        found = gather(folder)
+        later = _captions_later(folder, [Path(path) for path in earlier])
+    except PictureError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except OSError as error:
+        raise StoreError(f"What was dropped could not be kept: {error}. Free some space.") from error
+    return Gathered(found.pictures, found.name, (*found.notes, *later))
+
+
+def forget_old_drops() -> None:
+    """Delete what was dropped on the form more than a day ago; Gradio deletes the other uploads."""
+    for folder in (upload_folder() / "drops").glob("*"):
+        with suppress(OSError):  # deleted meanwhile
+            if time.time() - folder.stat().st_mtime > DAY_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_forgetting() -> None:
+    """The same now, and every hour while the programme runs."""
+
+    def forget() -> None:
+        while True:
+            forget_old_drops()
+            time.sleep(HOUR_SECONDS)
+
+    threading.Thread(target=forget, name="old-drops", daemon=True).start()
+
+
+def _captions_later(folder: Path, earlier: Sequence[Path]) -> list[str]:
+    """Captions that were dropped after their pictures are put beside them; what was done, in words."""
+    stems = {path.stem: path for path in earlier if path.resolve().is_relative_to(folder.parent)}
+    texts = [text for text in folder.rglob("*") if text.suffix.lower() in CAPTION_SUFFIXES and text.stem in stems]
+    for text in texts:
+        shutil.copyfile(text, stems[text.stem].with_suffix(".txt"))
+    return [f"{count(len(texts), 'caption')} put beside what was here before."] if texts else []
 
 
 def given_back(pictures: Sequence[Path]) -> list[str]:

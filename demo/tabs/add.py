@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from demo.fields import from_inputs, input_facts, setting_inputs
 from demo.html import add as add_html
 from demo.html import parts
 from demo.pill import ASK_TO_NOTIFY
-from demo.uploads import PICTURE_TYPES, uploaded
+from demo.uploads import FORM_TYPES, taken_in
 
 if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
@@ -41,7 +42,8 @@ class AddTab:
         self.followers: list[Block] = [self.coming, self.samples]
         self.presets: list[Block] = [self.method, *self.settings.values()]
         self.given: list[Block] = [self.paths, self.name]
-        self.filled: list[Block] = [self.paths, self.checked, self.name, self.token, self.token_note, self.proposed]
+        notes: list[Block] = [self.name_note, self.token_note]
+        self.filled: list[Block] = [self.paths, self.checked, self.name, self.token, *notes, self.proposed]
         self._wire_pictures()
         self._wire_name()
         self._wire_method()
@@ -83,7 +85,7 @@ class AddTab:
         self.drop = gr.File(
             label="Your own pictures",
             file_count="multiple",
-            file_types=PICTURE_TYPES,
+            file_types=FORM_TYPES,
             elem_id="drop",
             show_label=False,
         )
@@ -95,6 +97,7 @@ class AddTab:
             self.token = gr.Textbox(
                 label="Token", placeholder="<ilva-maron>", max_lines=1, elem_id="concept-token", min_width=180
             )
+        self.name_note = gr.HTML(elem_id="name-note")
         self.token_note = gr.HTML(elem_id="token-note")
         self.start = gr.Button("Start learning", variant="primary", elem_id="start")
         known = self.studio.methods.find(self.studio.timeline(self.timeline.value).method)
@@ -130,27 +133,35 @@ class AddTab:
         given = [self.paths, self.checked]
         self.drop.upload(
             told(self._dropped),
-            [self.drop, self.paths],
-            [self.drop, *given],
+            [self.drop, self.paths, self.timeline, self.name],
+            [self.drop, *given, self.name],
             api_visibility="private",
             show_progress="minimal",
         )
-        self.checked.click(told(self._removed), self.paths, given, **QUEUED)
+        self.checked.click(told(self._removed), [self.paths, self.timeline], given, **QUEUED)
+        self.timeline.change(told(self._look_again), [self.paths, self.timeline], given, **QUEUED)
         self.samples.click(told(self._sampled), self.timeline, self.filled, **QUEUED)
 
-    def _look_at(self, paths: list[str]) -> Changes:
-        return {self.paths: paths, self.checked: add_html.checked_pictures(self.studio.check_pictures(paths))}
+    def _look_at(self, paths: list[str], timeline_id: str, notes: Sequence[str] = ()) -> Changes:
+        checked = self.studio.check_pictures(paths)
+        warnings = self.studio.nearly_same(checked, timeline_id)
+        return {self.paths: paths, self.checked: add_html.checked_pictures(checked, warnings, notes)}
 
-    def _dropped(self, files: list[str] | None, paths: list[str]) -> Changes:
-        new = [path for path in uploaded(files or []) if path not in paths]
-        return {self.drop: None, **self._look_at(paths + new)}
+    def _look_again(self, paths: list[str], timeline_id: str) -> Changes:
+        return self._look_at(paths, timeline_id) if paths else unchanged()
 
-    def _removed(self, paths: list[str], event: gr.EventData) -> Changes:
+    def _dropped(self, files: list[str] | None, paths: list[str], timeline_id: str, name: str) -> Changes:
+        found = taken_in(files or [], paths)
+        named: Changes = {self.name: found.name} if found.name and not name.strip() else {}
+        new = [*paths, *map(str, found.pictures)]
+        return {self.drop: None, **self._look_at(new, timeline_id, found.notes), **named}
+
+    def _removed(self, paths: list[str], timeline_id: str, event: gr.EventData) -> Changes:
         act, value = picked(event)
         if act == "clear":
-            return self._look_at([])
+            return self._look_at([], timeline_id)
         if act == "remove" and value.isdigit():
-            return self._look_at([path for i, path in enumerate(paths) if i != int(value)])
+            return self._look_at([path for i, path in enumerate(paths) if i != int(value)], timeline_id)
         return unchanged()
 
     def _sampled(self, timeline_id: str, event: gr.EventData) -> Changes:
@@ -162,9 +173,10 @@ class AddTab:
 
     def fill(self, paths: list[str], name: str, token: str, timeline_id: str) -> Changes:
         """The form with these pictures and names in it."""
-        return self._look_at(paths) | {
+        return self._look_at(paths, timeline_id) | {
             self.name: name,
             self.token: token,
+            self.name_note: "",
             self.token_note: self._judged(token, timeline_id),
             self.proposed: token,
         }
@@ -177,7 +189,7 @@ class AddTab:
         self.name.change(
             told(self._named),
             [self.name, self.token, self.proposed],
-            [self.token, self.token_note, self.proposed],
+            [self.token, self.name_note, self.proposed],
             trigger_mode="always_last",
             **QUEUED,
         )
@@ -202,12 +214,12 @@ class AddTab:
     def _named(self, name: str, token: str, proposed: str) -> Changes:
         of_a_sample = (name, token) in {(sample.name, sample.token) for sample in self.studio.samples()}
         if token.strip() not in ("", proposed) or of_a_sample:
-            return unchanged()
+            return {self.name_note: ""}
         try:
             new = self.studio.propose_token(name) if name.strip() else ""
         except ConceptError as error:
-            return {self.token: "", self.token_note: parts.say(str(error), "bad"), self.proposed: ""}
-        return {self.token: new, self.proposed: new}
+            return {self.token: "", self.name_note: parts.say(str(error), "bad"), self.proposed: ""}
+        return {self.token: new, self.name_note: "", self.proposed: new}
 
     # -- settings ----------------------------------------------------------------------------------
 
@@ -266,5 +278,4 @@ class AddTab:
         concept = Concept(given[self.name].strip(), given[self.token].strip(), paths)
         request = LearnRequest(given[self.timeline], concept, config, given[self.keep_pictures])
         job_id = self.studio.learn(request)
-        emptied = (self.checked, self.name, self.token, self.token_note, self.proposed)
-        return {self.paths: [], self.begun: job_id, **dict.fromkeys(emptied, "")}
+        return {**dict.fromkeys(self.filled, ""), self.paths: [], self.begun: job_id}

@@ -17,7 +17,7 @@ from PIL import Image
 
 import app
 from clora_core.answers import Card, JobView, Preview, Sample, TimelineView
-from clora_core.concepts import TrainStep
+from clora_core.concepts import TrainStep, token_for_name
 from clora_core.data.pictures import CheckedPicture
 from clora_core.drawing.png_settings import read_settings, save_picture, settings_in
 from clora_core.errors import PictureError, SettingsError, StoreError
@@ -136,6 +136,24 @@ def test_checked_pictures_say_what_is_wrong_and_what_to_do(tmp_path: Path) -> No
     assert "rotated upright (EXIF)" in page and "export it as JPEG" in page
     assert "3 pictures ready." in add_html.checked_pictures([fine] * 3)
     assert add_html.checked_pictures([]) == ""
+
+
+def test_what_is_to_be_said_of_pictures_stands_above_them(tmp_path: Path) -> None:
+    wide, square = Image.new("RGB", (60, 40)), Image.new("RGB", (40, 40))
+    fine = CheckedPicture(tmp_path / "a.jpg", wide, caption="in the snow", mask=Image.new("L", (60, 40)))
+    small = CheckedPicture(tmp_path / "b.jpg", None, "Too small: 40 x 40 pixels.", shown=square)
+    page = flat(add_html.checked_pictures([fine, small], ["a.jpg is nearly the same as c.jpg."], ["From a zip."]))
+    for said in (
+        "nearly the same as c.jpg",
+        "From a zip.",
+        "1 caption read",
+        "1 picture is no square",
+        "partly masked",
+    ):
+        assert said in page
+    assert page.count("<img") == 2 and page.count("b.jpg</span>") == 1 and "cl-nopicture" not in page
+    assert "no square" not in add_html.checked_pictures([CheckedPicture(tmp_path / "c.jpg", square)])
+    assert "left out" in add_html.checked_pictures([], [], ["film.mp4 left out."])
 
 
 def playground(**asked: Any) -> Playground:
@@ -408,6 +426,15 @@ def test_the_form_shows_what_the_chosen_method_reads_and_no_more(tab: AddTab) ->
         now = {name for name, field in tab.settings.items() if changes[field]["visible"]}
         assert now == set(TrainConfig(row).specs())
         assert changes[tab.settings["steps"]]["label"] == "Steps"
+
+
+def test_a_name_that_gives_no_token_is_said_and_stays_said(tab: AddTab) -> None:
+    """The token is emptied then, and what is said of the token must not take its place."""
+    tab.studio.propose_token = token_for_name  # type: ignore[method-assign]
+    said = tab._named("日本", "<zoe>", "<zoe>")
+    assert said[tab.token] == "" and "No token can be made" in said[tab.name_note]
+    assert tab.token_note not in said and tab._judged("", "people") == ""
+    assert tab._named("Zoe", "", "") == {tab.token: "<zoe>", tab.name_note: "", tab.proposed: "<zoe>"}
 
 
 def test_settings_are_listed_by_the_labels_of_their_method() -> None:
