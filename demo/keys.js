@@ -36,7 +36,7 @@
     } else if (draws || event.key === 'Escape') {
       const button = shown(draws ? 'draw' : 'cancel-draw');
       const asked = [...document.querySelectorAll('.cl-dialog')].some(dialog => dialog.getClientRects().length);
-      if (!button || asked || document.body.dataset.looking) return;
+      if (!button || asked || document.body.hasAttribute('data-looking')) return;
       event.preventDefault();
       event.stopPropagation();
       button.click();
@@ -47,6 +47,46 @@
       if (!menu.contains(event.target)) menu.open = false;
     }
   });
+
+  // arrow up in the prompt: the prompts drawn before; down: back to what was being written
+  let back = -1, draft = '';
+  document.addEventListener('keydown', event => {
+    const box = event.target;
+    if (!box.matches?.('#prompt textarea') || event.isComposing || event.shiftKey) return;
+    const step = {ArrowUp: 1, ArrowDown: -1}[event.key];
+    if (!step) {
+      if (event.key.length === 1 || event.key === 'Enter' || event.key === 'Backspace') back = -1;
+      return;
+    }
+    const edge = step > 0 ? box.selectionStart === 0 : box.selectionEnd === box.value.length;
+    const lines = box.scrollHeight / parseFloat(getComputedStyle(box).lineHeight);
+    if (!edge && (lines > 3 || box.value.includes('\n'))) return;  // there are lines to go through first
+    const prompts = [...document.querySelectorAll('#recent [data-prompt]')].map(button => button.dataset.prompt);
+    const to = Math.max(-1, Math.min(prompts.length - 1, back + step));
+    if (to === back) return;
+    if (back === -1) draft = box.value;
+    back = to;
+    event.preventDefault();
+    box.value = to === -1 ? draft : prompts[to];
+    box.dispatchEvent(new Event('input', {bubbles: true}));
+  });
+
+  // a picture dropped on what is asked for brings its settings
+  const input = () => document.querySelector('#prompt-menus input[type=file]');
+  for (const kind of ['dragenter', 'dragover', 'dragleave', 'drop']) {
+    document.addEventListener(kind, event => {
+      const asked = event.target.closest?.('#play-asked');
+      if (!asked || !event.dataTransfer?.types.includes('Files')) return;
+      event.preventDefault();
+      event.stopPropagation();
+      asked.classList.toggle('cl-dropping', kind === 'dragenter' || kind === 'dragover');
+      if (kind !== 'drop' || !input()) return;
+      const one = new DataTransfer();
+      one.items.add(event.dataTransfer.files[0]);
+      input().files = one.files;
+      input().dispatchEvent(new Event('change', {bubbles: true}));
+    }, true);
+  }
 
   // Draw and Cancel take each other's place: so does the focus
   const partner = {draw: 'cancel-draw', 'cancel-draw': 'draw'};

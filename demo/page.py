@@ -18,6 +18,8 @@ from demo.first_run import FirstRun
 from demo.header import Header
 from demo.html import lessons as lessons_html
 from demo.html import parts
+from demo.html import playground as playground_html
+from demo.lightbox import Lightbox
 from demo.new_timeline import choices
 from demo.tabs.add import AddTab
 from demo.tabs.compare import CompareTab
@@ -77,9 +79,10 @@ class Page:
         self.kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
         self.header = Header(studio, may_remove)
         self.timeline, self.model, self.pill = self.header.timeline, self.header.model, self.header.pill
+        self.lightbox = Lightbox(studio)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab("Playground", id="playground"):
-                self.playground = Playground(studio, self.timeline)
+                self.playground = Playground(studio, self.timeline, self.lightbox.marked)
             with gr.Tab("Add concept", id="add") as self.add_page:
                 self.lesson = LessonPanel(studio, may_remove)
                 self.add = AddTab(studio, self.timeline)
@@ -218,13 +221,14 @@ class Page:
         named = {summary.id: summary.name for summary in self.studio.timelines()} if len(ids) > 1 else {}
         return {timeline_id: named[timeline_id] for timeline_id in ids if timeline_id in named}
 
-    def load(self, kept: Kept | None) -> Changes:
+    def load(self, kept: Kept | None, prompts: list[str] | None) -> Changes:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
         kept = NOTHING_KEPT | (kept or {})
         chosen = self._chosen(kept)
         changes: Changes = {self.playground.prompt: kept["prompt"]}
         changes |= self.follow(chosen, kept["prompt"], keep_prompt=False, compared=None)
         changes |= {self.playground.seed: kept["seed"], self.playground.locked: kept["locked"]}
+        changes[self.playground.recent] = playground_html.recent(prompts or [])
         changes |= self.tick(None, {}, kept) | self.of_model(chosen)
         return changes | {self.followed: changes[self.landed], self.shown_model: self.studio.base.path}
 
@@ -241,8 +245,9 @@ class Page:
     def wire(self, demo: gr.Blocks) -> None:
         """Connect the handlers."""
         prompt, seed, locked = self.playground.kept
-        first = [*self.everywhere, seed, locked, *self.clock, self.followed, self.shown_model]
-        loaded = demo.load(told(self.load), self.kept, [*first, *self.presets], **QUEUED)
+        recent = self.playground.recent
+        first = [*self.everywhere, seed, locked, recent, *self.clock, self.followed, self.shown_model]
+        loaded = demo.load(told(self.load), [self.kept, self.playground.prompts], [*first, *self.presets], **QUEUED)
         demo.load(None, None, None, js=KEYS, api_visibility="private")
         self.header.preferences.wire(demo)
         self.header.preferences.wire_defaults(
@@ -307,6 +312,8 @@ class Page:
         to_lessons.then(None, js=scroll_to("live"), api_visibility="private")
         elsewhere = [self.tabs, *self.everywhere]
         self.history.cards.click(told(self._use), [self.timeline, prompt], elsewhere, **QUEUED)
+        used = [self.tabs, *self.playground.brought]
+        self.lightbox.acts.click(told(self._use_settings), [self.timeline, prompt], used, **QUEUED)
         new, verdict = gr.State(False), self.lesson.verdict
 
         def chosen(verdict: str, timeline_id: str) -> Changes:
@@ -334,6 +341,15 @@ class Page:
     def _use(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
         act, token = picked(event)
         return self.to_playground(timeline_id, prompt, token) if act == "use" else unchanged()
+
+    def _use_settings(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
+        """Of the picture that is looked at."""
+        act, name = picked(event)
+        if act != "use":
+            return unchanged()
+        return {self.tabs: gr.Tabs(selected="playground")} | self.playground.restored(
+            self.studio.picture(name), timeline_id, prompt
+        )
 
     def _try(self, verdict: str, timeline_id: str, prompt: str, new: bool) -> Changes:
         job = self.studio.job(verdict) if verdict else None

@@ -100,7 +100,8 @@ def take(studio: Studio, url: str, out: Path, everything: bool) -> None:
         looks = LOOKS if everything else SHOWN
         pages = {look: visit(browser, url, size, scale, theme) for look, size, scale, theme in looks}
         for look, page in pages.items():
-            page.locator(".cl-wall button").first.click()  # its prompt and settings, too
+            page.locator(".cl-wall [data-look]").first.click()
+            page.locator("[data-act=use]").click()  # its prompt and settings, too
             expect(page.locator("#lock-seed input")).to_be_checked()
             shoot(page, out / f"playground{look}.webp")
             fill_form(page)

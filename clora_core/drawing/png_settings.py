@@ -12,10 +12,12 @@ from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import SamplingConfig, Timeline
 from clora_core.disk import replacing
+from clora_core.drawing import comfyui
 from clora_core.errors import PictureError, SettingsError
 from clora_core.settings.drawing import SAMPLERS
 from clora_core.settings.grid import MAX_AXES, Axis
@@ -78,15 +80,35 @@ def save_picture(image: Image.Image, path: Path, info: Mapping[str, Any]) -> Non
 def read_settings(path: Path) -> dict[str, Any]:
     """The settings inside a picture, under the names and types of `picture_info`; {} when it has none.
 
-    Pictures of other programs give what they share with ours. Raises PictureError when `path` is no picture.
+    Pictures of A1111 and its followers (PNG, JPEG, WebP), and plain ones of ComfyUI, give what they share with ours.
+    Raises PictureError when `path` is no picture.
     """
+    own, text, graph = _texts(path)
+    return _from_own(own) if own else settings_in(text) if text else comfyui.settings_in_graph(graph)
+
+
+def not_read(path: Path) -> tuple[str, ...]:
+    """Names of what else another program noted in a picture, and `read_settings` leaves out. Raises PictureError."""
+    own, text, graph = _texts(path)
+    return () if own else _others(text) if text else comfyui.other_nodes(graph)
+
+
+def _texts(path: Path) -> tuple[str, str, str]:
+    """Our own JSON, the text in A1111's format, ComfyUI's graph; "" for what is not there."""
     try:
         with Image.open(path) as image:
             image.load()
-            own, text = (image.info.get(chunk) for chunk in (OWN_CHUNK, CHUNK))
+            info, comment = image.info, image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
     except (OSError, ValueError, SyntaxError) as error:
         raise PictureError(f"{path.name} cannot be read as a picture: {error}. Choose a PNG file.") from error
-    return _from_own(own) if isinstance(own, str) else settings_in(text) if isinstance(text, str) else {}
+    own, text, graph = (str(info.get(chunk, "")) for chunk in (OWN_CHUNK, CHUNK, comfyui.CHUNK))
+    return own, text or (_from_comment(comment) if isinstance(comment, bytes) else ""), graph
+
+
+def _from_comment(comment: bytes) -> str:
+    """EXIF's UserComment, which begins with eight bytes that name its encoding."""
+    coding = "utf-16-be" if comment.startswith(b"UNICODE") else "utf-8"
+    return comment[8:].decode(coding, "replace")
 
 
 def _from_own(text: str) -> dict[str, Any]:
@@ -124,6 +146,9 @@ _LINE = (  # name in the settings line, key of ours, type
     ("Timeline", "timeline", str),
 )
 
+_NOISE = re.compile(
+    r"Size|Version|.*hash(es)?", re.IGNORECASE
+)  # of A1111's line: read elsewhere, or changes no picture
 _PAIR = re.compile(r'\s*(\w[\w ./-]*):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')  # A1111's own
 
 
@@ -169,6 +194,13 @@ def settings_in(text: str) -> dict[str, Any]:
     _put(found, "width", int, width)
     _put(found, "height", int, height)
     return found
+
+
+def _others(text: str) -> tuple[str, ...]:
+    """Names in the line of settings that are none of ours."""
+    names = [name for name, _ in _PAIR.findall(text.strip("\n").rpartition("\n")[2])]
+    ours = {name for name, _, _ in _LINE}
+    return tuple(name for name in names if "Steps" in names and name not in ours and not _NOISE.fullmatch(name))
 
 
 def _put(found: dict[str, Any], key: str, kind: type, text: str) -> None:

@@ -48,6 +48,7 @@ from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
 from clora_core.settings.strength import check_weights
+from clora_core.store.favourites import Favourites
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
 from clora_core.studio.defaults import Defaults
@@ -60,6 +61,13 @@ if TYPE_CHECKING:
     from clora_core.jobs.check import Loaded
 
 FOLLOW_SECONDS = 0.3
+SHOWN = ("pictures", "jobs", "timelines", "comparisons")  # folders of a home whose pictures the page may show
+
+
+def _drawn(path: Path) -> tuple[str, int]:
+    """Sorts pictures by when they were drawn, and the last of those drawn together first."""
+    batch, _, number = path.stem.rpartition("-")
+    return batch, -int(number) if number.isdecimal() else 0
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -114,6 +122,7 @@ class Studio:
         self.not_opened = ""
         """Why the model that somebody asked for last was not opened, as a sentence; "" = it was."""
         self._store, self._decoded = ConceptStore(home, base.methods), Decoded()
+        self._favourites = Favourites(home, self._store.lock)
         works = {"learn": self._do_learn, "draw": self._do_draw}
         self._board = JobBoard(home / "jobs", self._load, works, base.methods, self._store.lock, self._tidy)
         self.lessons = Lessons(self._store, self._board, lambda: self.base.id)
@@ -582,14 +591,40 @@ class Studio:
     # -- pictures --------------------------------------------------------------------------------
 
     def history(self, limit: int = 60) -> list[Path]:
-        """Pictures drawn in this home folder (PNG), newest first."""
-        return sorted((self._home / "pictures").glob("*.png"), reverse=True)[:limit]
+        """Pictures drawn in this home folder (PNG), newest first; those drawn together in their order."""
+        return sorted((self._home / "pictures").glob("*.png"), key=_drawn, reverse=True)[:limit]
+
+    def picture(self, name: str) -> Path:
+        """A picture that the page may show, by its path. Raises PictureError when it is none or gone."""
+        path = Path(name).resolve()
+        shown = [self._home / folder for folder in SHOWN]
+        if not (path.suffix == ".png" and path.is_file() and any(path.is_relative_to(f.resolve()) for f in shown)):
+            raise PictureError(f"The picture {path.name} is no longer there. Reload the page.")
+        return path
+
+    def favourites(self) -> frozenset[str]:
+        """Names of the pictures of the history that are favourites. Raises StoreError when their list is damaged."""
+        return self._favourites.names()
+
+    def favourite(self, path: Path) -> bool | None:
+        """Whether a picture is one; None = it is not of the history, and cannot be."""
+        return path.name in self.favourites() if path.parent == (self._home / "pictures").resolve() else None
+
+    def set_favourite(self, path: Path, liked: bool) -> None:
+        """Make a picture of the history a favourite, or no longer. Raises StoreError (the home cannot be written)."""
+        self._favourites.mark(path.name, liked)
 
     def picture_settings(self, path: Path) -> dict[str, Any]:
         """The settings written into a PNG (prompt, seed, as_of, timeline, ...); {} when it carries none."""
         from clora_core.drawing.png_settings import read_settings
 
         return read_settings(path)
+
+    def unread_settings(self, path: Path) -> tuple[str, ...]:
+        """Names of what another program noted in a picture that has no meaning here, such as "Clip skip"."""
+        from clora_core.drawing.png_settings import not_read
+
+        return not_read(path)
 
     def close(self) -> None:
         """Stop the worker. A learn job that was running can be resumed later."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,15 +82,27 @@ def waiting_stage(timeline: TimelineView, prompt: str, prompts: Sequence[str]) -
 
 
 def ideas(prompts: Sequence[str]) -> str:
-    """Ready prompts; a click puts one into the prompt box."""
-    return render("ideas", prompts=prompts)
+    """A menu of ready prompts; a click puts one into the prompt box."""
+    return render("ideas", title="Ideas", label="Prompt ideas", prompts=prompts) if prompts else ""
 
 
-def history(items: Sequence[tuple[Path, Mapping[str, Any]]], shown: Sequence[Path] = ()) -> str:
-    """Every picture drawn here, newest first; a click brings its settings back."""
+def recent(prompts: Sequence[str]) -> str:
+    """The same of the prompts drawn last."""
+    return render("ideas", title="Recent", label="Prompts drawn last", prompts=prompts) if prompts else ""
+
+
+def history(
+    items: Sequence[tuple[Path, Mapping[str, Any]]],
+    shown: Sequence[Path] = (),
+    favourites: Collection[str] = (),
+    more: bool = False,
+    nothing: str = "",
+) -> str:
+    """Pictures drawn here, newest first; a click shows one large. more: there are older ones.  nothing: what is said
+    where there is none; "" = nothing at all."""
     front = {path.name for path in shown}
-    labelled = [(path, _label(path, settings), path.name in front) for path, settings in items]
-    return render("history", items=labelled, newest=NEWEST) if items else ""
+    labelled = [(path, _label(path, settings), path.name in front, path.name in favourites) for path, settings in items]
+    return render("history", items=labelled, more=more, nothing=nothing, newest=NEWEST) if items or nothing else ""
 
 
 def _label(path: Path, settings: Mapping[str, Any]) -> str:

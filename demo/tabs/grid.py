@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -106,7 +107,7 @@ class GridPanel:
 
         changed = [field.change for field in (self.across, self.columns, self.down, self.rows)]
         gr.on([self.panel.expand, *changed], said, given, [self.said], **QUIET)
-        shown = [self.status, self.draw, self.cancel, self.job_id, self.board, self.said, playground.history]
+        shown = [self.status, self.draw, self.cancel, self.job_id, self.board, self.said, playground.drawn]
         self.draw.click(told(start), given, shown, trigger_mode="once", **QUEUED)
         self.cancel.click(told(self._cancel), self.job_id, None, **QUEUED)
         place = [self.job_id, playground.timeline, playground.prompt]
@@ -156,7 +157,7 @@ class GridPanel:
             self.status: playground_html.drawing(job),
             self.board: grid_html.grid(job),
             self.job_id: job_id,
-            playground.history: playground.gallery.wall([str(path) for path in job.pictures]),
+            playground.drawn: time.monotonic(),  # the history follows
         }
 
     def _drawing(self, job_id: str) -> Changes:

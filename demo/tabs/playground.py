@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +13,30 @@ import gradio as gr
 from gradio.blocks import Block
 
 from clora_core.concepts import TOKEN_IN_TEXT, tokens_in
-from clora_core.errors import PictureError
+from clora_core.errors import PictureError, SettingsError
 from clora_core.jobs.requests import DrawRequest
-from clora_core.settings.drawing import NEW_SEED, SAMPLERS, seed_drawn
+from clora_core.settings.drawing import NEW_SEED, SamplingConfig, seed_drawn
 from demo.clicks import INSERT, SEND, picked, scroll_to
 from demo.errors import told
-from demo.events import QUEUED, Changes
+from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.fields import from_inputs, setting_inputs
 from demo.html import playground as playground_html
 from demo.tabs.grid import GridPanel
 from demo.tabs.strengths import Strengths
+from demo.uploads import PICTURE_TYPES, uploaded
 
 if TYPE_CHECKING:
     from clora_core.answers import TimelineView
     from clora_core.studio.studio import Studio
 
-HISTORY_LIMIT = 60
+HISTORY_LIMIT = 60  # each wish for more of the history brings as many
+SEARCHED = 2000  # newest pictures among which those of a timeline are looked for
+HERE, FAVOURITES, ALL = "This timeline", "Favourites", "All"
+NOTHING = {  # what is said where the history has none of them
+    HERE: "Nothing was drawn from this timeline yet.",
+    FAVOURITES: "No favourites yet: open a picture, and press the star.",
+    ALL: "Nothing was drawn yet.",
+}
 POLL_SECONDS = 0.25
 COUNTS = (1, 2, 4, 8, 16)
 FIRST_PROMPT = "a photo of {}"
@@ -36,6 +46,8 @@ IDEAS = (
     "a photo of {} wearing red clothes",
     "a pencil sketch of {}",
 )
+PROMPTS_KEY, PROMPTS_SALT = "clora-studio-prompts", "not secret: keeps the entry readable after a restart"
+PROMPTS_KEPT = 50
 VISIBLE_SETTINGS = ("seed", "pictures")  # have their own place, the others are under Advanced
 
 
@@ -64,12 +76,24 @@ def with_token(prompt: str, token: str) -> str:
     return prompt.replace(found.pop(), token) if len(found) == 1 else FIRST_PROMPT.format(token)
 
 
+def _can_be(settings: SamplingConfig, name: str, value: Any) -> bool:
+    """Whether a setting can have this value: a picture may come from anywhere."""
+    try:
+        return bool(settings.updated({name: value}))
+    except SettingsError:
+        return False
+
+
+def _not_used(names: Sequence[str]) -> str:
+    return f"Not used: {', '.join(names)}." if names else ""
+
+
 class Gallery:
     """The pictures drawn in this home folder. A picture never changes, so its settings are read once."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._settings = lru_cache(maxsize=4 * HISTORY_LIMIT)(studio.picture_settings)
+        self._settings = lru_cache(maxsize=2 * SEARCHED)(studio.picture_settings)
 
     def settings(self, path: Path) -> dict[str, Any]:
         """What a picture says it was made with."""
@@ -77,13 +101,6 @@ class Gallery:
             return self._settings(path)
         except PictureError:
             return {}  # half copied or broken: shown by its name, and read again the next time
-
-    def find(self, name: str) -> tuple[Path, dict[str, Any]]:
-        """A picture of the history by its file name. Raises PictureError when it is gone."""
-        path = next((path for path in self._studio.history(HISTORY_LIMIT) if path.name == name), None)
-        if path is None:
-            raise PictureError(f"The picture {name} is no longer there. Reload the page.")
-        return path, self.settings(path)
 
     def fitting(self, timeline_id: str, prompt: str) -> list[str]:
         """The newest picture of this prompt in this timeline, as the value of ``Playground.shown``; none may fit."""
@@ -94,10 +111,22 @@ class Gallery:
                 return [str(path)]
         return []
 
-    def wall(self, shown: Sequence[str]) -> str:
-        """The history as HTML, with the shown pictures marked."""
-        items = [(path, self.settings(path)) for path in self._studio.history(HISTORY_LIMIT)]
-        return playground_html.history(items, [Path(name) for name in shown])
+    def wall(self, shown: Sequence[str], timeline_id: str, which: str, most: int) -> str:
+        """The history as HTML: the newest ``most`` pictures of those WHICH says, the shown ones marked."""
+        favourites, found = self._studio.favourites(), []
+        everything = self._studio.history(SEARCHED)
+        for path in everything:
+            settings = self.settings(path) if which == HERE or len(found) < most else {}
+            if (which == HERE and settings.get("timeline") != timeline_id) or (
+                which == FAVOURITES and path.name not in favourites
+            ):
+                continue
+            found.append((path, settings))
+            if len(found) > most:
+                break
+        front, more = [Path(name) for name in shown], len(found) > most
+        nothing = NOTHING[which] if everything else ""
+        return playground_html.history(found[:most], front, favourites, more, nothing)
 
     def front(self, shown: Sequence[str], timeline_id: str, prompt: str) -> str:
         """The stage as HTML: the shown pictures, or what to do when there is none."""
@@ -112,13 +141,13 @@ class Playground:
     """The tab's components and what they do. Made inside its ``gr.Tab``.
 
     followers: what ``follow`` may change.  presets: what ``of_model`` changes.  kept: prompt, seed and lock, which the
-    browser remembers.
+    browser remembers.  marked: changes when a picture becomes a favourite.
     """
 
-    def __init__(self, studio: Studio, timeline: gr.Dropdown) -> None:
-        self.studio, self.timeline, self.gallery = studio, timeline, Gallery(studio)
+    def __init__(self, studio: Studio, timeline: gr.Dropdown, marked: gr.State) -> None:
+        self.studio, self.timeline, self.marked, self.gallery = studio, timeline, marked, Gallery(studio)
         self._lay_out()
-        self.front: list[Block] = [self.shown, self.stage, self.history]
+        self.front: list[Block] = [self.shown, self.stage, self.drawn]
         self.followers: list[Block] = [
             *(self.chips, self.as_of, self.point, self.ideas, self.prompt, self.notes),
             *self.front,
@@ -154,7 +183,7 @@ class Playground:
             self.chips: playground_html.chips(timeline, point),
             self.as_of: gr.update(maximum=max(last, 1), value=point, visible=last > 0),
             self.point: playground_html.point(timeline, point),
-            self.ideas: playground_html.ideas(prompts) if prompts else "",
+            self.ideas: playground_html.ideas(prompts),
             self.notes: self._notes(timeline_id, prompt, point),
         }
 
@@ -164,11 +193,11 @@ class Playground:
         return {field: values[name] for name, field in self.settings.items()}
 
     def show(self, pictures: Sequence[str], timeline_id: str, prompt: str) -> Changes:
-        """These pictures in front, marked in the history."""
+        """These pictures in front; the history follows by itself."""
         return {
             self.shown: pictures,
             self.stage: self.gallery.front(pictures, timeline_id, prompt),
-            self.history: self.gallery.wall(pictures),
+            self.drawn: time.monotonic(),
         }
 
     def _notes(self, timeline_id: str, prompt: str, as_of: float) -> str:
@@ -193,11 +222,29 @@ class Playground:
                     self.status = gr.HTML(elem_id="draw-status")
                     self.stage = gr.HTML(elem_id="stage-pictures", js_on_load=INSERT)
                 self.grid = GridPanel(self.studio)
+                with gr.Row(elem_id="history-head", elem_classes="cl-actions"):
+                    gr.HTML("<h2>History</h2>")
+                    self.which = gr.Radio(
+                        [HERE, FAVOURITES, ALL],
+                        value=HERE,
+                        label="History",
+                        show_label=False,
+                        container=False,
+                        elem_id="which-history",
+                    )
                 self.history = gr.HTML(elem_id="history", js_on_load=SEND)
         self.shown, self.job_id = gr.State([]), gr.State("")
+        self.drawn = gr.State(0.0)  # changes when the history has to follow
+        self.most = gr.State(playground_html.NEWEST)
 
     def _lay_out_prompt(self) -> None:
-        self.ideas = gr.HTML(elem_id="ideas", js_on_load=INSERT)
+        with gr.Row(elem_id="prompt-menus"):
+            self.recent = gr.HTML(elem_id="recent", js_on_load=INSERT)
+            self.ideas = gr.HTML(elem_id="ideas", js_on_load=INSERT)
+            self.dropped = gr.UploadButton(
+                "From a picture", file_types=PICTURE_TYPES, elem_id="settings-picture", size="sm", min_width=0
+            )
+        self.prompts = gr.BrowserState([], storage_key=PROMPTS_KEY, secret=PROMPTS_SALT)
         self.prompt = gr.Textbox(
             label="Prompt",
             elem_id="prompt",
@@ -208,7 +255,7 @@ class Playground:
         )
         self.notes = gr.HTML(elem_id="prompt-notes")
         self.chips = gr.HTML(elem_id="chips", js_on_load=INSERT)
-        with gr.Row(elem_classes="cl-actions", elem_id="draw-row"):
+        with gr.Row(elem_id="draw-row"):
             self.draw = gr.Button("Draw", variant="primary", elem_id="draw", min_width=140)
             self.cancel = gr.Button("Cancel", variant="stop", elem_id="cancel-draw", visible=False, min_width=140)
             self.pictures = gr.Radio(list(COUNTS), value=1, label="Pictures", elem_id="pictures", container=False)
@@ -234,6 +281,39 @@ class Playground:
         moved = [self.chips, self.point, self.notes]
         self.as_of.change(told(self._moved), place, moved, trigger_mode="always_last", **QUEUED)
 
+        self.dropped.upload(
+            told(self._drop),
+            [self.dropped, self.timeline, self.prompt],
+            self._inputs,
+            **QUEUED,
+        )
+        asked = [self.draw.click, self.prompt.submit]
+        gr.on(asked, self._remember, [self.prompts, self.prompt], [self.prompts, self.recent], **QUIET)
+
+    @never_refuses
+    def _remember(self, prompts: list[str] | None, prompt: str) -> Changes:
+        """A prompt that is drawn comes first among the recent ones, which the browser keeps."""
+        before = [text for text in prompts or [] if text != prompt]
+        now = [prompt, *before][:PROMPTS_KEPT] if prompt.strip() else before
+        return {self.prompts: now, self.recent: playground_html.recent(now)}
+
+    def _drop(self, file: str, timeline_id: str, prompt: str) -> Changes:
+        """The settings inside a picture from anywhere into the inputs; what cannot be used is said."""
+        path = next((Path(name) for name in uploaded([file])), Path())
+        found = self.studio.picture_settings(path)
+        if not self._bring(found):
+            raise PictureError(
+                "This picture carries no settings. Pictures drawn here, by A1111 and its followers, and plain ones of "
+                "ComfyUI do, unless somebody saved them anew."
+            )
+        changes = self._bring_all(found, timeline_id, prompt)
+        fields = {**self._brought(), "as_of": self.as_of}
+        used = [name for name in found if name in ("strengths", "axes") or fields.get(name) in changes]
+        unused = [f"{name} {value}" for name, value in found.items() if name not in used and value != ""]
+        words = f"Taken: {', '.join(used)}. " + _not_used([*unused, *self.studio.unread_settings(path)])
+        gr.Info(escape(words.replace("_", " ")), title="Settings of the picture")
+        return changes
+
     def _typed(self, timeline_id: str, prompt: str, as_of: float, *strengths: Any) -> Changes:
         found = self.studio.pasted_settings(prompt)
         if found:
@@ -249,11 +329,20 @@ class Playground:
         return {"prompt": self.prompt, "seed": self.seed, **self.settings}
 
     def _bring(self, found: Mapping[str, Any]) -> Changes:
-        """Settings into their inputs; a seed is kept."""
-        changes: Changes = {field: found[name] for name, field in self._brought().items() if name in found}
-        if found.get("sampler", "") not in ("", *SAMPLERS):  # another programme's
-            del changes[self.settings["sampler"]]
-        return changes | ({self.locked: True} if "seed" in found else {})
+        """Settings into their inputs, those that can be drawn with; a seed is kept."""
+        fits = {name for name in found if name == "prompt" or _can_be(self.studio.base.sampling, name, found[name])}
+        changes: Changes = {field: found[name] for name, field in self._brought().items() if name in fits}
+        return changes | ({self.locked: True} if "seed" in fits else {})
+
+    def _bring_all(self, found: Mapping[str, Any], timeline_id: str, prompt: str) -> Changes:
+        """Those, strengths and grid, and the point in time where they are of this timeline and it still has it."""
+        changes, as_of = self._bring(found), found.get("as_of")
+        here = found.get("timeline") == timeline_id and isinstance(as_of, int)
+        if here and as_of <= len(self.studio.timeline(timeline_id).cards):
+            changes[self.as_of] = as_of
+        if found:
+            changes |= self.strengths.bring(timeline_id, found.get("prompt", prompt), found.get("strengths", {}))
+        return changes | self.grid.bring(found.get("axes", {}))
 
     def _moved(self, timeline_id: str, prompt: str, as_of: float) -> Changes:
         view = self.studio.timeline(timeline_id)
@@ -341,28 +430,31 @@ class Playground:
     # -- history -----------------------------------------------------------------------------------
 
     def _wire_history(self) -> None:
-        """A click on an old picture brings it to the front and its settings into the inputs, seed locked."""
-        restored = self.history.click(told(self._restore), [self.timeline, self.prompt], self.brought, **QUEUED)
-        restored.then(None, js=scroll_to("stage"), api_visibility="private")
+        """The history follows what is drawn, chosen and marked."""
+        for change in (self.drawn.change, self.which.change, self.most.change, self.marked.change):
+            change(
+                told(self.gallery.wall),
+                [self.shown, self.timeline, self.which, self.most],
+                self.history,
+                trigger_mode="always_last",
+                **QUEUED,
+            )
+        self.history.click(told(self._more), self.most, self.most, **QUEUED)
 
-    def _restore(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
-        _, name = picked(event)
-        path, _ = self.gallery.find(name)
-        return self.restored(path, timeline_id, prompt)
+    def _more(self, most: int, event: gr.EventData) -> Changes:
+        return {self.most: most + HISTORY_LIMIT} if picked(event)[0] == "more" else unchanged()
+
+    @property
+    def _inputs(self) -> list[Block]:
+        """What ``_bring_all`` may change."""
+        return [*self._brought().values(), self.as_of, self.locked, *self.strengths.parts, *self.grid.fields]
 
     @property
     def brought(self) -> list[Block]:
         """What ``restored`` may change."""
-        inputs = [*self._brought().values(), self.as_of, self.locked, *self.strengths.parts, *self.grid.fields]
-        return [*inputs, *self.front]
+        return [*self._inputs, *self.front]
 
     def restored(self, path: Path, timeline_id: str, prompt: str) -> Changes:
-        """A picture in front, its settings in the inputs."""
-        found = self.gallery.settings(path)
-        changes = self._bring(found) | {self.locked: "seed" in found}
-        if found.get("timeline") == timeline_id and isinstance(found.get("as_of"), int):
-            changes[self.as_of] = min(found["as_of"], len(self.studio.timeline(timeline_id).cards))
-        if found:
-            changes |= self.strengths.bring(timeline_id, found.get("prompt", prompt), found.get("strengths", {}))
-        changes |= self.grid.bring(found.get("axes", {}))
+        """A picture in front, its settings in the inputs, the seed kept."""
+        changes = {self.locked: False} | self._bring_all(self.gallery.settings(path), timeline_id, prompt)
         return changes | self.show([str(path)], timeline_id, prompt)

@@ -90,8 +90,10 @@ def test_history_survives_a_reload_and_brings_settings_back(visit: Visit, studio
         expect(page.locator(".cl-made")).to_contain_text(f"seed {number}")
         expect(page.locator("#draw")).to_be_visible()
     page.reload()
-    expect(page.locator(".cl-wall button")).to_have_count(before + 2)
-    page.locator(".cl-wall button").nth(1).click()
+    page.locator("#which-history label").last.click()  # of all timelines
+    expect(page.locator(".cl-wall [data-look]")).to_have_count(min(24, before + 2))
+    page.locator(".cl-wall [data-look]").nth(1).click()
+    page.locator("[data-act=use]").click()
     expect(prompt).to_have_value("picture 11")
     expect(seed).to_have_value("11")
     expect(page.locator(".cl-made")).to_contain_text("seed 11")

@@ -53,7 +53,7 @@ def test_playground(visit: Visit, studio: Studio) -> None:
     expect(page.locator("#draw")).to_be_visible()
     gone = studio.history(1)[0]
     gone.unlink()
-    page.locator(f'.cl-wall button[data-value="{gone.name}"]').click()
+    page.locator(f'.cl-wall [data-look$="{gone.name}"]').click()
     expect_notice(page, f"The picture {gone.name} is no longer there")
 
 

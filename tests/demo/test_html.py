@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,13 @@ import gradio as gr
 import pytest
 from markupsafe import Markup
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import app
 from clora_core.answers import Card, JobView, Preview, Sample, TimelineView
 from clora_core.concepts import TrainStep, token_for_name
 from clora_core.data.pictures import CheckedPicture
-from clora_core.drawing.png_settings import read_settings, save_picture, settings_in
+from clora_core.drawing.png_settings import not_read, read_settings, save_picture, settings_in
 from clora_core.errors import PictureError, SettingsError, StoreError
 from clora_core.jobs.requests import DrawRequest
 from clora_core.models.description import First
@@ -32,6 +34,7 @@ from demo.html import add as add_html
 from demo.html import curves, parts, words
 from demo.html import job as job_html
 from demo.html import lessons as lessons_html
+from demo.html import lightbox as lightbox_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
 from demo.new_timeline import NewTimeline
@@ -167,7 +170,7 @@ def playground(**asked: Any) -> Playground:
         "history": lambda _: [],
     }
     with gr.Blocks():
-        return Playground(SimpleNamespace(base=base, **answers, **asked), gr.Dropdown())  # type: ignore[arg-type]
+        return Playground(SimpleNamespace(base=base, **{**answers, **asked}), gr.Dropdown(), gr.State())  # type: ignore[arg-type]
 
 
 def test_a_pasted_text_becomes_settings() -> None:
@@ -242,9 +245,74 @@ def test_a_picture_that_was_half_there_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"half")
     gallery = Gallery(SimpleNamespace(picture_settings=read_settings, history=lambda limit: [path]))  # type: ignore[arg-type]
-    assert gallery.find("a.png") == (path, {})
-    save_picture(Image.new("RGB", (8, 8)), path, {"prompt": "a house", "steps": 3})
-    assert gallery.find("a.png")[1]["prompt"] == "a house"
+    assert gallery.fitting("t", "a house") == []
+    save_picture(Image.new("RGB", (8, 8)), path, {"prompt": "a house", "timeline": "t"})
+    assert gallery.fitting("t", "a house") == [str(path)]
+
+
+def test_the_history_is_of_the_timeline_the_favourites_or_all_and_goes_on(tmp_path: Path) -> None:
+    pictures = {
+        tmp_path / f"{number}.png": {"prompt": f"nr {number}", "timeline": "t" if number % 2 else "u"}
+        for number in range(9, 0, -1)
+    }
+    shown = SimpleNamespace(
+        history=lambda limit: list(pictures)[:limit], picture_settings=pictures.get, favourites=lambda: {"4.png"}
+    )
+    gallery = Gallery(shown)  # type: ignore[arg-type]
+
+    def found(which: str, most: int = 60) -> tuple[list[str], bool]:
+        page = gallery.wall([], "t", which, most)
+        return re.findall(r'alt="nr (\d)"', page), 'data-act="more"' in page
+
+    assert found("This timeline") == (list("97531"), False)
+    assert found("This timeline", 3) == (list("975"), True)
+    assert found("All", 9) == (list("987654321"), False)
+    assert found("Favourites") == (["4"], False)
+    page = gallery.wall([str(tmp_path / "7.png")], "t", "This timeline", 60)
+    assert page.count("aria-current") == 1 and page.count('tabindex="0"') == 1  # one tab stop
+    assert "Nothing was drawn from this timeline" in gallery.wall([], "v", "This timeline", 60)
+
+
+def test_settings_of_a_dropped_picture_are_taken_and_what_cannot_be_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "<ann>\nSteps: 20, Sampler: Euler q, CFG scale: 7, Seed: 4, Size: 64x32, Clip skip: 2, Model hash: 1a"
+    info = PngInfo()
+    info.add_text("parameters", text)
+    Image.new("RGB", (8, 8)).save(upload_folder() / "a.png", pnginfo=info)
+    told: list[str] = []
+    monkeypatch.setattr(gr, "Info", lambda words, **_: told.append(words))
+    tab = playground(unread_settings=not_read)
+    tab.studio.picture_settings = read_settings  # type: ignore[method-assign]
+    changes = tab._drop(str(upload_folder() / "a.png"), "t", "")
+    assert (changes[tab.prompt], changes[tab.seed], changes[tab.locked]) == ("<ann>", 4, True)
+    assert changes[tab.settings["width"]] == 64
+    unused = told[0].partition("Not used")[2]
+    assert "Clip skip" in unused and "Euler q" in unused and "hash" not in unused and "seed" not in unused
+    own = {"prompt": "<ann>", "seed": 2**40, "timeline": "t", "as_of": 1}
+    save_picture(Image.new("RGB", (8, 8)), upload_folder() / "a.png", own)
+    changes = tab._drop(str(upload_folder() / "a.png"), "t", "")
+    assert changes[tab.as_of] == 1 and tab.seed not in changes and str(2**40) in told[1].partition("Not used")[2]
+    Image.new("RGB", (8, 8)).save(upload_folder() / "a.png")
+    with pytest.raises(PictureError, match="carries no settings"):
+        tab._drop(str(upload_folder() / "a.png"), "t", "")
+
+
+def test_a_prompt_that_is_drawn_comes_first_among_the_recent_ones() -> None:
+    tab = playground()
+    kept: list[str] = []
+    for prompt in ("a", "b", " ", "a"):
+        kept = tab._remember(kept, prompt)[tab.prompts]
+    assert kept == ["a", "b"]
+    assert tab._remember(None, "a")[tab.recent].count("data-prompt") == 1
+
+
+def test_a_picture_says_what_made_it_and_can_be_a_favourite(tmp_path: Path) -> None:
+    page = lightbox_html.looked(tmp_path / "a.png", {"prompt": EVIL, "seed": 0, "width": 8, "height": 4}, False)
+    assert "<img src=x" not in page and "<dd>0</dd>" in page and "8 x 4" in page
+    assert 'data-act="use"' in page and 'aria-pressed="false"' in page
+    page = lightbox_html.looked(tmp_path / "a.png", {}, None)
+    assert "carries no settings" in page and "data-act" not in page
 
 
 def test_later_concepts_are_dimmed_in_the_chips() -> None:
@@ -585,10 +653,11 @@ def test_the_newest_pictures_come_with_the_page_and_older_ones_when_they_are_loo
     for path in paths[:-1]:  # the last is gone
         Image.effect_noise((512, 512), 90).save(path)
     page = playground_html.history([(path, {}) for path in paths])
-    newest, older = page.split("<details")
-    assert newest.count('src="data:image/webp') == playground_html.NEWEST and "gradio_api/file" not in newest
-    assert older.count("gradio_api/file") == 3 and older.count('loading="lazy"') == 3
-    assert len(newest) < playground_html.NEWEST * 25_000  # of noise, which no format makes small
+    pictures = re.findall(r"<img [^>]*>", page)
+    newest, older = pictures[: playground_html.NEWEST], pictures[playground_html.NEWEST :]
+    assert all('src="data:image/webp' in picture for picture in newest)
+    assert len(older) == 3 and all("gradio_api/file" in picture and 'loading="lazy"' in picture for picture in older)
+    assert sum(map(len, newest)) < playground_html.NEWEST * 25_000  # of noise, which no format makes small
     gone = words.small(tmp_path / "gone.png", 72)
     assert gone.startswith("gradio_api/file=")
     before = words.small(paths[0], 72)

@@ -193,6 +193,19 @@ def test_a_text_of_another_program_is_read(text: str, found: dict) -> None:
     assert settings_in(text) == found
 
 
+def test_jpeg_files_of_another_program_are_read(tmp_path: Path) -> None:
+    text = "ein Hund, café\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 4, Size: 64x32"
+    for name, comment in (
+        ("utf-16", b"UNICODE\0" + text.encode("utf-16-be")),
+        ("ascii", b"ASCII\0\0\0" + text.encode()),
+    ):
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9286] = comment
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{name}.jpg", exif=exif)
+        found = read_settings(tmp_path / f"{name}.jpg")
+        assert (found["prompt"], found["seed"], found["width"]) == ("ein Hund, café", 4, 64)
+
+
 @pytest.mark.parametrize("own", ["not json", "[1]", '{"seed": "4", "steps": true, "foreign": 1}'])
 def test_a_forged_chunk_of_ours_is_read_as_far_as_it_is_sound(tmp_path: Path, own: str) -> None:
     chunk = PngInfo()

@@ -266,6 +266,29 @@ def test_drawing_while_learning_is_served_between_steps(
     assert studio.draw_now(DrawRequest(timeline_id, "a photo", settings)) == studio.history()[:1]
 
 
+def test_the_history_keeps_what_was_drawn_together_in_order_and_only_its_pictures_can_be_favourites(
+    studio: Studio, tmp_path: Path
+) -> None:
+    folder = tmp_path / "home" / "pictures"
+    folder.mkdir(parents=True)
+    drawn = [f"20260101-00000{second}-0001-draw-{number}.png" for second in (2, 1) for number in (1, 2, 10)]
+    for name in (*drawn[3:], *drawn[:3]):
+        Image.new("RGB", (4, 4)).save(folder / name)
+    assert [path.name for path in studio.history()] == drawn
+    first = studio.picture(str(folder / drawn[0]))
+    assert studio.favourite(first) is False
+    studio.set_favourite(first, True)
+    assert studio.favourite(first) is True and studio.favourites() == {drawn[0]}
+    card = tmp_path / "home" / "timelines" / "a" / "card.png"
+    card.parent.mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(card)
+    assert studio.favourite(studio.picture(str(card))) is None
+    Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
+    for name in (tmp_path / "secret.png", folder / "../../secret.png", folder / "gone.png", folder, ""):
+        with pytest.raises(PictureError, match="no longer there"):
+            studio.picture(str(name))
+
+
 def test_of_two_lessons_asked_for_at_once_one_waits(
     open_studio: Callable[..., Studio], rex: Concept, mug: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
