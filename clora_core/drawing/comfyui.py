@@ -40,9 +40,9 @@ def settings_in_graph(text: str) -> dict[str, Any]:
     inputs = _inputs(samplers[0])
     found = {key: kind(inputs[name]) for name, key, kind in READ if _is(inputs.get(name), kind)}
     for name, key in (("positive", "prompt"), ("negative", "negative_prompt")):
-        text = _inputs(_linked(graph, inputs.get(name))).get("text")
-        if isinstance(text, str):
-            found[key] = text
+        words = _inputs(_linked(graph, inputs.get(name))).get("text")
+        if isinstance(words, str):
+            found[key] = words
     size = _inputs(_linked(graph, inputs.get("latent_image")))
     return found | {key: size[key] for key in ("width", "height") if _is(size.get(key), int)}
 

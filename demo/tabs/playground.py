@@ -113,7 +113,8 @@ class Gallery:
 
     def wall(self, shown: Sequence[str], timeline_id: str, which: str, most: int) -> str:
         """The history as HTML: the newest ``most`` pictures of those WHICH says, the shown ones marked."""
-        favourites, found = self._studio.favourites(), []
+        favourites = self._studio.favourites()
+        found: list[tuple[Path, dict[str, Any]]] = []
         everything = self._studio.history(SEARCHED)
         for path in everything:
             settings = self.settings(path) if which == HERE or len(found) < most else {}
@@ -337,8 +338,8 @@ class Playground:
     def _bring_all(self, found: Mapping[str, Any], timeline_id: str, prompt: str) -> Changes:
         """Those, strengths and grid, and the point in time where they are of this timeline and it still has it."""
         changes, as_of = self._bring(found), found.get("as_of")
-        here = found.get("timeline") == timeline_id and isinstance(as_of, int)
-        if here and as_of <= len(self.studio.timeline(timeline_id).cards):
+        here = found.get("timeline") == timeline_id
+        if here and isinstance(as_of, int) and as_of <= len(self.studio.timeline(timeline_id).cards):
             changes[self.as_of] = as_of
         if found:
             changes |= self.strengths.bring(timeline_id, found.get("prompt", prompt), found.get("strengths", {}))
