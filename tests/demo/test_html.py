@@ -538,7 +538,6 @@ def test_watch_updates_only_what_moved(panel: LessonPanel, monkeypatch: pytest.M
         ({"state": "failed"}, {"another"}),
         ({"state": "done", "concept_id": "001-rex"}, {"try_it", "another"}),
     ],
-    ids=str,
 )
 def test_only_what_is_possible_is_offered(
     panel: LessonPanel, monkeypatch: pytest.MonkeyPatch, lesson: dict[str, object], offered: set[str]
