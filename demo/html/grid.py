@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def grid(job: JobView) -> str:
-    """The grid that a job draws, as far as it is there, under headings; a click on a picture brings its settings back,
-    and the sheet of all can be saved when it is there."""
+    """The grid that a job draws, as far as it is there, under headings; a click on a picture shows it
+    large, and the sheet of all can be saved when it is there."""
     assert job.grid is not None
     axes = job.grid.axes
     rows = axes[1].titles if len(axes) > 1 else ("",)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,9 +15,8 @@ from clora_core.answers import count
 from clora_core.errors import StudioError
 from clora_core.jobs.requests import DrawRequest
 from clora_core.settings.grid import KINDS, MAX_CELLS, Axis, Value, read_axis
-from demo.clicks import SEND, picked, scroll_to
 from demo.errors import told
-from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
+from demo.events import QUEUED, QUIET, Changes, never_refuses
 from demo.html import grid as grid_html
 from demo.html import playground as playground_html
 from demo.html.parts import quiet, say
@@ -54,7 +52,7 @@ class GridPanel:
                     "Cancel", variant="stop", elem_id="cancel-grid", visible=False, min_width=140, scale=0
                 )
             self.status = gr.HTML(elem_id="grid-status")
-            self.board = gr.HTML(elem_id="grid-board", js_on_load=SEND)
+            self.board = gr.HTML(elem_id="grid-board")
         self.job_id = gr.State("")
         self.fields: list[Block] = [self.across, self.columns, self.down, self.rows]
 
@@ -101,19 +99,11 @@ class GridPanel:
         def start(given: Changes) -> Iterator[Changes]:
             yield from self._start(playground, given)
 
-        def use(job_id: str, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
-            path = self._cell(job_id, *picked(event))
-            return playground.restored(path, timeline_id, prompt) if path else unchanged()
-
         changed = [field.change for field in (self.across, self.columns, self.down, self.rows)]
         gr.on([self.panel.expand, *changed], said, given, [self.said], **QUIET)
         shown = [self.status, self.draw, self.cancel, self.job_id, self.board, self.said, playground.drawn]
         self.draw.click(told(start), given, shown, trigger_mode="once", **QUEUED)
         self.cancel.click(told(self._cancel), self.job_id, None, **QUEUED)
-        place = [self.job_id, playground.timeline, playground.prompt]
-        self.board.click(told(use), place, playground.brought, **QUEUED).then(
-            None, js=scroll_to("stage"), api_visibility="private"
-        )
 
     @never_refuses
     def _hint(self, kind: str, timeline_id: str) -> dict[str, Any]:
@@ -171,13 +161,3 @@ class GridPanel:
     def _cancel(self, job_id: str) -> None:
         if job_id:
             self._studio.stop(job_id, keep=False)
-
-    def _cell(self, job_id: str, act: str, place: str) -> Path | None:
-        """The picture in a place of the grid that is shown, "row-column", both 0-based."""
-        job = self._studio.job(job_id) if job_id and act == "cell" else None
-        row, _, column = place.partition("-")
-        if not job or not job.grid or not (row.isdecimal() and column.isdecimal()):
-            return None
-        cells = job.grid.cells
-        inside = int(row) < len(cells) and int(column) < len(cells[int(row)])
-        return cells[int(row)][int(column)] if inside else None

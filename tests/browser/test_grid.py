@@ -60,6 +60,7 @@ def test_strengths_of_0_and_of_a_half_more_differ_and_come_back(visit: Visit, st
     assert read_settings(weak)["strengths"] == {token: 0} and read_settings(strong)["strengths"] == {token: 1.5}
     assert pixels(weak) != pixels(strong)
     page.locator(".cl-wall button").nth(1).click()
+    page.get_by_role("button", name="Use these settings").click()
     expect(page.locator("#strength-1 input[type=number]")).to_have_value("0")
 
 
@@ -85,10 +86,13 @@ def test_a_grid_is_drawn_downloaded_and_brought_back(visit: Visit, studio: Studi
         assert image.width > 3 * 32 and image.height > 2 * 32
     assert overflow(page) <= 0
     page.locator("#grid-board button").nth(5).click()
+    page.get_by_role("button", name="Use these settings").click()
+    expect(page.locator("#lightbox")).to_be_hidden()
     expect(page.locator(".cl-made")).to_contain_text("seed 7")
     expect(page.locator("#seed input")).to_have_value("7")
     page.locator("#grid-across-values textarea").fill("1")
     page.locator(".cl-wall button").first.click()
+    page.get_by_role("button", name="Use these settings").click()
     expect(page.locator("#grid-across-values textarea")).to_have_value("5, 6, 7")
 
 
