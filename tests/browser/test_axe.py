@@ -39,8 +39,14 @@ def test_axe_finds_nothing(visit: Visit, url: str, size: dict[str, int], theme: 
     open_tab(page, "Playground")
     page.locator("#prompt textarea").fill("a photo of <ida-rot>")
     page.locator("#draw").click()
-    expect(page.locator("#history")).to_contain_text("History")
+    expect(page.locator(".cl-wall [data-look]").first).to_be_visible()
     expect(page.locator("#draw")).to_be_visible()
+    page.locator("#sampling-advanced button").first.click()
+    page.locator("#grid button").first.click()
+    page.locator("#grid-down-values textarea").fill("0, 1.5")
+    page.locator("#draw-grid").click()
+    expect(page.locator("#grid-board button")).to_have_count(8)
+    expect(page.locator("#draw-grid")).to_be_visible()
     for name in TABS:
         open_tab(page, name)
         page.wait_for_timeout(300)  # colours fade for a moment, and axe would measure them half way
@@ -52,5 +58,10 @@ def test_axe_finds_nothing(visit: Visit, url: str, size: dict[str, int], theme: 
         found[panel] = faults(page)
         page.keyboard.press("Escape")
         expect(page.locator(panel)).to_be_hidden()
+    open_tab(page, "Playground")
+    page.locator(".cl-wall [data-look]").first.click()
+    expect(page.locator("#look-acts")).to_contain_text("a photo of")
+    page.wait_for_timeout(300)
+    found["a picture, large"] = faults(page)
     said = [f"{place}: {fault}" for place, faults_there in found.items() for fault in faults_there]
     assert said == [], "\n".join(said)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from browser.test_refusals import expect_notice
 from browser.visitor import LONG, NEEDS_CHROMIUM, WAIT_MS, Visit, open_tab, teach
+from PIL import Image
 from playwright.sync_api import Page, expect
 from tiny.served import make_people, open_studio, served
 
@@ -29,6 +30,8 @@ CANNOT = {
     "model.click": "opens a panel with what is in memory",
     "settings-open.click": "opens a panel; what cannot be measured counts as nothing",
     "cancel-draw.click": "a drawing that has ended needs no stopping",
+    "cancel-grid.click": "the same",
+    "history.click": "asks for older pictures; where there are none, none come",
     "drop.upload": "a file that cannot be used is shown with what is wrong with it",
     "checked.click": "the same",
     "concept-name.change": "what is wrong with a name stands under it",
@@ -129,16 +132,61 @@ def _a_drawing(world: World) -> str:
     return "The prompt is empty"
 
 
-@refusal("history.click")
-def _a_picture(world: World) -> str:
+@refusal("draw-grid.click")
+def _a_grid(world: World) -> str:
+    world.page.locator("#grid button").first.click()
+    world.page.locator("#prompt textarea").fill("")
+    world.page.locator("#draw-grid").click()
+    return "The prompt is empty"
+
+
+@refusal("settings-picture.upload")
+def _a_picture_that_says_nothing(world: World) -> str:
+    mute = world.home / "mute.png"
+    Image.new("RGB", (8, 8)).save(mute)
+    world.page.locator("#prompt-menus input[type=file]").set_input_files(mute)
+    return "carries no settings"
+
+
+def _drawn(world: World) -> Path:
+    """A picture in the history that is seen."""
     settings = world.studio.base.sampling
-    gone = world.studio.draw_now(DrawRequest(world.timeline, "a picture", settings))[0]
+    drawn: Path = world.studio.draw_now(DrawRequest(world.timeline, "a picture", settings))[0]
     world.page.reload()
-    picture = world.page.locator(f'[data-value="{gone.name}"]').first
-    expect(picture).to_be_visible()
+    expect(world.page.locator(f'.cl-wall [data-look="{drawn}"]')).to_be_visible()
+    return drawn
+
+
+@refusal("look-view.click")
+def _a_picture(world: World) -> str:
+    gone = _drawn(world)
     gone.unlink()
-    picture.click()
+    world.page.locator(f'.cl-wall [data-look="{gone}"]').click()
     return "is no longer there"
+
+
+@refusal("look-acts.click")
+def _a_favourite(world: World) -> str:
+    gone = _drawn(world)
+    world.page.locator(f'.cl-wall [data-look="{gone}"]').click()
+    favourite = world.page.get_by_role("button", name="Favourite")
+    expect(favourite).to_be_visible()
+    gone.unlink()
+    favourite.click()
+    return "is no longer there"
+
+
+@refusal("which-history.change")
+def _favourites(world: World) -> str:
+    _drawn(world)
+    list_of_them = world.home / "favourites.json"
+    list_of_them.write_text("[")
+    try:
+        world.page.locator("#which-history label").nth(1).click()
+        expect(world.page.get_by_test_id("toast-body")).to_be_visible()
+    finally:
+        list_of_them.unlink()
+    return "favourites"
 
 
 @refusal("samples.click")
