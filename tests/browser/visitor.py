@@ -33,6 +33,7 @@ Visit = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         yield browser
@@ -78,7 +79,6 @@ def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
         expect(page.locator("#chips :is(.cl-chip, .cl-empty)").first).to_be_visible()
         return page
 
-    expect.set_options(timeout=WAIT_MS)
     yield visit
     for context in contexts:
         context.close()
