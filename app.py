@@ -72,6 +72,8 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
         home / "jobs",
         home / "timelines",
         home / "comparisons",
+        home / "exports",
+        home / "trash",
         assets / "base" / "people",
     ]
     return {

@@ -17,7 +17,7 @@ from clora_core.concepts import TrainStep
 from clora_core.settings.grid import Axis
 
 JobState = Literal["queued", "running", "paused", "done", "stopped", "failed", "interrupted"]
-JobKind = Literal["learn", "draw"]
+JobKind = Literal["learn", "draw", "export"]
 
 UNFINISHED: tuple[JobState, ...] = ("queued", "running")
 
@@ -268,13 +268,15 @@ class JobView:
 
     Attributes:
         step, total: training steps (learn) or sampling steps (draw). ``total`` is 0 until known.
-        seconds: working time so far, waiting in the queue not counted.
+        seconds: working time so far, waiting in the queue not counted; of a learn job the learning itself, as
+            the concept's card says it later.
         steps_per_second, seconds_left: None until they can be told.
         phase: what is happening now, in words ("learning", "waiting for its turn").
         message: empty while it runs; then the verdict or the error, as a sentence.
         curve: every TrainStep, thinned to 500 at most (first and last kept).
         pictures: finished pictures of a draw job so far, or the card picture of a learn job.
         grid: of a draw job that draws one; its ``pictures`` is the sheet, at the end.
+        exported: what an export job has written.
         name, token: the concept of a learn job; empty for a draw job.
         resumable: ``Studio.resume`` can go on with it: a lesson that was paused or interrupted, or has failed.
         begun: what was learned of it so far is kept for that.
@@ -308,6 +310,7 @@ class JobView:
     here: bool = False
     stopping: bool = False
     ended: float = 0.0
+    exported: Exported | None = None
 
     @property
     def share(self) -> float:
@@ -325,7 +328,7 @@ class Exported:
     """Files for other programmes.
 
     difference: of the pictures that they and the model as it is here draw of one seed, the largest of a pixel, of its
-    range.  proved: it is within ``tolerance``.
+    range.  proved: it is within ``tolerance``.  archive: all of them in one file, where one was made.
     """
 
     folder: Path
@@ -333,6 +336,36 @@ class Exported:
     difference: float
     tolerance: float
     proved: bool
+    archive: Path | None = None
+
+    @property
+    def megabytes(self) -> float:
+        """Of all the files."""
+        return sum(path.stat().st_size for path in self.files if path.exists()) / 1e6
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Exported:
+        """The inverse of ``to_plain``."""
+        archive = Path(data["archive"]) if data["archive"] else None
+        files = tuple(map(Path, data["files"]))
+        return cls(Path(data["folder"]), files, data["difference"], data["tolerance"], data["proved"], archive)
+
+
+@dataclass(frozen=True)
+class Trashed:
+    """One thing in the trash.
+
+    name: for people.  place: the timeline that a concept was in, "" for others.  deleted: ISO 8601 with time zone.
+    picture: one to know it by.  days_left: until it is deleted for good.
+    """
+
+    id: str
+    kind: Literal["timeline", "concept", "picture"]
+    name: str
+    deleted: str
+    days_left: int
+    place: str = ""
+    picture: Path | None = None
 
 
 def to_plain(value: Any) -> Any:

@@ -28,6 +28,28 @@ TOKEN_PATTERN = re.compile(r"<[a-z0-9]+(?:[-_][a-z0-9]+)*>")
 TOKEN_IN_TEXT = re.compile(r"<[^<>\s]*>")
 NEAR = 0.75  # `difflib`'s ratio from which a word is taken for another one misspelt
 MAX_TOKEN_LENGTH = 34  # with its brackets: what still reads well in a prompt
+MAX_NAME_LENGTH = 60  # of a timeline or a concept: what still fits on a card and in a list
+UNWRITABLE = ("Cc", "Cs")  # Unicode's control characters and halves of pairs: files do not hold them
+
+
+# ----------------------------------------------------------------------------------------- names
+
+
+def checked_name(name: str, what: str, example: str) -> str:
+    """The name of a timeline or concept as it is kept: white space tidied, of MAX_NAME_LENGTH characters at most.
+
+    what: "timeline".  example: a name as it could be.  Raises ConceptError for an empty, longer or unwritable one.
+    """
+    tidy = " ".join(name.split())
+    if not tidy:
+        raise ConceptError(f"The {what} has no name. Give it one, for example {example}.")
+    if len(tidy) > MAX_NAME_LENGTH:
+        raise ConceptError(
+            f"The name of the {what} is {len(tidy)} characters long; keep it to {MAX_NAME_LENGTH} or fewer."
+        )
+    if any(unicodedata.category(letter) in UNWRITABLE for letter in tidy):
+        raise ConceptError(f"The name of the {what} holds a character that cannot be shown. Type it anew.")
+    return tidy
 
 
 # ---------------------------------------------------------------------------------------- tokens
@@ -245,6 +267,14 @@ _PLAIN_FIELDS = (
 def concept_id(position: int, name: str) -> str:
     """The id of the concept at a 1-based position: (2, "My Mug") -> "002-my-mug"."""
     return f"{position:03d}-{slug(name)[:40] or 'concept'}"
+
+
+def same_base(one: str, other: str) -> bool:
+    """Whether two fingerprints are of one base model: "<networks>.<rest>", see `models.description.fingerprint`. An
+    older one is of the networks alone, and is taken for any rest."""
+    if one == other or "." in one and "." in other:
+        return one == other
+    return one.split(".")[0] == other.split(".")[0]
 
 
 @dataclass(frozen=True)

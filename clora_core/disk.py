@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,9 +13,11 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from clora_core.errors import StoreError
+from clora_core.errors import DiskError, StoreError
 
 LOCK_SECONDS = 60
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (*FULL, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 SAFE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 
 
@@ -50,6 +53,13 @@ class HomeLock(FileLock):
             yield True
         finally:
             self.release()
+
+
+def refused(what: str, error: OSError) -> DiskError:
+    """The error to say when ``what`` ("Rex could not be stored") failed because of the disk."""
+    if error.errno in FULL:
+        return DiskError(f"{what}: the disk is full. Free some space.")
+    return DiskError(f"{what}: {error.strerror or error}. Free some space, or make the home folder writable.")
 
 
 @contextmanager

@@ -6,6 +6,7 @@
     |-- SettingsError    a setting is unknown, of the wrong type or out of range
     |-- ModelError       the base model cannot be found, read or used
     |-- StoreError       a timeline on disk cannot be read or written
+    |   |-- DiskError            the disk refuses to be written to: it is full, or read-only
     |   `-- MissingMethodError   what is stored was learned with a method that is not installed
     |-- TrainingError    learning cannot go on (a loss that is not a number)
     |-- BusyError        the model is doing something else
@@ -39,6 +40,10 @@ class ModelError(StudioError):
 
 class StoreError(StudioError):
     """A timeline on disk cannot be read or written."""
+
+
+class DiskError(StoreError):
+    """The disk refuses to be written to: it is full, or read-only. What was there before is as it was."""
 
 
 class MissingMethodError(StoreError):

@@ -47,6 +47,10 @@ class Api:
             self.branch,
             self.undo,
             self.redo,
+            self.rename,
+            self.delete,
+            self.trash,
+            self.restore,
             self.learn,
             self.lessons,
             self.pause,
@@ -88,6 +92,31 @@ class Api:
         """Take the concept undone last back; returns the timeline."""
         refuse_unless(self._may_remove)
         return to_plain(self._studio.redo(self._chosen(timeline_id)))  # type: ignore[no-any-return]
+
+    def rename(self, name: str, timeline_id: str = "", concept_id: str = "") -> dict[str, Any]:
+        """Give a timeline, or a concept of it, another name; tokens stay. Returns the timeline."""
+        refuse_unless(self._may_remove)
+        chosen = self._chosen(timeline_id)
+        if concept_id:
+            return to_plain(self._studio.rename_concept(chosen, concept_id, name))  # type: ignore[no-any-return]
+        return to_plain(self._studio.rename_timeline(chosen, name))  # type: ignore[no-any-return]
+
+    def delete(self, timeline_id: str, concept_id: str = "") -> str:
+        """Move a timeline, or a concept of it, to the trash; returns what ``restore`` takes. A timeline's last concept
+        is undone instead, which returns ""."""
+        refuse_unless(self._may_remove)
+        if concept_id:
+            return self._studio.trash.delete_concept(timeline_id, concept_id)
+        return self._studio.trash.delete_timeline(timeline_id)
+
+    def trash(self) -> list[dict[str, Any]]:
+        """What was deleted and can still come back, deleted last first."""
+        return to_plain(self._studio.trash.items())  # type: ignore[no-any-return]
+
+    def restore(self, item_id: str) -> dict[str, Any]:
+        """Put one thing of the trash back in its place; returns what it was."""
+        refuse_unless(self._may_remove)
+        return to_plain(self._studio.trash.restore(item_id))  # type: ignore[no-any-return]
 
     def learn(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
 
 def choices(studio: Studio) -> list[tuple[str, str]]:
-    """(words, id) of each timeline of the open base model for the dropdown, last changed first."""
+    """(words, id) of each timeline of the open base model for the dropdown, last changed first. Those that have one
+    name, as they once could, are told apart by their ids."""
+    found = [t for t in studio.timelines() if not t.elsewhere]
+    names = Counter(t.name for t in found)
     return [
         (
-            f"{t.name} · {count(t.concepts, 'concept')}" + (f" ({t.problem})" if t.problem else ""),
+            f"{t.name}{f' [{t.id}]' if names[t.name] > 1 else ''} · {count(t.concepts, 'concept')}"
+            + (f" ({t.problem})" if t.problem else ""),
             t.id,
         )
-        for t in studio.timelines()
-        if not t.elsewhere
+        for t in found
     ]
 
 
@@ -68,7 +72,7 @@ class NewTimeline:
         return {
             self.asked: gr.update(visible=True),
             self.title: timeline_html.branch_title(view, place),
-            self.name: f"{view.name}, branch {place}",
+            self.name: self.studio.free_title(f"{view.name}, branch {place}"),
             self.branch_at: place,
         }
 

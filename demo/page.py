@@ -79,7 +79,7 @@ class Page:
         self.kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
         self.header = Header(studio, may_remove)
         self.timeline, self.model, self.pill = self.header.timeline, self.header.model, self.header.pill
-        self.lightbox = Lightbox(studio)
+        self.lightbox = Lightbox(studio, may_remove)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as self.tabs:
             with gr.Tab("Playground", id="playground"):
                 self.playground = Playground(studio, self.timeline, self.lightbox.marked)
@@ -144,6 +144,10 @@ class Page:
         for part in (*self.header.questions, *self.history.questions, *self.compare.given):
             changes.pop(part, None)
         return changes | {self.followed: landed}
+
+    def follow_pictures(self, shown: list[str], timeline_id: str, prompt: str) -> Changes:
+        """The same when a picture was deleted or came back."""
+        return self.playground.show(shown, timeline_id, prompt) | self.history.in_trash()
 
     def follow_model(self, opened: str, shown: str, kept: Kept | None, prompt: str) -> Changes:
         """The same when another base model was opened, here or by somebody else: its timelines and its presets."""
@@ -279,6 +283,13 @@ class Page:
         changes = [self.header.naming.created(), *self.history.changes]
         for change in (self.timeline.input, *(change.success for change in changes)):
             change(told(self.follow_chosen), [self.timeline, prompt, self.here], self.everywhere, **QUEUED)
+        for change in (self.lightbox.removed.change, self.history.picture_back.change):
+            change(
+                told(self.follow_pictures),
+                [self.playground.shown, self.timeline, prompt],
+                [*self.playground.front, *self.history.trashed],
+                **QUEUED,
+            )
         self._wire_ways(prompt, clock)
         gr.on(
             [prompt.blur, prompt.submit, seed.change, locked.change, self.timeline.change],

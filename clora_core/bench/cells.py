@@ -10,7 +10,7 @@ from typing import Any
 
 from clora_core.answers import Sample
 from clora_core.bench.lines import Line
-from clora_core.concepts import TrainConfig, slug
+from clora_core.concepts import TrainConfig, same_base, slug
 from clora_core.data.picture_sets import pictures_in, read_samples
 from clora_core.disk import ASSETS
 from clora_core.errors import SettingsError
@@ -126,6 +126,8 @@ class Plan:
         """Whether a finished line is this plan's. cell: the one it is of, None when that is not asked for."""
         noted = dict(line["plan"])
         train = noted.pop("train", {})
+        if same_base(noted.get("base", {}).get("id", ""), self.base.id):  # lines were once noted with its older form
+            noted["base"] = {**noted["base"], "id": self.base.id}
         if cell is None or noted != self._common():
             return noted == self._common()
         wanted = decisive(self.config(cell))  # lines were once noted with options of other methods, too

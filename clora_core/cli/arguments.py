@@ -55,7 +55,9 @@ def make_parser(methods: Methods) -> _Parser:
         description="Teach a text-to-image model concepts one by one.",
         parents=[common],
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="learn|lessons|draw|timeline|export|bench")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="learn|lessons|draw|timeline|trash|export|bench"
+    )
 
     learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
     learn.add_argument(
@@ -113,7 +115,15 @@ def make_parser(methods: Methods) -> _Parser:
     change.add_argument("--redo", action="store_true", help="take the concept undone last back")
     change.add_argument("--branch", nargs=2, metavar=("K", "NAME"), help="copy the first K concepts to a new timeline")
     change.add_argument("--new", metavar="NAME", help="make an empty timeline")
+    change.add_argument("--rename", metavar="NAME", help="give it, or the concept of --concept, another name")
+    change.add_argument("--delete", action="store_true", help="move it, or the concept of --concept, to the trash")
     change.add_argument("--all", action="store_true", help="list all timelines")
+    timeline.add_argument("--concept", metavar="TOKEN", help='which concept is renamed or deleted, such as "<rex>"')
+
+    trash = commands.add_parser("trash", parents=[common], help="show what was deleted, bring it back, or empty it")
+    done = trash.add_mutually_exclusive_group()
+    done.add_argument("--restore", metavar="ID", help="put one thing back")
+    done.add_argument("--empty", action="store_true", help="delete for good all that is there")
 
     export = commands.add_parser("export", parents=[common], help="write a timeline as files for other programmes")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder to write")

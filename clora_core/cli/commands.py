@@ -26,7 +26,7 @@ from clora_core.data.gathered import ZIP_SUFFIX, Gathered, gather, unpack
 from clora_core.data.pictures import CheckedPicture
 from clora_core.disk import home_folder
 from clora_core.errors import PictureError, SettingsError, StudioError
-from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
 from clora_core.settings.drawing import seed_drawn
 from clora_core.settings.grid import read_axis
 from clora_core.settings.methods import Methods
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "lessons": _lessons,
             "draw": _draw,
             "timeline": _timeline,
+            "trash": _trash,
             "export": _export,
             "bench": _bench,
         }
@@ -262,6 +263,8 @@ def _draw(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
 
 
 def _timeline(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    if chosen.concept and not (chosen.rename or chosen.delete):
+        raise SettingsError("--concept goes with --rename NAME or --delete.")
     studio = _open(chosen, methods)
     try:
         if chosen.all:
@@ -281,19 +284,65 @@ def _timeline(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
             studio.undo(timeline_id)
         elif chosen.redo:
             studio.redo(timeline_id)
+        elif chosen.rename and chosen.concept:
+            studio.rename_concept(timeline_id, _concept_id(studio, timeline_id, chosen.concept), chosen.rename)
+        elif chosen.rename:
+            studio.rename_timeline(timeline_id, chosen.rename)
+        elif chosen.delete and not chosen.concept:
+            item = studio.trash.delete_timeline(timeline_id)
+            return {"text": f"{timeline_id} is in the trash. {_bring_back(item)}", "trashed": item}
+        elif chosen.delete:
+            item = studio.trash.delete_concept(timeline_id, _concept_id(studio, timeline_id, chosen.concept))
+            said = (
+                f"is in the trash. {_bring_back(item)}"
+                if item
+                else "was the last, so it is undone. Redo brings it back."
+            )
+            view = studio.timeline(timeline_id)
+            return {"text": f"{_words(view)}\n{chosen.concept} {said}", "timeline": view, "trashed": item}
         view = studio.timeline(timeline_id)
         return {"text": _words(view), "timeline": view}
     finally:
         studio.close()
 
 
-def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+def _concept_id(studio: Studio, timeline_id: str, token: str) -> str:
+    cards = studio.timeline(timeline_id).cards
+    found = next((card.id for card in cards if card.token == token.lower()), None)
+    if found is None:
+        tokens = ", ".join(card.token for card in cards) or "none"
+        raise SettingsError(f"{token!r} is no token of this timeline. There are: {tokens}.")
+    return found
+
+
+def _bring_back(item: str) -> str:
+    return f"Bring it back with: trash --restore {shlex.quote(item)}"
+
+
+def _trash(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     studio = _open(chosen, methods)
     try:
-        timeline_id = chosen.timeline or studio.default_timeline()
-        made = studio.export(timeline_id, chosen.out, chosen.as_of, chosen.dtype)
+        if chosen.restore:
+            item = studio.trash.restore(chosen.restore)
+            return {"text": f"The {item.kind} {item.name} is back.", "restored": item}
+        if chosen.empty:
+            studio.trash.empty()
+        items = studio.trash.items()
     finally:
         studio.close()
+    lines = [f"{i.id}  {i.kind} {i.name}{f' of {i.place}' if i.place else ''}, {i.days_left} days left" for i in items]
+    return {"text": "\n".join(lines) or "The trash is empty.", "trash": items}
+
+
+def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    studio, say = _open(chosen, methods), ProgressLine()
+    try:
+        timeline_id = chosen.timeline or studio.default_timeline()
+        request = ExportRequest(timeline_id, chosen.as_of, chosen.dtype, chosen.out.resolve())
+        made = studio.export_now(request, telling(say))
+    finally:
+        studio.close()
+    say("")
     proof = "Proved" if made.proved else "NOT proved"
     said = f"{proof}: pixels differ by {made.difference:.1e} of their range at most; {made.tolerance:g} is allowed."
     return {"text": "\n".join([*map(str, made.files), said]), "timeline": timeline_id, **to_plain(made)}

@@ -77,28 +77,32 @@ def save_picture(image: Image.Image, path: Path, info: Mapping[str, Any]) -> Non
         raise PictureError(f"The picture {path} could not be written: {error}. Choose another.") from error
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path, whole: bool = True) -> dict[str, Any]:
     """The settings inside a picture, under the names and types of `picture_info`; {} when it has none.
 
-    Pictures of A1111 and its followers (PNG, JPEG, WebP), and plain ones of ComfyUI, give what they share with ours.
-    Raises PictureError when `path` is no picture.
+    whole: the picture is decoded, too, which finds a broken one, and texts that stand behind the pixels; ours stand
+    before them. Pictures of A1111 and its followers (PNG, JPEG, WebP), and plain ones of ComfyUI, give what they share
+    with ours. Raises PictureError when `path` is no picture.
     """
-    own, text, graph = _texts(path)
+    own, text, graph = _texts(path, whole)
     return _from_own(own) if own else settings_in(text) if text else comfyui.settings_in_graph(graph)
 
 
 def not_read(path: Path) -> tuple[str, ...]:
     """Names of what else another program noted in a picture, and `read_settings` leaves out. Raises PictureError."""
-    own, text, graph = _texts(path)
+    own, text, graph = _texts(path, whole=True)
     return () if own else _others(text) if text else comfyui.other_nodes(graph)
 
 
-def _texts(path: Path) -> tuple[str, str, str]:
+def _texts(path: Path, whole: bool) -> tuple[str, str, str]:
     """Our own JSON, the text in A1111's format, ComfyUI's graph; "" for what is not there."""
     try:
         with Image.open(path) as image:
-            image.load()
-            info, comment = image.info, image.getexif().get_ifd(IFD.Exif).get(Base.UserComment)
+            if whole:
+                image.load()
+            # EXIF may stand behind the pixels, so that looking for it decodes them
+            comment = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment) if whole else None
+            info = image.info
     except (OSError, ValueError, SyntaxError) as error:
         raise PictureError(f"{path.name} cannot be read as a picture: {error}. Choose a PNG file.") from error
     own, text, graph = (str(info.get(chunk, "")) for chunk in (OWN_CHUNK, CHUNK, comfyui.CHUNK))

@@ -12,6 +12,17 @@ from clora_core.concepts import LearnedConcept, Timeline, filled
 from clora_core.errors import SettingsError
 from clora_core.methods import class_of
 from clora_core.models.backbone import Backbone
+from clora_core.settings.methods import MethodRow
+
+NOTHING = "No concept is learned at this point, so there is nothing to export."
+
+
+def whole_weights(method: MethodRow) -> str:
+    """Why a method that changes weights by more than pairs A B cannot be exported, as a sentence."""
+    return (
+        f"{method.title} changes whole weights, and a LoRA file holds low-rank pairs only. Export a timeline of "
+        "another method, for example C-LoRA."
+    )
 
 
 @dataclass(frozen=True)
@@ -40,16 +51,13 @@ def parts_of(backbone: Backbone, timeline: Timeline) -> list[Part]:
     Raises SettingsError when there is no concept, or the method changes weights by more than pairs A B.
     """
     if not timeline.concepts:
-        raise SettingsError("No concept is learned at this point, so there is nothing to export.")
+        raise SettingsError(NOTHING)
     found: dict[tuple[LearnedConcept, ...], list[LearnedConcept]] = {}
     for concept in timeline.concepts:
         class_of(timeline.method).install(backbone, timeline, filled(concept.template, concept.token))
         summed = backbone.installation.summed
         if summed is None:
-            raise SettingsError(
-                f"{timeline.method.title} changes whole weights, and a LoRA file holds low-rank pairs only. Export a "
-                "timeline of another method, for example C-LoRA."
-            )
+            raise SettingsError(whole_weights(timeline.method))
         found.setdefault(summed, []).append(concept)
     ends = [str(len(timeline.concepts))] if len(found) == 1 else [stem_of(drawn[0].token) for drawn in found.values()]
     return [

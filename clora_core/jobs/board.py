@@ -29,15 +29,19 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from clora_core.answers import JobView
-from clora_core.disk import HomeLock, check_id, write_text
-from clora_core.errors import BusyError, Cancelled, StoreError, StudioError, TrainingError
-from clora_core.jobs.folder import Interrupted, Job, job_number
-from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.disk import REFUSED, HomeLock, check_id, refused, write_text
+from clora_core.errors import BusyError, Cancelled, DiskError, StoreError, StudioError, TrainingError
+from clora_core.jobs.folder import Asked, Interrupted, Job, job_number
+from clora_core.jobs.requests import LearnRequest
 from clora_core.settings.methods import BUILT_IN, Methods
 
 FRESH_SECONDS = 60.0  # an owner's file so young may be about to be locked
-JOBS_KEPT = {"learn": 100, "draw": 40}
-MOST_WAITING = {"learn": 50, "draw": 30}  # beside the lessons of a comparison, which are as many as it needs
+JOBS_KEPT = {"learn": 100, "draw": 40, "export": 10}
+MOST_WAITING = {
+    "learn": 50,
+    "draw": 30,
+    "export": 5,
+}  # beside the lessons of a comparison, which are as many as it needs
 LOOK_SECONDS = 1.0  # how often a line that another programme holds is looked at
 FAILED_SECONDS = 86_400.0  # so long the pictures of a lesson that failed are kept, to try it again
 
@@ -104,7 +108,7 @@ class JobBoard:
             self._load_model, self._model = load_model, None
             self.warm_up()
 
-    def create(self, request: LearnRequest | DrawRequest) -> Job:
+    def create(self, request: Asked) -> Job:
         """A new job that is not in the queue yet, so that files can be put into its folder first. Raises BusyError when
         too many are waiting."""
         with self._changed:
@@ -113,19 +117,30 @@ class JobBoard:
             if counts and alike >= MOST_WAITING[request.kind]:
                 raise BusyError(f"{MOST_WAITING[request.kind]} others are waiting already. Try again in a few minutes.")
             self._start()
-            job = Job.create(self._folder, self._owner, request, self._changed, self._methods)
+            try:
+                job = Job.create(self._folder, self._owner, request, self._changed, self._methods)
+            except OSError as error:
+                raise refused("This could not be noted down", error) from error
             self._mine[job.id] = job
             return job
 
     def submit(self, job: Job) -> None:
-        """Put a job into the queue: a lesson at its turn, which for a new one is the end."""
+        """Put a job into the queue: a lesson at its turn, which for a new one is the end. Raises DiskError when that
+        cannot be noted down; a new job is deleted then."""
         with self._changed:
             if self._closing:
                 raise BusyError("The programme is ending. Start it again first.")
             self._start()
             job.stop_wish, self.model_problem = "", ""  # a model that failed to load is tried again
+            before = dict(job.record)
+            try:
+                job.update(state="queued", owner=self._owner, message="", phase="waiting", ended=0.0)
+            except OSError as error:
+                job.record.update(before)
+                if before["state"] == "queued":
+                    self.abandon(job)
+                raise refused("This could not be noted down", error) from error
             self._mine[job.id] = job
-            job.update(state="queued", owner=self._owner, message="", phase="waiting", ended=0.0)
             later = (i for i, other in enumerate(self._waiting) if other.kind == job.kind and other.turn > job.turn)
             self._waiting.insert(next(later, len(self._waiting)) if job.kind == "learn" else len(self._waiting), job)
             self._prune(job.kind)
@@ -414,10 +429,13 @@ class JobBoard:
             self._give_out(job, str(error))
         except StudioError as error:
             job.log(traceback.format_exc())
-            self._fail(job, str(error))
+            self._fail(job, str(error), isinstance(error, DiskError))
         except Exception as error:  # noqa: BLE001  a bug, or the machine: the job fails, the worker lives on
             job.log(traceback.format_exc())
-            self._fail(job, _unexpected(error, job))
+            if isinstance(error, OSError) and error.errno in REFUSED:
+                self._fail(job, str(refused("What was learned could not be written", error)), full=True)
+            else:
+                self._fail(job, _unexpected(error, job))
         finally:
             with self._changed:
                 self._current.remove(job)
@@ -429,13 +447,15 @@ class JobBoard:
         job.drop_inputs()
         self._settle(job, {"phase": str(changes["state"]), **changes})
 
-    def _fail(self, job: Job, problem: str) -> None:
+    def _fail(self, job: Job, problem: str, full: bool = False) -> None:
         """The job has failed; what was learned until the last checkpoint is kept for when that is mended, and what
-        waits of the same comparison waits for that, too."""
-        if not job.has_checkpoint:
+        waits of the same comparison waits for that, too. full: the disk refused, so that a lesson without a checkpoint
+        is left like one with it, to be learned from the start."""
+        if not job.has_checkpoint and not (full and job.kind == "learn"):
             self._give_out(job, problem)
             return
-        kept = f"{problem} What was learned of {job.name} is kept: go on, or discard it."
+        what = f"What was learned of {job.name} is" if job.has_checkpoint else f"The pictures of {job.name} are"
+        kept = f"{problem} {what} kept: go on, or discard it."
         with self._changed:
             self._leave(job, kept)
             for other in list(self._waiting):

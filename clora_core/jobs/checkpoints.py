@@ -32,7 +32,11 @@ def save_checkpoint(job: Job, state: TrainState, after: Sequence[str]) -> None:
     except (OSError, SafetensorError) as error:  # a full disk is a SafetensorError while it writes
         weights.unlink(missing_ok=True)
         raise OSError(str(error)) from error
-    write_json(job.checkpoint, {**state.to_json(), "weights": weights.name, "after": list(after)})
+    try:
+        write_json(job.checkpoint, {**state.to_json(), "weights": weights.name, "after": list(after)})
+    except OSError:
+        weights.unlink(missing_ok=True)  # the room is needed
+        raise
     for old in folder.glob("state-*.safetensors"):
         if old != weights:
             old.unlink()

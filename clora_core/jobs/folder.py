@@ -25,12 +25,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from clora_core.answers import UNFINISHED, Grid, JobView, Preview, Verdict
+from clora_core.answers import UNFINISHED, Exported, Grid, JobView, Preview, Verdict
 from clora_core.concepts import TrainStep
 from clora_core.data.beside import copy_picture
 from clora_core.disk import read_json, write_json, write_text
 from clora_core.errors import Cancelled, MissingMethodError, StoreError
-from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
 from clora_core.settings.methods import BUILT_IN, Methods
 
 CURVE_POINTS = 500
@@ -38,8 +38,9 @@ PROGRESS_EVERY_SECONDS = 0.25
 
 StopWish = Literal["", "keep", "discard", "pause", "close"]
 LEFT = ("paused", "interrupted")  # states of lessons that wait for somebody to go on with them
-REQUESTS: Mapping[str, type[LearnRequest] | type[DrawRequest]] = MappingProxyType(
-    {"learn": LearnRequest, "draw": DrawRequest}
+Asked = LearnRequest | DrawRequest | ExportRequest
+REQUESTS: Mapping[str, type[LearnRequest] | type[DrawRequest] | type[ExportRequest]] = MappingProxyType(
+    {"learn": LearnRequest, "draw": DrawRequest, "export": ExportRequest}
 )
 
 
@@ -73,7 +74,7 @@ class Job:
         cls,
         jobs: Path,
         owner: str,
-        request: LearnRequest | DrawRequest,
+        request: Asked,
         changed: threading.Condition,
         methods: Methods = BUILT_IN,
     ) -> Job:
@@ -104,11 +105,12 @@ class Job:
             "concept_id": "",
             "turn": number,
             "ended": 0.0,
+            "exported": None,
         }
         write_json(folder / "job.json", record)
         return cls(folder, changed, methods)
 
-    def _read_request(self, methods: Methods) -> LearnRequest | DrawRequest:
+    def _read_request(self, methods: Methods) -> Asked:
         try:
             if self.kind not in REQUESTS:
                 raise StoreError(f"There are no jobs of kind {self.kind!r}.")
@@ -126,7 +128,7 @@ class Job:
 
     @property
     def kind(self) -> str:
-        """One of "learn" and "draw"."""
+        """One of ``REQUESTS``."""
         return str(self.record["kind"])
 
     @property
@@ -186,6 +188,8 @@ class Job:
 
     def cut_off(self) -> str:
         """What to say when the programme ended before the job did."""
+        if self.kind == "export":
+            return "The programme ended before the files were written. Ask for them again."
         if self.kind != "learn":
             return "The programme ended before the pictures were drawn. Ask for them again."
         step, total = self.record["step"], self.record["total"]
@@ -227,27 +231,32 @@ class Job:
             raise Interrupted
 
     def update(self, **changes: Any) -> None:
-        """Change the record; on disk at once when the state changes, else at most four times a second."""
+        """Change the record; on disk at once when the state changes, else at most four times a second. Raises OSError
+        when a state cannot be written."""
         with self._changed:
             important = "state" in changes or changes.get("phase", self.record["phase"]) != self.record["phase"]
             self.record.update(changes)
             now = time.monotonic()
             if important or now - self._written >= PROGRESS_EVERY_SECONDS:
-                write_json(self.folder / "job.json", self.record, durable="state" in changes)
                 self._written = now
+                try:
+                    write_json(self.folder / "job.json", self.record, durable="state" in changes)
+                except OSError:  # progress that cannot be written ends no work: whoever runs it tells it from memory
+                    if "state" in changes:
+                        raise
             self._changed.notify_all()
 
     def add_step(self, step: TrainStep) -> None:
-        """Append one line to steps.jsonl."""
+        """Append one line to steps.jsonl, if there is room for it."""
         self._curve().append(step)
-        with (self.folder / "steps.jsonl").open("a", encoding="utf-8") as file:
+        with suppress(OSError), (self.folder / "steps.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(step)) + "\n")
 
-    def forget_steps_after(self, step: int) -> None:
-        """Drop the curve after ``step``: it will be run again from a checkpoint."""
-        kept = [json.dumps(asdict(line)) + "\n" for line in self.steps() if line.step <= step]
-        write_text(self.folder / "steps.jsonl", "".join(kept))
-        self._steps = None
+    def go_on_from(self, curve: Sequence[TrainStep]) -> None:
+        """The curve of a checkpoint, () for none, is the job's: what came after it will be run again."""
+        step = len(curve)
+        write_text(self.folder / "steps.jsonl", "".join(json.dumps(asdict(line)) + "\n" for line in curve))
+        self._steps = list(curve)
         shown = [preview for preview in self.previews() if preview.step <= step]
         write_text(self.folder / "previews.jsonl", "".join(_preview_line(preview) for preview in shown))
 
@@ -334,6 +343,7 @@ class Job:
             begun=self.has_checkpoint,
             stopping=bool(self.stop_wish) and not self.finished,
             ended=self.ended,
+            exported=Exported.from_json(record["exported"]) if record.get("exported") else None,
         )
 
     def _grid(self, record: Mapping[str, Any]) -> Grid | None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from clora_core.answers import Preview, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep
 from clora_core.data.pictures import Opening
-from clora_core.errors import Cancelled, StudioError
+from clora_core.errors import Cancelled, PictureError, StudioError
 from clora_core.jobs.check import CARD_STEPS, Loaded, card_settings, check_learned, draw_concept
 from clora_core.jobs.checkpoints import read_checkpoint, save_checkpoint
 from clora_core.jobs.folder import Interrupted, Job
@@ -57,7 +57,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     job.update(phase="preparing the pictures", total=config.steps, step=0)
     job.check_past([earlier.id for earlier in timeline.concepts])
     resume = read_checkpoint(job)
-    job.forget_steps_after(resume.step if resume else 0)
+    job.go_on_from(resume.curve if resume else ())
 
     def on_draw(done: int, total: int) -> None:
         job.update(phase=f"drawing pictures to learn along, step {done} of {total}")
@@ -89,7 +89,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         "message": f"{begins} {said}",
         "verdict": verdict.to_json() if verdict else None,
         "concept_id": stored.id,
-        "seconds": learned.seconds,  # as its card has it
+        "seconds": stored.seconds,  # as its card has it
         "pictures": [str(path) for name, path in store.drawn(timeline.id, stored.id).items() if name == stored.id],
     }
 
@@ -106,6 +106,8 @@ def _checked(
     same, without a verdict and pictures, and the words say why."""
     try:
         verdict, drawn = check_learned(model, job, store, before, learned, token_start)
+    except PictureError as error:
+        return None, {}, f"It is stored without pictures. {error}"
     except StudioError:
         raise
     except Exception as error:  # noqa: BLE001
@@ -221,15 +223,15 @@ class _Progress:
 
     def _draw(self, timeline: Timeline, concept: LearnedConcept, step: int, is_new: bool) -> None:
         began = time.monotonic()
-        path = self._job.preview_path(step, is_new, "" if is_new else concept.id)
         try:
+            path = self._job.preview_path(step, is_new, "" if is_new else concept.id)
             draw_concept(self._model, timeline, concept, self._settings, path, self._keep_going)
-        except StudioError:
-            raise
-        except Exception:  # noqa: BLE001  a preview that cannot be drawn ends no lesson
+            self._job.add_preview(Preview(step, concept.token, concept.name, path, is_new))
+        except Exception as error:  # noqa: BLE001  a preview that cannot be drawn or written ends no lesson
+            if isinstance(error, StudioError) and not isinstance(error, PictureError):
+                raise
             self._job.log(f"No preview: {traceback.format_exc()}")
             return
-        self._job.add_preview(Preview(step, concept.token, concept.name, path, is_new))
         self._preview_seconds = time.monotonic() - began
 
     def _keep_going(self, done: int, total: int) -> None:

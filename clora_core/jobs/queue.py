@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from clora_core.errors import BusyError, StoreError
+from clora_core.disk import refused
+from clora_core.errors import BusyError
 from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job
 from clora_core.jobs.requests import LearnRequest
@@ -22,7 +23,7 @@ def queue_learning(board: JobBoard, request: LearnRequest) -> str:
         job.take_pictures(concept.pictures)
     except OSError as error:
         board.abandon(job)
-        raise StoreError(f"The pictures could not be copied: {error}. Free some space.") from error
+        raise refused("The pictures could not be copied", error) from error
     board.submit(job)
     return job.id
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 
@@ -105,6 +105,20 @@ class DrawRequest(Request):
         """Raises SettingsError for a text that cannot be stored, or a strength out of bounds."""
         check_text(self.prompt, "prompt")
         object.__setattr__(self, "strengths", check_strengths(self.strengths))
+
+
+@dataclass(frozen=True)
+class ExportRequest(Request):
+    """Write the model as of its first ``as_of`` concepts (None = all) as files for other programmes.
+
+    dtype: of the LoRA's numbers.  folder: a new one to be written; None = one in the home, and a zip beside it.
+    """
+
+    kind: ClassVar[str] = "export"
+    timeline_id: str
+    as_of: int | None = None
+    dtype: Literal["fp32", "fp16"] = "fp32"
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ PRESET_FILE = "clora.json"
 WORDS_FILE = "known_words.txt"
 FULL_HASH_BYTES = 200_000_000  # weight files up to this size are hashed whole
 SAMPLE_BYTES = 1 << 20  # of larger ones: this much of the start (the header), the middle and the end
-FINGERPRINTED = ("unet", "text_encoder")
+NETWORKS = ("unet", "text_encoder")
+NEEDED = (*NETWORKS, "vae")  # parts with weights
+TOKENIZERS = ("tokenizer.json", "vocab.json", "merges.txt")
 HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
 
 
@@ -38,7 +40,7 @@ class First:
 class BaseModel:
     """What is known of a base model without loading it.
 
-    name: for people.  path: folder or Hub id, as `load_backbone` takes it.  id: fingerprint of the weights,
+    name: for people.  path: folder or Hub id, as `load_backbone` takes it.  id: its `fingerprint`,
     kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
     sampling: the model's preset for drawing, or the class defaults at its resolution.  settings: what its preset for
     learning says, of whichever method.  presets: how the settings of a method differ from those, by its name; of one
@@ -173,8 +175,9 @@ def downloaded_bytes(model: str) -> int:
 
 def _complete(folder: Path) -> bool:
     """Whether all of a Hub model's parts that are read here have arrived; a file appears when it is whole."""
-    weights = (_weight_files(folder / part) for part in FINGERPRINTED)
-    return all((folder / part / "config.json").exists() for part in ("unet", "vae")) and all(weights)
+    weights = (_weight_files(folder / part) for part in NEEDED)
+    scheduler = (folder / "scheduler" / "scheduler_config.json").exists()
+    return scheduler and all((folder / part / "config.json").exists() for part in ("unet", "vae")) and all(weights)
 
 
 def _weight_files(part: Path) -> list[Path]:
@@ -228,18 +231,47 @@ def _native_resolution(folder: Path) -> int:
 
 
 def fingerprint(folder: Path) -> str:
-    """16 hex digits of sha256 over the U-Net's config and the U-Net's and text encoder's weight files.
+    """What a model's pictures depend on, "<networks>.<rest>", 16 hex digits of sha256 each.
 
-    Files over 200 MB count by size, header (start), middle and end. Names do not count, so a copied folder
+    networks: the U-Net's config, the U-Net's and text encoder's weights: what a concept is learned on.  rest: the VAE,
+    the scheduler, the tokenizer, how the text encoder is read: with another of them the same weights draw other
+    pictures.
+
+    Files over 200 MB count by size, header (start), middle and end. Names and versions do not count, so a copied folder
     is the same model; of several variants of a file (".fp16.") the plain one counts.
     """
-    digest = hashlib.sha256()
-    config = _read_json(folder / "unet" / "config.json")
-    digest.update(json.dumps({key: config[key] for key in sorted(config) if key[0] != "_"}).encode())
-    for part in FINGERPRINTED:
+    networks, rest = hashlib.sha256(), hashlib.sha256()
+    networks.update(_plain(_read_json(folder / "unet" / "config.json"), drop_unset=False))
+    for part in NETWORKS:
         for file in _weight_files(folder / part):
-            _add_file(digest, file)
-    return digest.hexdigest()[:16]
+            _add_file(networks, file)
+    for file in _weight_files(folder / "vae"):
+        _add_file(rest, file)
+    for config in ("vae/config.json", "scheduler/scheduler_config.json"):
+        if (folder / config).is_file():
+            rest.update(_plain(_read_json(folder / config)))
+    rest.update(_plain(_text_reading(folder)))
+    for name in TOKENIZERS:
+        if (folder / "tokenizer" / name).is_file():
+            _add_file(rest, folder / "tokenizer" / name)
+    return f"{networks.hexdigest()[:16]}.{rest.hexdigest()[:16]}"
+
+
+def _plain(config: Mapping[str, Any], drop_unset: bool = True) -> bytes:
+    """A config as bytes that say the same: sorted, without diffusers' own notes but the class. drop_unset: without what
+    is None, as newer versions add it."""
+    kept = {key: config[key] for key in sorted(config) if key[0] != "_"}
+    if drop_unset:
+        kept = {key: value for key, value in kept.items() if value is not None}
+        kept["class"] = config.get("_class_name", "")
+    return json.dumps(kept).encode()
+
+
+def _text_reading(folder: Path) -> dict[str, Any]:
+    """What of the text encoder's config changes what is read with the same weights: where it stops ("clip skip")."""
+    path = folder / "text_encoder" / "config.json"
+    config = _read_json(path) if path.is_file() else {}
+    return {key: config.get(key) for key in ("num_hidden_layers", "hidden_act")}
 
 
 def _add_file(digest: Any, path: Path) -> None:

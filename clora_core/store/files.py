@@ -15,7 +15,7 @@ from typing import Any
 from clora_core.answers import Card, Verdict
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, filled, is_embedding
 from clora_core.data.beside import copy_picture
-from clora_core.disk import check_id, check_keys, read_json, sync_folder, sync_tree, write_json
+from clora_core.disk import check_id, check_keys, read_json, refused, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
 from clora_core.settings.methods import BUILT_IN, MethodRow, Methods
@@ -75,7 +75,7 @@ def place_timeline(folder: Path, index: Mapping[str, Any], copies: Iterable[Path
         sync_folder(folder.parent)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise StoreError(f"The timeline {index['name']!r} could not be stored: {error}.") from error
+        raise refused(f"The timeline {index['name']!r} could not be stored", error) from error
 
 
 def read_index(path: Path) -> dict[str, Any]:
@@ -101,11 +101,24 @@ def change(learned: Path, later: Path) -> float | None:
         return None
 
 
-def read_changes(folder: Path, names: Sequence[str]) -> tuple[tuple[float | None, ...], ...]:
+def read_changes(folder: Path, names: Sequence[str], steady: bool = False) -> tuple[tuple[float | None, ...], ...]:
     """The forgetting map of the timeline folder ``folder``: row i holds, for the concepts 1 to i in order, how
-    much each one's picture after concept i differs from the one drawn when it was learned."""
-    drawn = [[folder / later / "drawn" / f"{name}.png" for name in names] for later in names]
-    return tuple(tuple(change(drawn[j][j], drawn[i][j]) for j in range(i + 1)) for i in range(len(names)))
+    much each one's picture after concept i differs from the one drawn when it was learned. None where that is not
+    known, as where an earlier concept has left since; of a ``steady`` method pictures stay as they are."""
+    rows = []
+    for i, later in enumerate(names):
+        drawn = steady or draws_as_then(folder, names[: i + 1])
+        now = [folder / later / "drawn" / f"{name}.png" for name in names[: i + 1]]
+        learned = [folder / name / "drawn" / f"{name}.png" for name in names[: i + 1]]
+        rows.append(tuple(change(learned[j], now[j]) if drawn or learned[j] == now[j] else None for j in range(i + 1)))
+    return tuple(rows)
+
+
+def draws_as_then(folder: Path, names: Sequence[str]) -> bool:
+    """Whether the last of the concepts ``names`` was learned right after the others: then the pictures drawn with it
+    are as the timeline draws. It was not where one before it has left the timeline since."""
+    *before, last = names
+    return bool(read_facts(folder, last).get("learned_after", before) == before)
 
 
 def read_facts(folder: Path, name: str) -> dict[str, Any]:
@@ -113,10 +126,12 @@ def read_facts(folder: Path, name: str) -> dict[str, Any]:
     return read_json(folder / check_id(name, "concept") / "concept.json", *CARD_KEYS)
 
 
-def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
-    """The card of concept ``name`` in the timeline folder ``folder`` whose last concept is ``newest``."""
+def read_card(folder: Path, name: str, position: int, newest: str | None) -> Card:
+    """The card of concept ``name`` in the timeline folder ``folder``. newest: the concept with which its picture of now
+    was drawn; None where there is none."""
     values = read_facts(folder, name)
-    learned, now = folder / name / "drawn" / f"{name}.png", folder / newest / "drawn" / f"{name}.png"
+    learned = folder / name / "drawn" / f"{name}.png"
+    now = folder / newest / "drawn" / f"{name}.png" if newest else None
     verdict = values.get("verdict")
     return Card(
         index=position,
@@ -130,8 +145,8 @@ def read_card(folder: Path, name: str, position: int, newest: str) -> Card:
         pictures_sha256=values.get("pictures_sha256", ""),
         picture_hashes=tuple(values.get("picture_hashes", ())),
         learned_picture=learned if learned.exists() else None,
-        now_picture=now if now.exists() else None,
-        changed=change(learned, now),
+        now_picture=now if now and now.exists() else None,
+        changed=change(learned, now) if now else None,
         settings=values["config"],
         prompt=filled(values["template"], values["token"]),
         verdict=Verdict.from_json(verdict) if verdict else None,
@@ -180,6 +195,17 @@ def read_token(folder: Path, name: str, methods: Methods = BUILT_IN) -> LearnedC
     except (OSError, SafetensorError) as error:
         raise _unreadable(name, error) from error
     return LearnedConcept.from_json({**values, "curve": []}, tensors, methods)
+
+
+def has_deltas(folder: Path, name: str) -> bool:
+    """Whether the concept ``name`` holds whole weights. Raises StoreError when its file cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / name / "weights.safetensors", framework="pt") as file:
+            return any(tensor.startswith("deltas.") for tensor in file.keys())  # noqa: SIM118  it is no dict
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(name, error) from error
 
 
 def _unreadable(name: str, error: Exception) -> StoreError:

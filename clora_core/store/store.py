@@ -10,16 +10,19 @@
 Append-only. A concept is written to ``002-mug.<pid>.partial/``, flushed, renamed to ``002-mug/``, and
 counts from the moment ``timeline.json`` is replaced: that last replace is the commit, and a crash at
 any other moment leaves the timeline as it was. Whoever writes holds the lock of the home folder from reading
-``timeline.json`` to replacing it, so that two programmes on one home cannot lose each other's work. Nothing that
-was committed is ever deleted or rewritten:
+``timeline.json`` to replacing it, so that two programmes on one home cannot lose each other's work. Of what was
+committed only a name is ever rewritten, and only what was in the trash is deleted:
 
 - ``undo`` moves the last id from "concepts" to the redo shelf "undone" (last undone, first back);
 - learning on top of an undo empties the redo shelf into "set_aside": those concepts were learned on a
   past that is no longer this timeline's, so they cannot come back here, but their files stay;
-- ``branch`` copies.
+- ``branch`` copies;
+- ``remove`` moves an id from the middle to "removed" (``clora_core.store.removed``), ``delete`` the whole folder to the
+  trash (``clora_core.store.trash_folder``).
 
 The card pictures follow from that: a concept's "learned" picture is ``<id>/drawn/<id>.png`` and its
-"now" picture is ``<last id>/drawn/<id>.png``, so that undo and branch show the right ones by themselves.
+"now" picture is ``<last id>/drawn/<id>.png``, so that undo and branch show the right ones by themselves. Where one has
+left from the middle there is none, until the next concept is learned.
 """
 
 from __future__ import annotations
@@ -27,19 +30,32 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from clora_core.answers import OTHER_BASE, TimelineSummary, TimelineView, Verdict
-from clora_core.concepts import LearnedConcept, Timeline, TrainStep, concept_id, slug
+from clora_core.concepts import (
+    MAX_NAME_LENGTH,
+    LearnedConcept,
+    Timeline,
+    TrainStep,
+    checked_name,
+    concept_id,
+    same_base,
+    slug,
+)
 from clora_core.data.beside import CAPTION_SUFFIXES, is_mask
-from clora_core.disk import HomeLock, check_id, free_name, read_json, sync_folder, write_json
-from clora_core.errors import MissingMethodError, StoreError
+from clora_core.disk import HomeLock, check_id, free_name, read_json, refused, sync_folder, write_json
+from clora_core.errors import ConceptError, MissingMethodError, StoreError
 from clora_core.settings.methods import BUILT_IN, CLORA, Methods
+from clora_core.store import removed
 from clora_core.store.files import (
     FORMAT,
+    draws_as_then,
+    has_deltas,
     place_timeline,
     read_card,
     read_changes,
@@ -49,10 +65,11 @@ from clora_core.store.files import (
     read_index,
     write_concept,
 )
+from clora_core.store.trash_folder import Entry, TrashFolder, delete
 
 
 class ConceptStore:
-    """All timelines below ``home/timelines``.
+    """All timelines below ``home/timelines``, and those that were deleted, in ``trash``.
 
     ``lock`` is that of the whole home folder, among threads and programmes: ``with store.lock:``. It may be taken
     again by the thread that has it.
@@ -63,10 +80,14 @@ class ConceptStore:
         self._folder, self._methods = home / "timelines", methods
         self._folder.mkdir(parents=True, exist_ok=True)
         self.lock = HomeLock(home)
+        self.trash = TrashFolder(home, self.lock)
         with self.lock.if_free() as ours:  # whoever writes has the lock: then nobody will finish what lies half written
             for pattern in ("*.partial", "*/*.partial", "*/.*.tmp") if ours else ():
                 for leftover in self._folder.glob(pattern):
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            if ours:
+                self.trash.expire()
+                self._forget_overdue()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -103,7 +124,8 @@ class ConceptStore:
         """A timeline without its tensors. as_of: as it was after so many concepts; None = today."""
         index = self._index(timeline_id)
         folder, ids = self._folder / timeline_id, index["concepts"][:as_of]
-        cards = tuple(read_card(folder, name, i, ids[-1]) for i, name in enumerate(ids, 1))
+        drawn = bool(ids) and (self._steady(index) or draws_as_then(folder, ids))
+        cards = tuple(read_card(folder, name, i, ids[-1] if drawn else None) for i, name in enumerate(ids, 1))
         undone = tuple(
             read_card(folder, name, len(ids) + i, name) for i, name in enumerate(reversed(index["undone"]), 1)
         )
@@ -119,7 +141,8 @@ class ConceptStore:
 
     def changes(self, timeline_id: str, as_of: int | None = None) -> tuple[tuple[float | None, ...], ...]:
         """The forgetting map of a timeline after ``as_of`` concepts (None = all), see ``store_files.read_changes``."""
-        return read_changes(self._folder / timeline_id, self._index(timeline_id)["concepts"][:as_of])
+        index = self._index(timeline_id)
+        return read_changes(self._folder / timeline_id, index["concepts"][:as_of], self._steady(index))
 
     def kept_pictures(self, timeline_id: str) -> dict[str, tuple[Path, ...]]:
         """By concept id, the training pictures that were kept with the user's consent; () where none were."""
@@ -160,6 +183,11 @@ class ConceptStore:
         """Raise StoreError when there is no such timeline, or its base model or method is not the open ones'."""
         self._index(timeline_id, base_id)
 
+    def has_whole_weights(self, timeline_id: str, as_of: int | None = None) -> bool:
+        """Whether what was learned last is no low-rank pair. Raises StoreError when it cannot be read."""
+        names = self._index(timeline_id)["concepts"][:as_of]
+        return bool(names) and has_deltas(self._folder / timeline_id, names[-1])
+
     def curve(self, timeline_id: str, concept: str) -> tuple[TrainStep, ...]:
         """The loss curve a concept was learned with."""
         return read_curve(self._folder / check_id(timeline_id, "timeline"), concept)
@@ -179,10 +207,12 @@ class ConceptStore:
     # -- writing ---------------------------------------------------------------------------------
 
     def create(self, name: str, base_id: str, base_name: str, method: str = CLORA.name, comparison: str = "") -> str:
-        """An empty timeline; returns its id, made from the name. comparison: the one it is learned for."""
-        if not name.strip():
-            raise StoreError("The timeline has no name. Give it one, for example My people.")
+        """An empty timeline; returns its id, made from the name. comparison: the one it is learned for.
+
+        Raises ConceptError when the name is taken or cannot be one, StoreError when the disk refuses.
+        """
         with self.lock:
+            name = self._free(name)
             timeline_id = self._new_id(name)
             now = _now()
             place_timeline(
@@ -190,7 +220,7 @@ class ConceptStore:
                 {
                     "format": FORMAT,
                     "id": timeline_id,
-                    "name": name.strip(),
+                    "name": name,
                     "base_id": base_id,
                     "base_name": base_name,
                     "method": method,
@@ -251,7 +281,7 @@ class ConceptStore:
                     base_id=before.base_id,
                 )
             except OSError as error:
-                raise StoreError(f"{learned.name} could not be stored: {error}. Free some space.") from error
+                raise refused(f"{learned.name} could not be stored", error) from error
             finally:  # a disk may refuse to flush what was committed: the timeline says what stays
                 shutil.rmtree(partial, ignore_errors=True)
                 if placed and stored.id not in self._index(before.id)["concepts"]:
@@ -277,7 +307,7 @@ class ConceptStore:
             self._commit(timeline_id, index, concepts=[*index["concepts"], last], undone=rest)
 
     def branch(self, timeline_id: str, k: int, name: str) -> str:
-        """Copy the first ``k`` concepts into a new timeline; returns its id."""
+        """Copy the first ``k`` concepts into a new timeline; returns its id. Raises as ``create`` does."""
         with self.lock:
             index = self._index(timeline_id)
             if not 0 <= k <= len(index["concepts"]):
@@ -285,18 +315,18 @@ class ConceptStore:
                     f"The timeline {index['name']!r} has {len(index['concepts'])} concepts; a branch "
                     f"can start after 0 to {len(index['concepts'])} of them, not after {k}."
                 )
-            if not name.strip():
-                raise StoreError("The branch has no name. Give it one, for example Second try.")
+            name = self._free(name)
             new_id, now, ids = self._new_id(name), _now(), index["concepts"][:k]
             copied = {
                 **index,
                 "id": new_id,
-                "name": name.strip(),
+                "name": name,
                 "created": now,
                 "updated": now,
                 "concepts": ids,
                 "undone": [],
                 "set_aside": [],
+                "removed": [],
             }
             sources = [self._folder / timeline_id / concept for concept in ids]
             place_timeline(self._folder / new_id, copied, sources)
@@ -305,12 +335,144 @@ class ConceptStore:
     def adopt(self, shipped: Path) -> None:
         """Copy a timeline folder that ships with the app, unless its id is taken."""
         with self.lock:
-            if not (self._folder / shipped.name).exists():
+            deleted = [entry.name for entry in self.trash.entries()]
+            if not (self._folder / shipped.name).exists() and shipped.name not in deleted:
                 index = read_json(shipped / "timeline.json")
                 sources = [path for path in shipped.iterdir() if path.is_dir()]
                 place_timeline(self._folder / shipped.name, index, sources)
 
+    # -- names and trash -------------------------------------------------------------------------
+
+    def rename(self, timeline_id: str, name: str) -> None:
+        """Give a timeline another name; its id stays. Raises as ``create`` does."""
+        with self.lock:
+            index = self._index(timeline_id)
+            self._commit(timeline_id, index, name=self._free(name, timeline_id))
+
+    def rename_concept(self, timeline_id: str, concept: str, name: str) -> None:
+        """Give a concept another name; its id stays, and its token, which stands in prompts and files.
+
+        Raises ConceptError when it cannot be a name, StoreError when there is no such concept or the disk refuses.
+        """
+        name = checked_name(name, "concept", "Rex")
+        with self.lock:
+            self._index(timeline_id)
+            folder = self._folder / timeline_id
+            facts = read_facts(folder, concept)
+            try:
+                write_json(folder / concept / "concept.json", {**facts, "name": name})
+            except OSError as error:
+                raise refused(f"{facts['name']} could not be renamed", error) from error
+
+    def free_title(self, wanted: str) -> str:
+        """``wanted``, shortened to what a name may be, or the first of "wanted (2)", ... that no timeline has."""
+        taken, number, found = self._titles(), 1, wanted[:MAX_NAME_LENGTH].rstrip()
+        while found.casefold() in taken:
+            number += 1
+            ending = f" ({number})"
+            found = wanted[: MAX_NAME_LENGTH - len(ending)].rstrip() + ending
+        return found
+
+    def delete(self, timeline_id: str) -> str:
+        """Move a whole timeline to the trash; returns the entry's id. Raises StoreError."""
+        with self.lock:
+            self._path(timeline_id)
+            return self.trash.put(self._folder / timeline_id, "timeline")
+
+    def bring_back(self, entry_id: str) -> str:
+        """Take a whole timeline out of the trash; returns its id. Raises StoreError."""
+        with self.lock:
+            entry = self.trash.find(entry_id)
+            self.trash.put_back(entry, self._folder / check_id(entry.name, "timeline"))
+            return entry.name
+
+    def remove(self, timeline_id: str, concept: str) -> None:
+        """Take one concept out, wherever it stands, where no other was learned on top of it.
+
+        Raises StoreError: there is no such concept, or later ones stand on it.
+        """
+        with self.lock:
+            index = self._index(timeline_id)
+            changes = removed.taken_out(index, concept)
+            later = index["concepts"][index["concepts"].index(concept) + 1 :]
+            row = self._methods.stored(index["method"])
+            if later and not row.alone:
+                names = [str(read_facts(self._folder / timeline_id, each)["name"]) for each in (concept, *later)]
+                raise StoreError(
+                    f"{', '.join(names[1:])} cannot do without {names[0]}: under {row.title} every concept is learned "
+                    f"on top of those before it. Undo back to {names[0]}, or branch before it, and teach the later "
+                    "ones again."
+                )
+            self._commit(timeline_id, index, **changes)
+
+    def put_back(self, timeline_id: str, concept: str) -> None:
+        """Put a concept that was taken out back in its place.
+
+        Raises ConceptError when its token is taken by now, StoreError when it is no longer in the trash.
+        """
+        with self.lock:
+            index, folder = self._index(timeline_id), self._folder / timeline_id
+            changes = removed.put_back(index, concept, lambda each: str(read_facts(folder, each)["token"]))
+            self._commit(timeline_id, index, **changes)
+
+    def taken_out(self) -> list[tuple[str, str, str]]:
+        """(timeline's id, concept's id, when) of every concept in the trash."""
+        return [
+            (timeline_id, entry["id"], entry["deleted"])
+            for timeline_id in self.ids()
+            for entry in self._readable(timeline_id).get("removed", [])
+        ]
+
+    def removed_title(self, timeline_id: str, concept: str) -> tuple[str, str, Path | None]:
+        """Name, timeline's name and picture of a concept in the trash. Raises StoreError when it cannot be read."""
+        facts = read_facts(self._folder / timeline_id, concept)
+        return facts["name"], self._index(timeline_id)["name"], self.drawn(timeline_id, concept).get(concept)
+
+    def deleted_title(self, entry: Entry) -> tuple[str, Path | None]:
+        """Name, and a picture if there is one, of a whole timeline in the trash."""
+        with suppress(StoreError):
+            return str(read_index(entry.path / "timeline.json")["name"]), next(entry.path.glob("*/drawn/*.png"), None)
+        return entry.name, None
+
+    def forget(self, timeline_id: str, concepts: list[str]) -> None:
+        """Delete these concepts, which are in the trash, for good."""
+        with self.lock:
+            index = self._index(timeline_id)
+            known = [entry["id"] for entry in index.get("removed", []) if entry["id"] in concepts]
+            self._commit(timeline_id, index, **removed.forgotten(index, known))
+            for concept in known:
+                delete(self._folder / timeline_id / check_id(concept, "concept"))
+
+    def _forget_overdue(self) -> None:
+        for timeline_id in self.ids():
+            if overdue := removed.overdue(self._readable(timeline_id)):
+                with suppress(StoreError):  # a full disk, or one that may not be written to
+                    self.forget(timeline_id, overdue)
+
     # -- inside ----------------------------------------------------------------------------------
+
+    def _free(self, name: str, own: str = "") -> str:
+        """The name, tidied. own: the timeline that may have it. Raises ConceptError when it is taken or cannot be
+        one."""
+        name = checked_name(name, "timeline", "My people")
+        if name.casefold() in self._titles(but=own):
+            raise ConceptError(f"There is a timeline {name!r} already. Choose another name.")
+        return name
+
+    def _titles(self, but: str = "") -> set[str]:
+        """The names of all timelines, as they are compared."""
+        indexes = [self._readable(timeline_id) for timeline_id in self.ids() if timeline_id != but]
+        return {str(index["name"]).casefold() for index in indexes if index}
+
+    def _readable(self, timeline_id: str) -> dict[str, Any]:
+        """What timeline.json says; {} for one that cannot be read."""
+        with suppress(StoreError):
+            return self._index(timeline_id)
+        return {}
+
+    def _steady(self, index: Mapping[str, Any]) -> bool:
+        row = self._methods.find(index["method"])
+        return row is not None and row.steady
 
     def _problem(self, index: dict[str, Any], base_id: str) -> str:
         """Why a timeline cannot be used, in a few words; "" = it can."""
@@ -322,16 +484,9 @@ class ConceptStore:
     def _index(self, timeline_id: str, base_id: str = "") -> dict[str, Any]:
         """What timeline.json says; a timeline that does not fit the base model is refused, and with ``base_id`` one
         whose method is not installed."""
-        path = self._folder / check_id(timeline_id, "timeline") / "timeline.json"
-        if not path.exists():
-            raise StoreError(f"There is no timeline {timeline_id!r}. There are: {', '.join(self.ids()) or 'none'}.")
-        index = read_index(path)
+        index = read_index(self._path(timeline_id))
         if not _fits(index, base_id):
-            raise StoreError(
-                f"The timeline {index['name']!r} belongs to the base model {index['base_name']!r} "
-                f"({index['base_id'][:12]}), not to the open one ({base_id[:12]}). Open that model, or "
-                "start a new timeline."
-            )
+            raise StoreError(_elsewhere(index, base_id))
         if base_id:
             try:
                 self._methods.stored(index["method"])
@@ -339,21 +494,45 @@ class ConceptStore:
                 raise MissingMethodError(f"The timeline {index['name']!r} cannot be used. {error}") from error
         return index
 
+    def _path(self, timeline_id: str) -> Path:
+        """Its timeline.json. Raises StoreError when there is no such timeline."""
+        path = self._folder / check_id(timeline_id, "timeline") / "timeline.json"
+        if path.exists():
+            return path
+        if timeline_id in [entry.name for entry in self.trash.entries()]:
+            raise StoreError(f"The timeline {timeline_id!r} was deleted. Restore it from the trash, or choose another.")
+        raise StoreError(f"There is no timeline {timeline_id!r}. There are: {', '.join(self.ids()) or 'none'}.")
+
     def _commit(self, timeline_id: str, index: dict[str, Any], **changes: Any) -> None:
         try:
             write_json(self._folder / timeline_id / "timeline.json", {**index, **changes, "updated": _now()})
         except OSError as error:
-            raise StoreError(f"{index['name']!r} could not be changed: {error}. Free some space.") from error
+            raise refused(f"{index['name']!r} could not be changed", error) from error
 
     def _new_id(self, name: str) -> str:
         return free_name(
             slug(name)[:40].strip("-") or "timeline",
-            {path.name.split(".")[0] for path in self._folder.iterdir()},
+            {path.name.split(".")[0] for path in self._folder.iterdir()}
+            | {entry.name for entry in self.trash.entries()},
         )
 
 
 def _fits(index: dict[str, Any], base_id: str) -> bool:
-    return not base_id or not index["base_id"] or index["base_id"] == base_id
+    return not base_id or not index["base_id"] or same_base(index["base_id"], base_id)
+
+
+def _elsewhere(index: dict[str, Any], base_id: str) -> str:
+    """Why a timeline does not fit the open base model, as a sentence."""
+    known, name = index["base_id"], index["name"]
+    if known.split(".")[0] == base_id.split(".")[0]:
+        return (
+            f"The timeline {name!r} was learned on this model with another VAE, scheduler or tokenizer, so it would "
+            "draw other pictures now. Put that one back, or start a new timeline."
+        )
+    return (
+        f"The timeline {name!r} belongs to the base model {index['base_name']!r} ({known[:12]}), not to the open one "
+        f"({base_id[:12]}). Open that model, or start a new timeline."
+    )
 
 
 def _now() -> str:

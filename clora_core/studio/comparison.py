@@ -21,7 +21,7 @@ from typing import Any
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.answers import Card, Sample, Side, TimelineSummary, TimelineView, fair, health, to_plain
-from clora_core.concepts import Concept
+from clora_core.concepts import Concept, same_base
 from clora_core.data.pictures import Opening, PictureSet, accepted, minimum_side, open_pictures, usable
 from clora_core.disk import replacing
 from clora_core.drawing.contact_sheet import contact_sheet
@@ -196,7 +196,7 @@ class Comparisons:
                 "same ones, or there would be nothing to compare."
             )
         for method in methods:
-            name = f"{view.name} · {base.methods.title(method)}"
+            name = self._store.free_title(f"{view.name} · {base.methods.title(method)}")
             new_id = self._store.create(name, base.id, base.name, method, comparison=comparison)
             for place, card in enumerate(view.cards):
                 concept = Concept(card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}"))
@@ -294,7 +294,7 @@ def _same_pictures(one: Note, other: Note) -> bool:
 def _shared(one: TimelineView, other: TimelineView) -> int:
     pairs = list(itertools.takewhile(_taught_alike, zip(one.cards, other.cards, strict=False)))
     copied = one.method == other.method and all(mine.created == copy.created for mine, copy in pairs)
-    return 0 if len(pairs) < 2 or copied or one.base_id != other.base_id else len(pairs)
+    return 0 if len(pairs) < 2 or copied or not same_base(one.base_id, other.base_id) else len(pairs)
 
 
 def _taught_alike(pair: tuple[Card, Card]) -> bool:

@@ -3,7 +3,7 @@
 ``Studio`` ties four parts together and adds no model code of its own: the ``ConceptStore`` (timelines
 on disk), the ``JobBoard`` (one worker thread that owns the model, with its truth on disk), the work
 itself (``clora_core.jobs.learn``), and the checks of what users type and upload. Every method returns at
-once except ``draw_now``, ``wait`` and ``export``. Errors are ``StudioError``s whose text is for the user.
+once except ``draw_now``, ``export_now`` and ``wait``. Errors are ``StudioError``s whose text is for the user.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.answers import Exported, JobView, ModelChoice, Sample, TimelineSummary, TimelineView
-from clora_core.concepts import LearnedConcept, TrainStep, token_for_name
+from clora_core.concepts import LearnedConcept, TrainStep, same_base, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.data.alike import nearly_same
 from clora_core.data.decoded import Decoded
@@ -39,7 +39,7 @@ from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
 from clora_core.jobs.grid import cells_of, cost, estimate
 from clora_core.jobs.queue import left_with, queue_learning, refuse_while_learning, waiting_requests
-from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
 from clora_core.models import description
 from clora_core.models.loading import load_backbone
 from clora_core.settings.drawing import SamplingConfig
@@ -52,22 +52,18 @@ from clora_core.store.favourites import Favourites
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
 from clora_core.studio.defaults import Defaults
+from clora_core.studio.history import History
 from clora_core.studio.housekeeping import Housekeeping
 from clora_core.studio.lessons import Lessons
 from clora_core.studio.likeness import Likenesses
 from clora_core.studio.models import RecentModels
+from clora_core.studio.trash import Trash
 
 if TYPE_CHECKING:
     from clora_core.jobs.check import Loaded
 
 FOLLOW_SECONDS = 0.3
 SHOWN = ("pictures", "jobs", "timelines", "comparisons")  # folders of a home whose pictures the page may show
-
-
-def _drawn(path: Path) -> tuple[str, int]:
-    """Sorts pictures by when they were drawn, and the last of those drawn together first."""
-    batch, _, number = path.stem.rpartition("-")
-    return batch, -int(number) if number.isdecimal() else 0
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -116,14 +112,14 @@ class Studio:
         self, home: Path, base: description.BaseModel, device: str | None, precision: str | None, assets: Path
     ) -> None:
         """Use ``Studio.open``."""
-        self._home, self._base, self._assets = home, base, assets
+        self._home, self._base, self._assets, self._pictures = home, base, assets, home / "pictures"
         self._device, self._precision = device, precision
         self._recent, self._defaults, self._exchange = RecentModels(home), Defaults(home), threading.Lock()
         self.not_opened = ""
         """Why the model that somebody asked for last was not opened, as a sentence; "" = it was."""
         self._store, self._decoded = ConceptStore(home, base.methods), Decoded()
         self._favourites = Favourites(home, self._store.lock)
-        works = {"learn": self._do_learn, "draw": self._do_draw}
+        works = {"learn": self._do_learn, "draw": self._do_draw, "export": self._do_export}
         self._board = JobBoard(home / "jobs", self._load, works, base.methods, self._store.lock, self._tidy)
         self.lessons = Lessons(self._store, self._board, lambda: self.base.id)
         self.housekeeping = Housekeeping(home, self._board)
@@ -137,6 +133,8 @@ class Studio:
             lambda *of: self.likeness.then_and_now(*of),
         )
         self.likeness = Likenesses(self._store, lambda: self.base, self.comparisons.pictures, self._decoded.open)
+        self._history = History(self._pictures)
+        self.trash = Trash(self._store, self._board, self._pictures)
 
     # -- the model -------------------------------------------------------------------------------
 
@@ -367,7 +365,7 @@ class Studio:
         summaries = self._store.summaries(self.base.id or "not known yet")
         usable = [summary for summary in summaries if summary.usable]
         usable.sort(key=lambda summary: bool(summary.comparison))  # what only a comparison made comes last
-        return usable[0].id if usable else self.new_timeline("My concepts")
+        return usable[0].id if usable else self.new_timeline(self._store.free_title("My concepts"))
 
     def timeline(self, timeline_id: str) -> TimelineView:
         """Cards in order and the redo shelf. Raises StoreError when there is no such timeline."""
@@ -378,8 +376,23 @@ class Studio:
         return tuple(thin(list(self._store.curve(timeline_id, concept_id))))
 
     def new_timeline(self, name: str) -> str:
-        """Make an empty timeline and return its id."""
+        """Make an empty timeline and return its id. Raises ConceptError when the name is taken or cannot be one."""
         return self._store.create(name, self.base.id, self.base.name, self.base.train.method.name)
+
+    def free_title(self, wanted: str) -> str:
+        """A name like this one that no timeline has."""
+        return self._store.free_title(wanted)
+
+    def rename_timeline(self, timeline_id: str, name: str) -> TimelineView:
+        """Give a timeline another name. Raises ConceptError when it is taken or cannot be one."""
+        self._store.rename(timeline_id, name)
+        return self.timeline(timeline_id)
+
+    def rename_concept(self, timeline_id: str, concept_id: str, name: str) -> TimelineView:
+        """Give a concept another name; its token stays, for it stands in prompts and files. Raises ConceptError when it
+        cannot be one."""
+        self._store.rename_concept(timeline_id, concept_id, name)
+        return self.timeline(timeline_id)
 
     def undo(self, timeline_id: str) -> TimelineView:
         """Put the last concept on the redo shelf. Raises StoreError (there is none), BusyError (learning)."""
@@ -394,7 +407,8 @@ class Studio:
         return self.timeline(timeline_id)
 
     def branch(self, timeline_id: str, k: int, name: str) -> str:
-        """Copy the first ``k`` concepts into a new timeline and return its id."""
+        """Copy the first ``k`` concepts into a new timeline and return its id. Raises ConceptError (the name),
+        StoreError."""
         return self._store.branch(timeline_id, k, name)
 
     def changes(self, timeline_id: str) -> tuple[tuple[float | None, ...], ...]:
@@ -415,23 +429,45 @@ class Studio:
         before = self._store.load(timeline_id, self.base.id)
         self._store.append(replace(before, method=learned.config.method), learned)
 
-    def export(self, timeline_id: str, folder: Path, as_of: int | None = None, dtype: str = "fp32") -> Exported:
-        """Write the model as of its first ``as_of`` concepts (None = all) as files for other programmes, proved.
+    def export_problem(self, timeline_id: str, as_of: int | None = None) -> str:
+        """Why a timeline as of its first ``as_of`` concepts cannot be exported, as a sentence; "" = it can, as far as
+        that is known before the model is asked."""
+        from clora_core.export.parts import NOTHING, whole_weights
 
-        Loads a model of its own, and takes minutes.
+        view = self.timeline(timeline_id)
+        if not view.cards[:as_of]:
+            return NOTHING
+        whole = self._store.has_whole_weights(timeline_id, as_of)
+        return whole_weights(self.methods.stored(view.method)) if whole else ""
+
+    def export(self, request: ExportRequest) -> str:
+        """Queue the writing of files for other programmes, proved, and return the job's id. It takes minutes.
 
         Raises:
             SettingsError: nothing to export, the method cannot be, or the folder holds something.
             StoreError: no such timeline or point in it, or it belongs to another base model.
-            ModelError: the base model cannot be loaded, or is of another family.
-            BusyError: a concept is being learned.
         """
-        from clora_core.export.export import export_timeline
+        self._store.check(request.timeline_id, self.base.id)
+        view, as_of = self.timeline(request.timeline_id), request.as_of
+        if as_of is not None and not 0 <= as_of <= len(view.cards):
+            raise SettingsError(f"The timeline {view.name!r} has {len(view.cards)} concepts; there is no {as_of}.")
+        if problem := self.export_problem(request.timeline_id, as_of):
+            raise SettingsError(problem)
+        job = self._board.create(request)
+        self._board.submit(job)
+        return job.id
 
-        refuse_while_learning(self._board)
-        base = self.base if self.base.id else self._load().base
-        timeline = self._store.load(timeline_id, base.id, as_of, to_draw=True)
-        return export_timeline(timeline, base, folder, dtype, self._device)
+    def exporting(self, timeline_id: str) -> str:
+        """Id of the job that exports this timeline now; "" = none does."""
+        jobs = (job for job in self._board.jobs("export") if not job.finished)
+        return next((job.id for job in jobs if job.request.timeline_id == timeline_id), "")
+
+    def export_now(self, request: ExportRequest, on_progress: Callable[[JobView], None] | None = None) -> Exported:
+        """``export`` and wait. Raises StudioError with the job's message when it did not end well."""
+        view = self.follow(self.export(request), on_progress)
+        if view.exported is None:
+            raise StudioError(view.message)
+        return view.exported
 
     # -- work ------------------------------------------------------------------------------------
 
@@ -590,9 +626,12 @@ class Studio:
 
     # -- pictures --------------------------------------------------------------------------------
 
-    def history(self, limit: int = 60) -> list[Path]:
-        """Pictures drawn in this home folder (PNG), newest first; those drawn together in their order."""
-        return sorted((self._home / "pictures").glob("*.png"), key=_drawn, reverse=True)[:limit]
+    def history(self, limit: int | None = 60, timeline_id: str = "", start: int = 0) -> list[Path]:
+        """Pictures drawn in this home folder (PNG): those drawn last first, those of one drawing in their order.
+
+        limit: so many at most, after the first ``start``; None = all.  timeline_id: only those drawn from it.
+        """
+        return self._history.pictures(limit, timeline_id, start)
 
     def picture(self, name: str) -> Path:
         """A picture that the page may show, by its path. Raises PictureError when it is none or gone."""
@@ -633,9 +672,9 @@ class Studio:
     # -- inside ----------------------------------------------------------------------------------
 
     def _adopt_examples(self) -> None:
-        if not self._store.ids():
+        if not self._store.ids() and not self._store.trash.entries():
             for shipped in sorted((self._assets / "timelines").glob("*/timeline.json")):
-                if read_json(shipped)["base_id"] == self._base.id:
+                if same_base(read_json(shipped)["base_id"], self._base.id):
                     self._store.adopt(shipped.parent)
 
     def _load(self) -> Loaded:
@@ -659,4 +698,9 @@ class Studio:
     def _do_draw(self, model: Loaded, job: Job) -> dict[str, Any]:
         from clora_core.jobs.draw import draw
 
-        return draw(model, job, self._store, self._home / "pictures")
+        return draw(model, job, self._store, self._pictures)
+
+    def _do_export(self, model: Loaded, job: Job) -> dict[str, Any]:
+        from clora_core.jobs.export import export
+
+        return export(model, job, self._store, self._home / "exports", self._device)

@@ -32,3 +32,8 @@ def looked(path: Path, settings: Mapping[str, Any], favourite: bool | None) -> M
     if settings.get("width") and settings.get("height"):
         facts.append(("Size", f"{settings['width']} x {settings['height']}"))
     return render("looked", path=path, settings=settings, facts=facts, favourite=favourite)
+
+
+def deleted(item: str) -> Markup:
+    """The picture was deleted, and the way back. item: its id in the trash."""
+    return render("looked_deleted", item=item)

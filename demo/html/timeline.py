@@ -11,7 +11,8 @@ from demo.html.parts import empty, setting_rows
 from demo.html.render import render
 
 if TYPE_CHECKING:
-    from clora_core.answers import Card, TimelineView
+    from clora_core.answers import Card, TimelineView, Trashed
+    from clora_core.settings.learning import TrainConfig
     from clora_core.settings.methods import Methods
 
 
@@ -23,16 +24,44 @@ Cell = tuple["Card", float | None, float, bool]
 white figures are read better on it."""
 
 
-def cards(timeline: TimelineView, curves: Mapping[str, Markup], methods: Methods) -> Markup:
-    """The learned concepts in order of arrival, then the redo shelf in grey. ``curves``: by concept id, as HTML."""
+SHORT = ("steps", "learning_rate", "rank", "seed")  # said of every concept, where its method reads them
+
+
+def title(timeline: TimelineView, method: str) -> Markup:
+    """Name, how much was learned, and with which method."""
+    return render("timeline_title", timeline=timeline, method=method, seconds=sum(c.seconds for c in timeline.cards))
+
+
+def cards(
+    timeline: TimelineView, curves: Mapping[str, Markup], methods: Methods, preset: TrainConfig | None = None
+) -> Markup:
+    """The learned concepts in order of arrival, then the redo shelf in grey.
+
+    curves: by concept id, as HTML.  preset: what a concept is learned with where nobody changes anything.
+    """
     if not timeline.cards and not timeline.undone:
         return empty(
             "Nothing learned yet",
             "Open Add concept, pick a sample person or drop your own pictures, "
             "and press Start. The first card appears here.",
         )
-    settings = {card.id: setting_rows(card.settings, methods) for card in timeline.cards}
+    settings = {card.id: _details(card, methods, preset) for card in timeline.cards}
     return render("cards", cards=timeline.cards, undone=timeline.undone, curves=curves, settings=settings)
+
+
+def _details(card: Card, methods: Methods, preset: TrainConfig | None) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Groups of (label, value): what is asked first, what somebody changed, and the rest."""
+    rows = setting_rows(card.settings, methods)
+    usual = preset.to_json() if preset else card.settings
+    changed = [name for name, value in card.settings.items() if name in usual and usual[name] != value]
+    short = setting_rows({name: card.settings[name] for name in ("method", *SHORT) if name in card.settings}, methods)
+    other = setting_rows({"method": card.settings.get("method", ""), **{n: card.settings[n] for n in changed}}, methods)
+    other = [row for row in other if row not in short]
+    return [
+        ("", short),
+        ("Other than the preset", other),
+        ("All the rest", [r for r in rows if r not in short + other]),
+    ]
 
 
 def undo_question(name: str, left: int) -> Markup:
@@ -43,6 +72,34 @@ def undo_question(name: str, left: int) -> Markup:
 def new_title() -> Markup:
     """Above the name of a new timeline."""
     return render("new_title")
+
+
+def rename_title(name: str, token: str) -> Markup:
+    """Above the other name. token: of a concept; "" = it is a timeline."""
+    return render("rename_title", name=name, token=token)
+
+
+def stands_title(timeline: TimelineView, card: Card, method: str) -> Markup:
+    """Why a concept cannot leave, and what can be done: above the name of a branch."""
+    before, later = timeline.cards[: card.index - 1], timeline.cards[card.index :]
+    return render(
+        "stands_title", card=card, before=[c.name for c in before], later=[c.name for c in later], method=method
+    )
+
+
+def empty_question() -> Markup:
+    """What emptying the trash does, before it is done."""
+    return render("empty_question")
+
+
+def deleted(name: str, item: str) -> Markup:
+    """What was deleted, and the way back. item: its id in the trash; "" = it was undone."""
+    return render("deleted", name=name, item=item)
+
+
+def trash(items: Sequence[Trashed]) -> Markup:
+    """What was deleted, each with the way back."""
+    return render("trash", items=items)
 
 
 def branch_title(timeline: TimelineView, place: int) -> Markup:

@@ -36,6 +36,8 @@ CANNOT = {
     "checked.click": "the same",
     "concept-name.change": "what is wrong with a name stands under it",
     "setting-method.input": "the list holds the methods that are known",
+    "export-stop.click": "an export that has ended needs no stopping",
+    "empty-yes.click": "it is asked only where things may be removed",
     "compare-drop.upload": "what cannot be used is told when the comparison starts",
 }
 
@@ -268,6 +270,61 @@ def _a_branch(world: World) -> str:
     return GONE
 
 
+@refusal("rename-timeline.click", "delete-timeline.click", "export.click")
+def _a_lost_timeline(world: World) -> str:
+    open_tab(world.page, "Timeline")
+    world.lose()
+    world.page.locator("#rename-timeline").click()
+    expect_notice(world.page, GONE)
+    world.page.locator("#export").click()
+    expect_notice(world.page, GONE)
+    world.page.locator("#delete-timeline").click()
+    return GONE
+
+
+@refusal("rename-yes.click", "other-name.submit")
+def _another_name(world: World) -> str:
+    open_tab(world.page, "Timeline")
+    world.page.locator("#rename-timeline").click()
+    expect(world.page.locator("#rename-yes")).to_be_visible()
+    world.lose()
+    world.page.locator("#rename-yes").click()
+    return GONE
+
+
+@refusal("export-go.click")
+def _an_export(world: World) -> str:
+    open_tab(world.page, "Timeline")
+    world.page.locator("#export").click()
+    expect(world.page.locator("#export-go")).to_be_visible()
+    world.lose()
+    world.page.locator("#export-go").click()
+    return GONE
+
+
+@refusal("snack.click")
+def _a_way_back(world: World) -> str:
+    world.studio.new_timeline("Soon gone")
+    world.page.reload()
+    open_tab(world.page, "Timeline")
+    world.page.locator("#delete-timeline").click()
+    expect(world.page.locator("#snack button")).to_be_visible()
+    world.studio.trash.empty()
+    world.page.locator("#snack button").click()
+    return "no longer in the trash"
+
+
+@refusal("trash-list.click")
+def _what_is_not_in_the_trash(world: World) -> str:
+    world.studio.trash.delete_timeline(world.studio.new_timeline("Soon gone"))
+    world.page.reload()
+    open_tab(world.page, "Timeline")
+    world.page.locator("#trash button").first.click()
+    world.studio.trash.empty()
+    world.page.get_by_role("button", name="Restore Soon gone").click()
+    return "no longer in the trash"
+
+
 @refusal("try-it.click")
 def _a_verdict(world: World) -> str:
     teach(world.page, "Mia Gruen", steps=1)
@@ -455,6 +512,16 @@ def _the_own_preset(world: World) -> str:
 def _a_discarded_lesson(world: World) -> str:
     teach(world.page, "Mia Gruen", steps=LONG["steps"])
     world.page.locator("#stop-discard").click()
+    return SHARED
+
+
+@refusal("trash-empty.click", shared=True)
+def _the_trash(world: World) -> str:
+    world.studio.trash.delete_timeline(world.studio.new_timeline("Soon gone"))
+    world.page.reload()
+    open_tab(world.page, "Timeline")
+    world.page.locator("#trash button").first.click()
+    world.page.locator("#trash-empty").click()
     return SHARED
 
 

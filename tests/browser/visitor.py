@@ -63,7 +63,7 @@ def url(studio: Studio, place: Path) -> Iterator[str]:
 def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
     """visit(size, address) opens the page as a new visitor, on a new timeline of this test, and fails the test on
     any complaint of the browser."""
-    studio.new_timeline("Test")
+    studio.new_timeline(studio.free_title("Test"))
     complaints: list[str] = []
     contexts = []
 

@@ -138,6 +138,17 @@ def test_a_grid_is_one_picture_with_its_axes_and_bounds_are_said(command: Comman
         assert code == 2 and err.count("error:") == 1
 
 
+def test_rename_delete_restore(command: Command) -> None:
+    assert command("timeline", "--new", "Third")[0] == 0
+    assert command("timeline", "--timeline", "third", "--rename", "Fourth")[1].startswith("Fourth (third)")
+    item = json.loads(command("timeline", "--timeline", "third", "--delete", "--json")[1])["trashed"]
+    assert f"{item}  timeline Fourth, 30 days left" in command("trash")[1]
+    assert command("trash", "--restore", item)[1] == "The timeline Fourth is back.\n"
+    command("timeline", "--timeline", "third", "--delete")
+    assert command("trash", "--empty")[1] == "The trash is empty.\n"
+    assert command("trash", "--restore", item)[0] == 2
+
+
 def test_draw_says_what_is_not_read(command: Command) -> None:
     prompt = f"a photo {'far ' * 80}and the end"
     code, _, err = command("draw", "--prompt", prompt, "--steps", "1")
@@ -246,6 +257,9 @@ def test_every_folder_is_taught_and_what_is_left_is_listed(command: Command, fol
         ),
         (["bench", "sweep", "--out", "x", "--method", "ewc", "--rank", "2"], "None of ewc reads rank"),
         (["timeline", "--undo"], "no concept to undo"),
+        (["timeline", "--new", "x" * 61], "61 characters"),
+        (["timeline", "--delete", "--concept", "<rex>"], "is no token of this timeline"),
+        (["timeline", "--concept", "<rex>"], "goes with --rename"),
         (["timeline", "--timeline", "../x"], "is not the id of a timeline"),
         (["timeline", "--branch", "x", "Name"], "needs a number"),
         (["--model", "no/such/model", "timeline"], "no/such/model"),

@@ -32,6 +32,10 @@ ENDPOINTS = {
     "/branch",
     "/undo",
     "/redo",
+    "/rename",
+    "/delete",
+    "/trash",
+    "/restore",
     "/learn",
     "/lessons",
     "/pause",
@@ -131,6 +135,18 @@ def test_draw_returns_pictures_with_their_settings_inside(client: Client, learne
     with Image.open(paths[0]) as picture:
         assert picture.size == (32, 32)
         assert picture.info["parameters"].startswith("a photo of <ann>\n") and "Seed: 5" in picture.info["parameters"]
+
+
+def test_rename_delete_restore(client: Client, learned: str) -> None:
+    other = client.predict(name="Passing", api_name="/new_timeline")
+    assert client.predict(name="Gone", timeline_id=other, api_name="/rename")["name"] == "Gone"
+    item = client.predict(timeline_id=other, api_name="/delete")
+    assert [(i["id"], i["name"]) for i in client.predict(api_name="/trash")] == [(item, "Gone")]
+    assert client.predict(item_id=item, api_name="/restore")["kind"] == "timeline"
+    concept = client.predict(timeline_id=learned, api_name="/timeline")["cards"][0]["id"]
+    renamed = client.predict(name="Anna", timeline_id=learned, concept_id=concept, api_name="/rename")
+    assert [(c["name"], c["token"]) for c in renamed["cards"]] == [("Anna", "<ann>")]
+    client.predict(name="Ann", timeline_id=learned, concept_id=concept, api_name="/rename")
 
 
 def test_undo_and_redo(client: Client, learned: str) -> None:
@@ -242,7 +258,7 @@ def test_pictures_are_served_and_other_files_are_not(url: str, studio: Studio, c
 
 def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studio, folder: Path, learned: str) -> None:
     shared = Api(studio, may_remove=False)
-    for refuse in (shared.undo, shared.redo):
+    for refuse in (shared.undo, shared.redo, shared.delete, shared.restore, shared.rename):
         with pytest.raises(StoreError, match="without a password"):
             refuse(learned)
     with pytest.raises(StoreError, match="without a password"):

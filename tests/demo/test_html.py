@@ -328,7 +328,7 @@ def test_empty_states_say_what_to_do() -> None:
 
 
 def test_there_is_no_branch_from_a_card_that_was_undone_elsewhere() -> None:
-    shown = SimpleNamespace(timeline=lambda timeline_id: timeline("Ann"), timelines=list)
+    shown = SimpleNamespace(timeline=lambda timeline_id: timeline("Ann"), timelines=list, free_title=str)
     with gr.Blocks() as page:
         chosen = gr.Dropdown(render=False)
         naming = NewTimeline(shown, chosen)  # type: ignore[arg-type]

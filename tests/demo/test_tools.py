@@ -37,6 +37,10 @@ OFFERED = {
     "teach",
     "draw",
     "progress",
+    "rename",
+    "delete",
+    "trash",
+    "restore",
 }
 
 

@@ -169,7 +169,7 @@ def test_numbers_that_are_not_finite_are_not_resumed(board: Board) -> None:
     assert job.record["state"] == "failed" and not job.has_checkpoint
 
 
-def test_a_full_disk_fails_the_job_and_not_the_worker(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_interrupts_the_job_and_not_the_worker(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*args: Any, **options: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -180,7 +180,7 @@ def test_a_full_disk_fails_the_job_and_not_the_worker(board: Board, monkeypatch:
 
     made = board(work)
     failed = made.wait(start(made).id, SECONDS)
-    assert failed.record["state"] == "failed" and "No space left" in failed.record["message"]
+    assert failed.record["state"] == "interrupted" and "disk is full" in failed.record["message"]
     monkeypatch.undo()
     assert made.wait(start(made, "draw").id, SECONDS).record["state"] == "done"
 
@@ -448,7 +448,7 @@ def test_going_back_to_a_checkpoint_drops_the_later_steps_and_previews(board: Bo
     for i in range(1, 6):
         job.add_step(TrainStep(i, 9, 1.0, 0.0, 1.0, 0.1))
         job.add_preview(Preview(i, "<rex>", "Rex", job.preview_path(i, True), True))
-    job.forget_steps_after(3)
+    job.go_on_from(job.steps()[:3])
     assert [step.step for step in job.steps()] == [1, 2, 3]
     assert [preview.step for preview in job.previews()] == [1, 2, 3]
 

@@ -13,7 +13,7 @@ import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, PNDMScheduler
 from tiny.model import RESOLUTION
 
-from clora_core.concepts import SamplingConfig, TrainConfig
+from clora_core.concepts import SamplingConfig, TrainConfig, same_base
 from clora_core.errors import ModelError, SettingsError
 from clora_core.models.description import fingerprint, read_base, unknown_words
 from clora_core.models.loading import load_backbone
@@ -51,15 +51,45 @@ def test_a_wrong_preset_is_refused(folder: Path) -> None:
         read_base(folder)
 
 
-def test_the_fingerprint_is_of_the_weights(folder: Path, tiny_folder: Path) -> None:
-    assert fingerprint(folder) == fingerprint(tiny_folder)
-    (folder / "clora.json").write_text("{}")
-    assert fingerprint(folder) == fingerprint(tiny_folder)
-    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    data = bytearray(weights.read_bytes())
+def flip(path: Path) -> None:
+    """Change the last byte of a file."""
+    data = bytearray(path.read_bytes())
     data[-1] ^= 1
-    weights.write_bytes(data)
-    assert fingerprint(folder) != fingerprint(tiny_folder)
+    path.write_bytes(data)
+
+
+def test_the_fingerprint_is_of_all_that_a_picture_depends_on(folder: Path, tiny_folder: Path) -> None:
+    whole = fingerprint(tiny_folder)
+    networks, rest = whole.split(".")
+    assert fingerprint(folder) == whole
+    (folder / "clora.json").write_text("{}")
+    change(folder / "scheduler/scheduler_config.json", _diffusers_version="9.9", new_setting=None)
+    change(folder / "vae/config.json", _name_or_path="elsewhere")
+    assert fingerprint(folder) == whole
+    for part in ("unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"):
+        flip(folder / part)
+        assert fingerprint(folder).split(".")[0] != networks
+        assert fingerprint(folder).split(".")[1] == rest
+        flip(folder / part)
+    flip(folder / "vae/diffusion_pytorch_model.safetensors")
+    found = {fingerprint(folder)}
+    change(folder / "scheduler/scheduler_config.json", prediction_type="epsilon")
+    found.add(fingerprint(folder))
+    change(folder / "scheduler/scheduler_config.json", _class_name="DDIMScheduler")
+    found.add(fingerprint(folder))
+    change(folder / "vae/config.json", scaling_factor=0.25)
+    found.add(fingerprint(folder))
+    change(folder / "text_encoder/config.json", num_hidden_layers=2)
+    found.add(fingerprint(folder))
+    flip(next((folder / "tokenizer").glob("*.json")))
+    found.add(fingerprint(folder))
+    assert len(found - {whole}) == 6 and {each.split(".")[0] for each in found} == {networks}
+
+
+def test_an_older_fingerprint_is_of_the_networks_alone() -> None:
+    new, old, other = "aa.bb", "aa", "cc"
+    assert same_base(new, new) and same_base(old, new) and same_base(new, old)
+    assert not same_base(new, "aa.cc") and not same_base(new, other) and not same_base(new, "cc.bb")
 
 
 def test_a_hub_model_that_is_not_here_yet_is_described_by_its_name() -> None:
@@ -78,6 +108,8 @@ def test_a_hub_model_that_came_only_in_part_is_not_here_yet(
         "text_encoder/model.safetensors",
         "unet/diffusion_pytorch_model.safetensors",
         "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+        "scheduler/scheduler_config.json",
     ):
         (folder / part).rename(folder / "aside")
         assert read_base("some/model").id == ""

@@ -20,23 +20,27 @@ if __name__ == "__main__":
 
 from tiny.concepts import tiny_concept  # noqa: E402
 
-from clora_core.errors import StoreError  # noqa: E402
+from clora_core.errors import ConceptError, StoreError  # noqa: E402
 from clora_core.store.store import ConceptStore  # noqa: E402
 
 BASE = "0123456789abcdef"
 OWN_PIDS = ("unshare", "--pid", "--fork", "--mount-proc")  # as two containers on one folder
-OPERATIONS = ("append", "undo", "redo", "branch", "create")
+OPERATIONS = ("append", "undo", "redo", "branch", "create", "rename", "remove", "delete")
 
 
 def do(store: ConceptStore, operation: str, timeline_id: str, name: str) -> None:
-    """One writing operation. Raises StoreError when it is refused."""
+    """One writing operation. Raises StoreError or ConceptError when it is refused."""
     if operation == "append":
         before = store.load(timeline_id, BASE)
         store.append(before, replace(tiny_concept(name), token=f"<{name}>"))
     elif operation == "branch":
-        store.branch(timeline_id, 1, "Race")
+        store.branch(timeline_id, 1, f"Race of {name}")
     elif operation == "create":
-        store.create("Race", BASE, "Portraits")
+        store.create(f"Race of {name}", BASE, "Portraits")
+    elif operation == "rename":
+        store.rename(timeline_id, name)
+    elif operation == "remove":
+        store.remove(timeline_id, "001-ann")
     else:
         getattr(store, operation)(timeline_id)
 
@@ -51,7 +55,7 @@ def work() -> None:
         try:
             do(store, operation, timeline_id, name)
             print("done", flush=True)
-        except StoreError as error:
+        except (StoreError, ConceptError) as error:
             print(f"refused: {error}", flush=True)
 
 
@@ -88,7 +92,7 @@ def race(home: Path, rounds: int, programmes: tuple[Programme, Programme]) -> li
             folder = home / f"{one}-{other}-{number}"
             folder.mkdir()
             store = ConceptStore(folder)
-            timeline_id = store.create("People", BASE, "Portraits")
+            timeline_id = store.create("People", BASE, "Portraits", "routed")  # of which any concept may leave
             for name in ("ann", "bob", "cy"):
                 do(store, "append", timeline_id, name)
             store.undo(timeline_id)
@@ -106,12 +110,20 @@ def check(store: ConceptStore, operations: tuple[str, str], said: list[str]) -> 
     """What does not hold after a round that began with two concepts and one on the redo shelf."""
     done = [operation for operation, answer in zip(operations, said, strict=True) if answer == "done"]
     try:
+        deleted = [store.bring_back(entry.id) for entry in store.trash.entries()]
         timelines = {timeline_id: store.load(timeline_id, BASE) for timeline_id in store.ids()}
     except StoreError as error:
         return [f"unreadable: {error}"]
-    length = 2 + done.count("append") + done.count("redo") - done.count("undo")
+    length = 2 + done.count("append") + done.count("redo") - done.count("undo") - done.count("remove")
     new = done.count("branch") + done.count("create")
+    names = {"dora", "emil"} if "rename" in done else {"People"}
     faults = []
+    if deleted != ["people"] * done.count("delete"):
+        faults.append(f"{said} left {deleted} in the trash")
+    if timelines["people"].name not in names:
+        faults.append(f"{said} left the name {timelines['people'].name}")
+    if [entry[1] for entry in store.taken_out()] != ["001-ann"] * done.count("remove"):
+        faults.append(f"{said} left {store.taken_out()} taken out")
     if len(timelines["people"].concepts) != length:
         faults.append(f"{said} left {len(timelines['people'].concepts)} concepts instead of {length}")
     if len(timelines) != 1 + new:

@@ -167,7 +167,7 @@ def test_learning_on_top_of_an_undo_keeps_every_file(store: ConceptStore, timeli
 def test_a_branch_is_a_copy_that_goes_its_own_way(store: ConceptStore, timeline_id: str) -> None:
     for name in ("Rex", "Mug"):
         add(store, timeline_id, name)
-    branch = store.branch(timeline_id, 1, "My people")
+    branch = store.branch(timeline_id, 1, "My people 2")
     assert branch == "my-people-2"
     add(store, branch, "Ann")
     assert state(store, branch) == ["001-rex", "002-ann"]
@@ -216,7 +216,7 @@ def test_a_full_disk_is_said_and_changes_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store_files, "sync_tree", full)
-    with pytest.raises(StoreError, match="No space left"):
+    with pytest.raises(StoreError, match="disk is full"):
         add(store, timeline_id, "Rex")
     assert state(store, timeline_id) == []
     assert [path.name for path in (tmp_path / "timelines/my-people").iterdir()] == ["timeline.json"]
@@ -240,7 +240,7 @@ def test_a_disk_that_is_full_at_the_commit_changes_nothing_either(
 
     with monkeypatch.context() as patch:
         patch.setattr("clora_core.store.store.write_json", full)  # when everything else is written
-        with pytest.raises(StoreError, match="No space left"):
+        with pytest.raises(StoreError, match="disk is full"):
             change_it()
     assert before == ({path.name for path in folder.iterdir()}, (folder / "timeline.json").read_bytes())
     change_it()
@@ -422,3 +422,17 @@ def test_cards_carry_the_verdict(store: ConceptStore, timeline_id: str) -> None:
     verdict = Verdict(0.25, (("<old>", 0.125),))
     store.append(store.load(timeline_id, BASE), tiny_concept("Rex"), verdict=verdict)
     assert store.view(timeline_id).cards[0].verdict == verdict
+
+
+def test_a_timeline_of_before_is_of_the_same_base_and_takes_its_whole_id_when_it_learns(
+    store: ConceptStore, tmp_path: Path
+) -> None:
+    old, whole, other = "0123456789abcdef", "0123456789abcdef.aaaa", "0123456789abcdef.bbbb"
+    timeline_id = store.create("People", old, "Portraits")
+    for base_id in (whole, other):  # nobody noted then which VAE it was
+        assert store.summaries(base_id)[0].usable and store.load(timeline_id, base_id).base_id == base_id
+    store.append(store.load(timeline_id, whole), tiny_concept("Rex"))
+    assert json.loads((tmp_path / "timelines/people/timeline.json").read_text())["base_id"] == whole
+    assert store.load(timeline_id, whole).concepts and not store.summaries(other)[0].usable
+    with pytest.raises(StoreError, match="another VAE, scheduler or tokenizer"):
+        store.load(timeline_id, other)

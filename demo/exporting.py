@@ -1,0 +1,104 @@
+"""The dialog that writes a timeline as files for other programmes and gives them to download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from gradio.blocks import Block
+
+from clora_core.jobs.requests import ExportRequest
+from demo.dialogs import close_button, dialog, wire_close
+from demo.errors import told
+from demo.events import QUEUED, Changes
+from demo.html import exporting as exporting_html
+
+if TYPE_CHECKING:
+    from clora_core.answers import JobView
+    from clora_core.studio.studio import Studio
+
+POLL_SECONDS = 0.3
+NUMBERS = [("fp16: half the size, as most files are", "fp16"), ("fp32: every digit", "fp32")]
+
+
+class ExportDialog:
+    """Opened by a button. The work is a job: it goes on when the dialog is closed, and is there again when it opens.
+
+    asked: the dialog itself.
+    """
+
+    def __init__(self, studio: Studio, timeline: gr.Dropdown, button: gr.Button) -> None:
+        self.studio = studio
+        with dialog("ask-export", wide=True) as self.asked:
+            self.title = gr.HTML()
+            self.dtype = gr.Radio(NUMBERS, value="fp16", label="Numbers", elem_id="export-numbers")
+            self.status = gr.HTML(elem_id="export-status")
+            with gr.Row(elem_classes="cl-actions"):
+                self.go = gr.Button(
+                    "Make the files", variant="primary", elem_id="export-go", size="md", min_width=140, scale=0
+                )
+                self.stop = gr.Button(
+                    "Cancel", variant="stop", elem_id="export-stop", size="md", min_width=120, scale=0, visible=False
+                )
+                self.download = gr.DownloadButton(
+                    "Download", elem_id="export-download", size="md", min_width=140, scale=0, visible=False
+                )
+                close = close_button("Close", "export-close")
+            self.usage = gr.HTML(elem_id="export-usage")
+        self.job_id = gr.State("")
+        parts: list[Block] = [self.status, self.go, self.stop, self.download, self.usage, self.job_id]
+        wire_close(close, self.asked)
+        button.click(told(self._open), timeline, [self.asked, self.title, self.dtype, *parts], **QUEUED)
+        self.go.click(told(self._start), [timeline, self.dtype], parts, trigger_mode="once", **QUEUED)
+        self.stop.click(told(self._stop), self.job_id, None, **QUEUED)
+
+    def _open(self, timeline_id: str) -> Iterator[Changes]:
+        view = self.studio.timeline(timeline_id)
+        running, problem = self.studio.exporting(timeline_id), self.studio.export_problem(timeline_id)
+        yield {
+            self.asked: gr.update(visible=True),
+            self.title: exporting_html.title(view),
+            self.dtype: gr.update(visible=not problem),
+            **self._working(running),
+            self.go: gr.update(visible=not running and not problem),
+            self.status: exporting_html.problem(problem),
+            self.download: gr.update(visible=False),
+            self.usage: "",
+        }
+        if running:
+            yield from self._follow(running)
+
+    def _start(self, timeline_id: str, dtype: str) -> Iterator[Changes]:
+        job_id = self.studio.export(ExportRequest(timeline_id, dtype="fp16" if dtype == "fp16" else "fp32"))
+        hidden = {self.download: gr.update(visible=False), self.usage: "", self.status: ""}
+        yield self._working(job_id) | hidden
+        yield from self._follow(job_id)
+
+    def _follow(self, job_id: str) -> Iterator[Changes]:
+        before = None
+        while not (job := self.studio.wait(job_id, POLL_SECONDS)).finished:
+            if (now := (job.state, job.step, job.phase)) != before:
+                before = now
+                yield {self.status: exporting_html.progress(job)}
+        yield self._working("") | self._made(job)
+
+    def _made(self, job: JobView) -> Changes:
+        made = job.exported
+        changes: Changes = {self.status: exporting_html.progress(job)}
+        if made and made.archive:
+            changes[self.download] = gr.update(value=str(made.archive), label=made.archive.name, visible=True)
+            changes[self.usage] = exporting_html.usage((made.folder / "README.txt").read_text(encoding="utf-8"))
+        return changes
+
+    def _working(self, job_id: str) -> Changes:
+        """Cancel in the place of the button while a job runs; "" = none does."""
+        return {
+            self.go: gr.update(visible=not job_id),
+            self.stop: gr.update(visible=bool(job_id)),
+            self.job_id: job_id,
+        }
+
+    def _stop(self, job_id: str) -> None:
+        if job_id:
+            self.studio.stop(job_id)
