@@ -52,7 +52,8 @@ class World:
     timeline: str
 
     def lose(self, timeline_id: str = "") -> None:
-        """Somebody takes a timeline away from under the page."""
+        """Somebody takes a timeline away from under the page; nobody complains of its pictures."""
+        self.page.route("**/file=**", lambda route: route.fulfill(body=""))
         shutil.rmtree(self.home / "timelines" / (timeline_id or self.timeline))
 
     def freeze(self) -> None:
@@ -542,19 +543,30 @@ def end_all(studio: Studio) -> None:
         studio.wait(lesson.id, WAIT_MS / 1000)
 
 
-def _world(visit: Visit, studio: Studio, home: Path, url: str) -> World:
-    timeline = studio.new_timeline("Two people")
+def _taught(studio: Studio) -> str:
+    """A timeline of two people."""
+    timeline = studio.new_timeline("Taught")
     for sample in studio.samples()[:2]:
         config = studio.base.train.updated({"steps": 1, "preview_every_seconds": 0.0})
         studio.wait(studio.learn(LearnRequest(timeline, Concept(sample.name, sample.token, sample.pictures), config)))
+    return timeline
+
+
+@pytest.fixture(scope="module")
+def taught(studio: Studio) -> str:
+    return _taught(studio)
+
+
+def _world(visit: Visit, studio: Studio, home: Path, url: str, taught: str) -> World:
+    timeline = studio.branch(taught, 2, "Two people")
     page = visit(address=url)
     expect(page.locator("#timeline input")).to_have_value(re.compile("Two people"))
     return World(page, studio, home, timeline)
 
 
 @pytest.fixture
-def world(visit: Visit, studio: Studio, place: Path, url: str) -> Iterator[World]:
-    yield _world(visit, studio, place / "home", url)
+def world(visit: Visit, studio: Studio, place: Path, url: str, taught: str) -> Iterator[World]:
+    yield _world(visit, studio, place / "home", url, taught)
     end_all(studio)
 
 
@@ -562,7 +574,7 @@ def world(visit: Visit, studio: Studio, place: Path, url: str) -> Iterator[World
 def shared_world(visit: Visit, tmp_path: Path, place: Path, tiny_folder: Path) -> Iterator[World]:
     studio = open_studio(tmp_path / "home", tiny_folder, place / "assets")
     with served(studio, tmp_path / "home", place / "assets", may_remove=False) as url:
-        world = _world(visit, studio, tmp_path / "home", url)
+        world = _world(visit, studio, tmp_path / "home", url, _taught(studio))
         yield world
         world.page.context.close()
         end_all(studio)
