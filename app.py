@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from clora_core.data.pictures import MAX_FILE_BYTES
 from clora_core.disk import ASSETS, HOME, home_folder
 from clora_core.errors import StudioError
 from clora_core.settings.plugins import known_methods
@@ -18,9 +17,7 @@ from demo.page import build_demo
 from demo.sharing import open_to_others, reach_directly
 from demo.theme import STYLE_SHEET, StudioTheme, head
 from demo.tools import refuse_tools_to_others
-from demo.uploads import keep_forgetting
-
-LARGEST_UPLOAD = 2 * MAX_FILE_BYTES  # one larger file and Gradio refuses the whole drop; we refuse by name
+from demo.uploads import LARGEST_UPLOAD, keep_forgetting
 
 
 def name_and_password(text: str) -> tuple[str, str]:

@@ -324,6 +324,15 @@ class JobView:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What a lesson will take: seconds, previews and checks included; megabytes of memory, None where the system does
+    not tell."""
+
+    seconds: float
+    megabytes: int | None
+
+
+@dataclass(frozen=True)
 class Exported:
     """Files for other programmes.
 

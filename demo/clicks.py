@@ -48,6 +48,11 @@ element.addEventListener('input', event => {
 """
 
 
+def script(name: str) -> str:
+    """The code of ``NAME.js``, for what is more than a few lines."""
+    return Path(__file__).with_name(f"{name}.js").read_text(encoding="utf-8")
+
+
 def picked(event: gr.EventData) -> tuple[str, str]:
     """(act, value) of the button that was clicked; ("", "") for anything else."""
     return str(getattr(event, "act", "")), str(getattr(event, "value", ""))

@@ -72,7 +72,7 @@ class Page:
         said = [self.said, self.model, self.pill.shown, self.compare.progress]
         self.clock: list[Block] = [*self.lesson.watchers, self.add.begun, self.timer, self.kept, self.landed, *said]
         self.clock.append(self.opened)
-        self.presets: list[Block] = [*self.playground.presets, *self.add.presets]
+        self.presets: list[Block] = [*self.playground.presets, *self.add.advanced.shown]
 
     def _lay_out(self, may_remove: bool) -> None:
         studio = self.studio
@@ -91,6 +91,8 @@ class Page:
                 self.history = TimelineTab(studio, self.timeline, self.header.naming, may_remove)
             with gr.Tab("Compare", id="compare") as self.compare_page:
                 self.compare = CompareTab(studio, self.timeline, may_remove)
+        for part in self.add.memory:
+            part.render()
         self.first_run = FirstRun(self.tabs)
         self.timer = gr.Timer(POLL_SECONDS, active=False)
         self.said = gr.State({})  # what the clock said last, by component
@@ -163,7 +165,7 @@ class Page:
 
     def of_model(self, timeline_id: str) -> Changes:
         """The open model's presets in their inputs."""
-        return self.playground.of_model() | self.add.of_model(timeline_id)
+        return self.playground.of_model() | self.add.advanced.of_model(timeline_id)
 
     def _chosen(self, kept: Kept | None) -> str:
         """The timeline that this visitor chose last, else the default."""
@@ -254,8 +256,10 @@ class Page:
         loaded = demo.load(told(self.load), [self.kept, self.playground.prompts], [*first, *self.presets], **QUEUED)
         demo.load(None, None, None, js=KEYS, api_visibility="private")
         self.header.preferences.wire(demo)
+        self.add.wire_memory(loaded)
+        advanced = self.add.advanced
         self.header.preferences.wire_defaults(
-            self.playground.settings, self.add.method, self.add.settings, self.timeline, self.of_model
+            self.playground.settings, advanced.method, advanced.settings, self.timeline, self.of_model, self.presets
         )
         self._wire_first_run(demo)
         clock: list[Block] = [self.lesson.seen, self.said, self.kept, self.add.begun, self.lesson.chosen]

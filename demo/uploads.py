@@ -16,10 +16,12 @@ from pathlib import Path
 from clora_core.answers import DiskUse, count
 from clora_core.data.beside import CAPTION_SUFFIXES, copy_picture
 from clora_core.data.gathered import PICTURE_SUFFIXES, ZIP_SUFFIX, Gathered, gather, place_below, unpack
+from clora_core.data.pictures import MAX_FILE_BYTES, given_name
 from clora_core.errors import PictureError, StoreError
 
 PICTURE_TYPES = list(PICTURE_SUFFIXES)  # some of them to be refused by name
-FORM_TYPES = [*PICTURE_SUFFIXES, *CAPTION_SUFFIXES, ZIP_SUFFIX]
+FORM_TYPES = (*PICTURE_SUFFIXES, *CAPTION_SUFFIXES, ZIP_SUFFIX)
+LARGEST_UPLOAD = 2 * MAX_FILE_BYTES  # Gradio refuses what is larger, and with it all of a drop; we refuse by name
 DAY_SECONDS, HOUR_SECONDS = 86_400, 3600
 NEEDED_SECONDS = 3600.0  # somebody may still have an upload in a form
 
@@ -79,21 +81,31 @@ def _files() -> list[tuple[Path, int, float]]:
     return found
 
 
-def taken_in(files: Sequence[str], earlier: Iterable[str] = ()) -> Gathered:
+def _drops() -> Path:
+    return upload_folder() / "drops"
+
+
+def in_form(picture: Path) -> bool:
+    """Whether a picture lies where the form may write beside it."""
+    return picture.resolve().is_relative_to(_drops())
+
+
+def taken_in(files: Iterable[tuple[str, str]], earlier: Iterable[str] = ()) -> Gathered:
     """What was dropped on the form, zips unpacked, in one folder, so that captions and masks are beside their pictures.
 
-    earlier: pictures of the form that captions among ``files`` may belong to.
+    files: (path of the upload, its place in the folder that was dropped).  earlier: pictures of the form that captions
+    among ``files`` may belong to.
 
     Raises PictureError for a zip that is refused; nothing of the drop is kept then. StoreError: the disk refuses.
     """
-    folder = upload_folder() / "drops" / uuid.uuid4().hex
+    folder = _drops() / uuid.uuid4().hex
     try:
         folder.mkdir(parents=True)
-        for source in map(Path, uploaded(files)):
-            target = place_below(folder, source.name)
+        for source, place in ((Path(path), place) for file, place in files for path in uploaded([file])):
+            target = place_below(folder, place)
             if target.exists():  # of the same name, from another folder
-                target = place_below(folder, f"{uuid.uuid4().hex[:6]}/{source.name}")
-                target.parent.mkdir()
+                target = place_below(folder, f"{uuid.uuid4().hex[:6]}/{place}")
+            target.parent.mkdir(parents=True, exist_ok=True)
             if source.suffix.lower() == ZIP_SUFFIX:
                 unpack(source, target.with_suffix(""))
             else:
@@ -110,7 +122,7 @@ def taken_in(files: Sequence[str], earlier: Iterable[str] = ()) -> Gathered:
 
 def forget_old_drops() -> None:
     """Delete what was dropped on the form more than a day ago; Gradio deletes the other uploads."""
-    for folder in (upload_folder() / "drops").glob("*"):
+    for folder in _drops().glob("*"):
         with suppress(OSError):  # deleted meanwhile
             if time.time() - folder.stat().st_mtime > DAY_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -129,7 +141,7 @@ def keep_forgetting() -> None:
 
 def _captions_later(folder: Path, earlier: Sequence[Path]) -> list[str]:
     """Captions that were dropped after their pictures are put beside them; what was done, in words."""
-    stems = {path.stem: path for path in earlier if path.resolve().is_relative_to(folder.parent)}
+    stems = {Path(given_name(path)).stem: path for path in earlier if in_form(path)}
     texts = [text for text in folder.rglob("*") if text.suffix.lower() in CAPTION_SUFFIXES and text.stem in stems]
     for text in texts:
         shutil.copyfile(text, stems[text.stem].with_suffix(".txt"))
@@ -137,8 +149,8 @@ def _captions_later(folder: Path, earlier: Sequence[Path]) -> list[str]:
 
 
 def given_back(pictures: Sequence[Path]) -> list[str]:
-    """Copies in the upload folder, with what lies beside each, as if uploaded again. Raises StoreError."""
-    folder = upload_folder() / uuid.uuid4().hex
+    """Copies, with what lies beside each, as if dropped on the form again. Raises StoreError."""
+    folder = _drops() / uuid.uuid4().hex
     try:
         folder.mkdir(parents=True)
         for path in pictures:

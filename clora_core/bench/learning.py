@@ -16,12 +16,12 @@ from types import MappingProxyType
 
 from clora_core.answers import Card, JobView, Sample
 from clora_core.bench.cells import Cell, Plan
-from clora_core.bench.costs import peak_memory_mb, reset_peak_memory
 from clora_core.bench.run import Result
 from clora_core.concepts import Concept, LearnedConcept, slug
 from clora_core.disk import read_json, replacing, write_json
 from clora_core.errors import SettingsError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.models.peak_memory import peak_memory_mb, reset_peak_memory
 from clora_core.settings.learning import TrainConfig, decisive
 from clora_core.studio.progress import Say, minutes_left, telling
 from clora_core.studio.studio import Studio

@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
+DIGITS = 54  # of a hash
 SIDE = 32  # pixels that are looked at, each way
 FREQUENCIES = (12, 6, 6)  # of brightness and of the two colours, each way
 NEARLY = (
@@ -23,8 +24,9 @@ NEARLY = (
 def picture_hash(image: Image.Image) -> str:
     """213 bits of an RGB picture, as 54 hex digits. It says how alike two pictures look, and shows neither."""
     bits = []
-    for channel, count in zip(image.convert("YCbCr").split(), FREQUENCIES, strict=True):
-        levels = np.asarray(channel.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64)
+    small = image.resize((SIDE, SIDE), Image.Resampling.BOX).convert("YCbCr")
+    for channel, count in zip(small.split(), FREQUENCIES, strict=True):
+        levels = np.asarray(channel, dtype=np.float64)
         waves = _cosines(count)
         strengths = (waves @ levels @ waves.T).ravel()[1:].round(3)  # without the mean, which brightness changes
         bits.append(strengths > np.median(strengths))
@@ -39,9 +41,9 @@ def _cosines(count: int) -> np.ndarray:
 
 
 def apart(one: str, other: str) -> int:
-    """In how many bits two hashes differ; of hashes of another length, all of them."""
-    if len(one) != len(other):
-        return 4 * max(len(one), len(other))
+    """In how many bits two hashes differ; of hashes of another length, or none, more than any two do."""
+    if len(one) != len(other) or not one:
+        return 4 * (1 + DIGITS)
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 

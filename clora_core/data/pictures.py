@@ -67,8 +67,8 @@ class CheckedPicture:
     """One file: `image` (RGB, upright) or the `problem` with it, a sentence, never both; `note` says what was mended.
 
     sha256: of the image's pixels.  file_size: width and height in the file, pixels.  caption: the words beside it.
-    mask: what of it counts (see `mask_beside`); None = all. These of what can be used only.  shown: a refused picture,
-    small, where it could be opened.
+    mask: what of it counts (see `mask_beside`); None = all.  looks: see `picture_hash`. These of what can be used only.
+    shown: a refused picture, small, where it could be opened.
     """
 
     path: Path
@@ -79,6 +79,7 @@ class CheckedPicture:
     file_size: tuple[int, int] = (0, 0)
     caption: str = ""
     mask: Image.Image | None = None
+    looks: str = ""
     shown: Image.Image | None = None
 
     @property
@@ -167,7 +168,7 @@ def usable(checked: Sequence[CheckedPicture]) -> PictureSet:
         hashlib.sha256(digests.encode()).hexdigest(),
         tuple(picture.caption for picture, _ in found),
         tuple(picture.mask for picture, _ in found),
-        tuple(picture_hash(image) for _, image in found),
+        tuple(picture.looks for picture, _ in found),
     )
 
 
@@ -279,7 +280,8 @@ def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
         rgb.thumbnail((MAX_KEPT_SIDE, MAX_KEPT_SIDE), Image.Resampling.LANCZOS)
     plain = Image.frombytes("RGB", rgb.size, rgb.tobytes())  # no metadata: EXIF may hold where it was taken
     digest = hashlib.sha256(repr(plain.size).encode() + plain.tobytes()).hexdigest()
-    return CheckedPicture(path, plain, None, ", ".join(notes) or None, digest, (width, height))
+    note = ", ".join(notes) or None
+    return CheckedPicture(path, plain, None, note, digest, (width, height), looks=picture_hash(plain))
 
 
 def _too_many_pixels(limit: int) -> str:

@@ -21,6 +21,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,9 @@ FAILED_SECONDS = 86_400.0  # so long the pictures of a lesson that failed are ke
 
 Work = Callable[[Any, Job], dict[str, Any]]
 """(model, job) -> the last changes to the job's record, e.g. {"message": ..., "pictures": [...]}."""
+
+Errand = Callable[[Any, Callable[[], bool]], Any]
+"""(model, whether a job waits) -> what was asked for."""
 
 
 class JobBoard:
@@ -75,6 +79,7 @@ class JobBoard:
         self._read: dict[str, tuple[Any, Job]] = {}  # those that are not mine, and which file each was read from
         self._waiting: list[Job] = []  # lessons among them in the order of their turns
         self._current: list[Job] = []  # innermost last: a draw job may run inside a learn job's pause
+        self._errands: list[tuple[Errand, Future[Any]]] = []
         self._model: Any = None
         self._model_wanted = False
         self._closing = False
@@ -145,6 +150,15 @@ class JobBoard:
             self._waiting.insert(next(later, len(self._waiting)) if job.kind == "learn" else len(self._waiting), job)
             self._prune(job.kind)
             self._changed.notify_all()
+
+    def when_idle(self, errand: Errand) -> Future[Any]:
+        """Have the worker do something small with the model, as soon as no job runs or waits. What it returns or raises
+        is the future's. It should end when it is told that a job waits."""
+        asked: Future[Any] = Future()
+        with self._changed:
+            self._errands.append((errand, asked))
+            self._changed.notify_all()
+        return asked
 
     def abandon(self, job: Job) -> None:
         """Delete a created job that was never submitted."""
@@ -340,6 +354,8 @@ class JobBoard:
             for job in self._waiting:
                 self._leave(job)
             self._waiting.clear()
+            for _, asked in self._errands:
+                asked.cancel()
             self._changed.notify_all()
         if self._thread:
             self._thread.join(timeout)
@@ -361,14 +377,33 @@ class JobBoard:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._waiting or self._needs_model())
+                self._changed.wait_for(
+                    lambda: self._closing or self._waiting or self._needs_model() or (self._errands and self._idle())
+                )
                 if self._closing:
                     return
-                load = self._needs_model()
+                load, errand = self._needs_model(), self._errand()
             if load:
                 self._load()
+            elif errand:
+                self._run_errand(*errand)
             elif job := self._take():
                 self._do(job)
+
+    def _idle(self) -> bool:
+        """The model stands, and nobody waits for it or for another."""
+        return self._model is not None and not (self._closing or self._waiting or self._needs_model())
+
+    def _errand(self) -> tuple[Errand, Future[Any]] | None:
+        return self._errands.pop(0) if self._errands and self._idle() else None
+
+    def _run_errand(self, errand: Errand, asked: Future[Any]) -> None:
+        if not asked.set_running_or_notify_cancel():
+            return
+        try:
+            asked.set_result(errand(self._model, lambda: not self._idle()))
+        except Exception as error:  # noqa: BLE001  whoever asked is told; the worker lives on
+            asked.set_exception(error)
 
     def _take(self) -> Job | None:
         """Take the next job out of the queue: no drawing waits for a lesson that may not begin. None when there is

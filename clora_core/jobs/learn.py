@@ -25,6 +25,7 @@ from clora_core.jobs.checkpoints import read_checkpoint, save_checkpoint
 from clora_core.jobs.folder import Interrupted, Job
 from clora_core.jobs.requests import LearnRequest
 from clora_core.learning.trainer import Training, train_concept
+from clora_core.models.peak_memory import peak_memory_mb
 from clora_core.settings.learning import TrainConfig
 from clora_core.store.store import ConceptStore
 
@@ -49,6 +50,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     """
     request = job.request
     assert isinstance(request, LearnRequest)
+    began = time.monotonic()
     config, pictures = request.config, tuple(job.uploads / name for name in request.concept.pictures)
     concept = replace(request.concept, pictures=pictures)
     timeline = replace(store.load(request.timeline_id, model.base.id), method=config.method)
@@ -90,6 +92,8 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         "verdict": verdict.to_json() if verdict else None,
         "concept_id": stored.id,
         "seconds": stored.seconds,  # as its card has it
+        "whole_seconds": None if resume else round(time.monotonic() - began, 2),  # getting ready and checks included
+        "memory_mb": peak_memory_mb(str(model.backbone.device)),
         "pictures": [str(path) for name, path in store.drawn(timeline.id, stored.id).items() if name == stored.id],
     }
 

@@ -52,6 +52,7 @@ from clora_core.store.favourites import Favourites
 from clora_core.store.store import ConceptStore
 from clora_core.studio.comparison import Comparisons
 from clora_core.studio.defaults import Defaults
+from clora_core.studio.estimates import Estimates
 from clora_core.studio.history import History
 from clora_core.studio.housekeeping import Housekeeping
 from clora_core.studio.lessons import Lessons
@@ -132,6 +133,7 @@ class Studio:
             self._decoded.open,
             lambda *of: self.likeness.then_and_now(*of),
         )
+        self.estimates = Estimates(self._store, self._board, lambda: self.base.id)
         self.likeness = Likenesses(self._store, lambda: self.base, self.comparisons.pictures, self._decoded.open)
         self._history = History(self._pictures)
         self.trash = Trash(self._store, self._board, self._pictures)

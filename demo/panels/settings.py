@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -68,10 +68,11 @@ class SettingsPanel:
         learning: Mapping[str, Block],
         timeline: Block,
         presets: Callable[[str], Changes],
+        shown: Sequence[Block],
     ) -> None:
         """Keep the settings of these inputs, by name, as the home's defaults.
 
-        presets: the defaults in their inputs, as a timeline has them.
+        presets: the defaults in their inputs, as a timeline has them.  shown: what that changes.
         """
 
         def keep_drawing(given: Changes) -> Changes:
@@ -87,8 +88,7 @@ class SettingsPanel:
 
         self.keep_drawing.click(told(keep_drawing), set(drawing.values()), self.preferred, **QUEUED)
         self.keep_learning.click(told(keep_learning), {method, *learning.values()}, self.preferred, **QUEUED)
-        changed = [self.preferred, method, *drawing.values(), *learning.values()]
-        self.own.click(told(own), timeline, changed, **QUEUED)
+        self.own.click(told(own), timeline, [self.preferred, *shown], **QUEUED)
 
     def _prefer(self, chosen: SamplingConfig | TrainConfig | None) -> Changes:
         refuse_unless(self.may_remove, NO_SETTINGS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +11,29 @@ from gradio.blocks import Block
 
 from clora_core.concepts import Concept
 from clora_core.data.pictures import MAX_PICTURES, MIN_PICTURES
-from clora_core.errors import ConceptError
+from clora_core.errors import ConceptError, SettingsError, StudioError
 from clora_core.jobs.requests import LearnRequest
 from demo.clicks import SEND, picked, scroll_to
 from demo.errors import told
-from demo.events import QUEUED, Changes, unchanged
-from demo.fields import from_inputs, input_facts, setting_inputs
+from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.html import add as add_html
 from demo.html import parts
 from demo.pill import ASK_TO_NOTIFY
-from demo.uploads import FORM_TYPES, taken_in
+from demo.tabs.advanced import Advanced
+from demo.tabs.pictures import FormPictures
 
 if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
+
+FORM_KEY, FORM_SALT = "clora-studio-form", "not secret: keeps the entry readable after a restart"
 
 
 class AddTab:
     """The tab's components and what they do. Made inside its ``gr.Tab``.
 
-    followers: what ``follow`` may change.  presets: what ``of_model`` may change.  given: pictures and name.
-    filled: what ``fill`` changes.
+    followers: what ``follow`` may change.  given: pictures and name.  filled: what ``fill`` changes.
     begun: id of the job that was started here since the clock last ticked.  started: the event that starts one.
+    memory: to be rendered outside the tab, for what is in a tab wakes when that is opened.
     """
 
     elem_id = "form"
@@ -40,13 +42,13 @@ class AddTab:
         self.studio, self.timeline = studio, timeline
         self._lay_out()
         self.followers: list[Block] = [self.coming, self.samples]
-        self.presets: list[Block] = [self.method, *self.settings.values()]
-        self.given: list[Block] = [self.paths, self.name]
-        notes: list[Block] = [self.name_note, self.token_note]
-        self.filled: list[Block] = [self.paths, self.checked, self.name, self.token, *notes, self.proposed]
+        self.given: list[Block] = [self.pictures.paths, self.name]
+        named: list[Block] = [self.name, self.token, self.name_note, self.token_note, self.proposed]
+        self.filled: list[Block] = [*self.pictures.shown, *named]
+        self.inputs: list[Block] = [self.timeline, self.pictures.paths, self.name, self.token, *self.advanced.inputs]
         self._wire_pictures()
         self._wire_name()
-        self._wire_method()
+        self._wire_readiness()
         self.started = self._wire_start()
 
     # -- what is shown -----------------------------------------------------------------------------
@@ -74,95 +76,54 @@ class AddTab:
             with gr.Column(scale=3, min_width=300):
                 self.coming = gr.HTML(elem_id="coming")
         self.begun = gr.State("")
-        self.paths: gr.State = gr.State([])  # of the pictures in the form
         self.proposed = gr.State("")  # the token that the name proposed
+        # the form, for a reload, and whether it has come back, as the page knows it, so that it is kept from now on
+        self.kept = gr.BrowserState({}, storage_key=FORM_KEY, secret=FORM_SALT, render=False)
+        self.awake = gr.Checkbox(False, visible="hidden", render=False)
+        self.memory: list[Block] = [self.kept, self.awake]
 
     def _lay_out_form(self) -> None:
         if self.studio.samples():
             gr.HTML(parts.step("Try a sample person", "one click fills everything in"))
         self.samples = gr.HTML(elem_id="samples", js_on_load=SEND)
         gr.HTML(parts.step("Or show your own pictures", f"{MIN_PICTURES} to {MAX_PICTURES} of one concept"))
-        self.drop = gr.File(
-            label="Your own pictures",
-            file_count="multiple",
-            file_types=FORM_TYPES,
-            elem_id="drop",
-            show_label=False,
-        )
-        self.checked = gr.HTML(elem_id="checked", js_on_load=SEND)
+        self.pictures = FormPictures(self.studio, self.timeline)
         with gr.Row(elem_classes="cl-tight"):
-            self.name = gr.Textbox(
-                label="Name", placeholder="Ilva Maron", max_lines=1, elem_id="concept-name", min_width=180
+            with gr.Column(min_width=180, elem_classes="cl-field"):
+                self.name = gr.Textbox("", label="Name", placeholder="Ilva Maron", max_lines=1, elem_id="concept-name")
+                self.name_note = gr.HTML(elem_id="name-note")
+            with gr.Column(min_width=180, elem_classes="cl-field"):
+                self.token = gr.Textbox(
+                    "", label="Token", placeholder="<ilva-maron>", max_lines=1, elem_id="concept-token"
+                )
+                self.token_note = gr.HTML(elem_id="token-note")
+        with gr.Row(elem_classes="cl-starting"):
+            self.start = gr.Button(
+                "Start learning", variant="primary", elem_id="start", interactive=False, scale=0, min_width=220
             )
-            self.token = gr.Textbox(
-                label="Token", placeholder="<ilva-maron>", max_lines=1, elem_id="concept-token", min_width=180
-            )
-        self.name_note = gr.HTML(elem_id="name-note")
-        self.token_note = gr.HTML(elem_id="token-note")
-        self.start = gr.Button("Start learning", variant="primary", elem_id="start")
-        known = self.studio.methods.find(self.studio.timeline(self.timeline.value).method)
-        method = known.name if known else self.studio.base.train.method.name
-        with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
-            self.keep_pictures = gr.Checkbox(
-                False,
-                label="Keep my pictures with the concept",
-                elem_id="keep-pictures",
-                info="Not needed: C-LoRA learns without replaying old pictures.",
-            )
-            self.method = gr.Dropdown(
-                [(f"{row.title}: {row.sentence}", row.name) for row in self.studio.methods],
-                value=method,
-                label="Method",
-                info="How earlier concepts are protected.",
-                elem_id="setting-method",
-            )
-            self.settings = self._setting_inputs(method)
-
-    def _setting_inputs(self, method: str) -> dict[str, gr.components.Component]:
-        """One input for each setting of any method, by name; those that ``method`` does not read are hidden."""
-        presets = {row.name: self.studio.base.train_with({"method": row.name}) for row in self.studio.methods}
-        inputs = setting_inputs(presets[method])
-        for preset in presets.values():
-            inputs |= setting_inputs(preset, skip=list(inputs), visible=False)
-        return inputs
+            with gr.Column(min_width=200, elem_classes="cl-field"):
+                self.start_note = gr.HTML(add_html.missing(0, "", ""), elem_id="start-note")
+                self.estimate = gr.HTML(elem_id="estimate")
+        self.advanced = Advanced(self.studio, self.timeline)
 
     # -- pictures ----------------------------------------------------------------------------------
 
     def _wire_pictures(self) -> None:
-        """Dropped files and sample people end in one list; each thumbnail can be taken out again."""
-        given = [self.paths, self.checked]
-        self.drop.upload(
+        """Dropped files and sample people end in one list; each thumbnail can be edited, and taken out again."""
+        self.pictures.zone.upload(  # decodes, so that one waits for the other
             told(self._dropped),
-            [self.drop, self.paths, self.timeline, self.name],
-            [self.drop, *given, self.name],
+            [self.pictures.paths, self.timeline, self.name],
+            [*self.pictures.shown, self.name],
+            show_progress="hidden",
             api_visibility="private",
-            show_progress="minimal",
         )
-        self.checked.click(told(self._removed), [self.paths, self.timeline], given, **QUEUED)
-        self.timeline.change(told(self._look_again), [self.paths, self.timeline], given, **QUEUED)
+        self.pictures.wire(self.token)
         self.samples.click(told(self._sampled), self.timeline, self.filled, **QUEUED)
 
-    def _look_at(self, paths: list[str], timeline_id: str, notes: Sequence[str] = ()) -> Changes:
-        checked = self.studio.check_pictures(paths)
-        warnings = self.studio.nearly_same(checked, timeline_id)
-        return {self.paths: paths, self.checked: add_html.checked_pictures(checked, warnings, notes)}
-
-    def _look_again(self, paths: list[str], timeline_id: str) -> Changes:
-        return self._look_at(paths, timeline_id) if paths else unchanged()
-
-    def _dropped(self, files: list[str] | None, paths: list[str], timeline_id: str, name: str) -> Changes:
-        found = taken_in(files or [], paths)
+    def _dropped(self, paths: list[str], timeline_id: str, name: str, event: gr.EventData) -> Changes:
+        found = self.pictures.take(event, paths)
         named: Changes = {self.name: found.name} if found.name and not name.strip() else {}
-        new = [*paths, *map(str, found.pictures)]
-        return {self.drop: None, **self._look_at(new, timeline_id, found.notes), **named}
-
-    def _removed(self, paths: list[str], timeline_id: str, event: gr.EventData) -> Changes:
-        act, value = picked(event)
-        if act == "clear":
-            return self._look_at([], timeline_id)
-        if act == "remove" and value.isdigit():
-            return self._look_at([path for i, path in enumerate(paths) if i != int(value)], timeline_id)
-        return unchanged()
+        return self.pictures.look_at([*paths, *map(str, found.pictures)], timeline_id, found.notes) | named
 
     def _sampled(self, timeline_id: str, event: gr.EventData) -> Changes:
         _, token = picked(event)
@@ -173,7 +134,7 @@ class AddTab:
 
     def fill(self, paths: list[str], name: str, token: str, timeline_id: str) -> Changes:
         """The form with these pictures and names in it."""
-        return self._look_at(paths, timeline_id) | {
+        return self.pictures.look_at(paths, timeline_id) | {
             self.name: name,
             self.token: token,
             self.name_note: "",
@@ -193,7 +154,8 @@ class AddTab:
             trigger_mode="always_last",
             **QUEUED,
         )
-        self.token.change(
+        gr.on(
+            [self.token.change, self.timeline.change],
             told(lambda token, timeline_id: {self.token_note: self._judged(token, timeline_id)}),
             [self.token, self.timeline],
             self.token_note,
@@ -221,46 +183,104 @@ class AddTab:
             return {self.token: "", self.name_note: parts.say(str(error), "bad"), self.proposed: ""}
         return {self.token: new, self.name_note: "", self.proposed: new}
 
-    # -- settings ----------------------------------------------------------------------------------
+    # -- before the start --------------------------------------------------------------------------
 
-    def _wire_method(self) -> None:
-        """A timeline gives its method, and a method its own settings and their preset."""
-        fields = list(self.settings.values())
-        self.method.input(told(self._preset), self.method, fields, **QUEUED)
-        self.timeline.change(told(self._preset_of), [self.timeline, self.method], [self.method, *fields], **QUEUED)
+    def _wire_readiness(self) -> None:
+        """Start says what is missing, and the browser keeps the form."""
+        told_by: list[Any] = [self.pictures.good, self.name, self.token, self.timeline]
+        gr.on(
+            [part.change for part in told_by],
+            self.readiness,
+            told_by,
+            [self.start, self.start_note],
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        deciding: list[Any] = [self.pictures.good, self.timeline, *self.advanced.inputs]
+        gr.on(
+            [part.change for part in deciding],
+            told(self.estimated),
+            {self.pictures.good, *self.inputs},
+            self.estimate,
+            trigger_mode="always_last",
+            **QUEUED,
+        )
+        changing: list[Any] = [self.pictures.paths, self.name, self.token, *self.advanced.inputs]
+        gr.on(
+            [part.change for part in changing],
+            self.remember,
+            {self.awake, *self.inputs},
+            self.kept,
+            trigger_mode="always_last",
+            **QUIET,
+        )
 
-    def of_model(self, timeline_id: str) -> Changes:
-        """The timeline's method, and what the open model's preset says for it."""
-        known = self.studio.methods.find(self.studio.timeline(timeline_id).method)
-        method = known.name if known else self.studio.base.train.method.name
-        return {self.method: method, **self._preset(method)}
+    @never_refuses
+    def readiness(self, good: int, name: str, token: str, timeline_id: str) -> Changes:
+        """Whether Start can be pressed, and what is missing where it cannot."""
+        try:
+            self.studio.check_token(token.strip(), timeline_id)
+            problem = ""
+        except StudioError as error:
+            problem = str(error)
+        words = add_html.missing(good, name.strip(), token.strip(), problem)
+        return {self.start: gr.update(interactive=not words), self.start_note: words}
 
-    def _preset(self, method: str) -> Changes:
-        config = self.studio.base.train_with({"method": method})
-        values, specs = config.to_json(), config.specs()
+    def estimated(self, given: Changes) -> Iterator[Changes]:
+        """What the lesson will take; where that is not known, it is tried meanwhile."""
+        good, timeline_id = given[self.pictures.good], given[self.timeline]
+        if good < MIN_PICTURES:
+            yield {self.estimate: ""}
+            return
+        try:
+            config = self.advanced.config(given)
+        except SettingsError as error:
+            yield {self.estimate: parts.say(str(error), "bad")}
+            return
+        found = self.studio.estimates.of(timeline_id, config, good)
+        if found is None:
+            yield {self.estimate: parts.say("Trying how fast this machine learns ...", "quiet")}
+            found = self.studio.estimates.of(timeline_id, config, good, wait=True)
+        yield {self.estimate: add_html.estimate(found, config.steps) if found else ""}
+
+    @never_refuses
+    def remember(self, given: Changes) -> Changes:
+        """The form as it stands, for a reload and for another tab of this browser."""
+        if not given[self.awake]:  # the page is being opened, and writes the presets into the form
+            return unchanged()
         return {
-            field: gr.update(value=values[name], visible=True, **input_facts(specs[name].metadata))
-            if name in specs
-            else gr.update(visible=False)
-            for name, field in self.settings.items()
+            self.kept: {
+                "paths": given[self.pictures.paths],
+                "name": given[self.name],
+                "token": given[self.token],
+                **self.advanced.chosen(given),
+            }
         }
 
-    def _preset_of(self, timeline_id: str, method: str) -> Changes:
-        view = self.studio.timeline(timeline_id)
-        if self.studio.methods.find(view.method) is None or view.method == method:
-            return unchanged()
-        return {self.method: view.method, **self._preset(view.method)}
+    def wire_memory(self, loaded: Any) -> None:
+        """The form comes back when the page is opened again. loaded: the event after which the presets stand in it."""
+        back = [self.awake, *self.filled, *self.advanced.shown, self.advanced.keep_pictures]
+        loaded.success(told(self.restored), [self.kept, self.timeline], back, **QUEUED)
+
+    def restored(self, kept: dict[str, Any] | None, timeline_id: str) -> Changes:
+        """The form as the browser kept it; pictures that are gone are left out."""
+        kept = kept or {}
+        paths = self.pictures.believed(kept.get("paths", []))
+        name, token = str(kept.get("name", "")), str(kept.get("token", ""))
+        changes: Changes = {self.awake: True, **self.advanced.restored(kept)}
+        if not (paths or name or token):
+            return changes
+        return changes | self.fill(paths, name, token, timeline_id)
 
     # -- start -------------------------------------------------------------------------------------
 
     def _wire_start(self) -> Any:
         """Start hands the concept to the studio's worker and empties the form."""
-        asked = {self.timeline, self.paths, self.name, self.token, self.keep_pictures, self.method}
         events = [self.start.click, self.name.submit, self.token.submit]
         started = gr.on(
             events,
             told(self._start),
-            asked | set(self.settings.values()),
+            set(self.inputs),
             [*self.filled, self.begun],
             trigger_mode="once",
             show_progress_on=self.start,
@@ -272,10 +292,9 @@ class AddTab:
 
     def _start(self, given: Changes) -> Changes:
         """given: the values of the inputs."""
-        chosen = {name: given[field] for name, field in self.settings.items()}
-        config = from_inputs(self.studio.base.train_with({"method": given[self.method]}), chosen)
-        paths = tuple(Path(path) for path in given[self.paths])
+        paths = tuple(Path(path) for path in given[self.pictures.paths])
         concept = Concept(given[self.name].strip(), given[self.token].strip(), paths)
-        request = LearnRequest(given[self.timeline], concept, config, given[self.keep_pictures])
+        keep = given[self.advanced.keep_pictures]
+        request = LearnRequest(given[self.timeline], concept, self.advanced.config(given), keep)
         job_id = self.studio.learn(request)
-        return {**dict.fromkeys(self.filled, ""), self.paths: [], self.begun: job_id}
+        return {**self.fill([], "", "", given[self.timeline]), self.begun: job_id}

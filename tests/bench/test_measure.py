@@ -16,7 +16,6 @@ from PIL import Image
 from clora_core.bench import learning, measure
 from clora_core.bench import run as runner
 from clora_core.bench.cells import Cell, Plan
-from clora_core.bench.costs import peak_memory_mb, reset_peak_memory
 from clora_core.bench.figures import asked_figures, by_concept, key, recomputed
 from clora_core.bench.forgetting.arms import cells_of
 from clora_core.bench.forgetting.report import forgetting_report
@@ -33,6 +32,7 @@ from clora_core.errors import SettingsError, StudioError
 from clora_core.measures.attributes import AttributeNetwork
 from clora_core.models.asked import Asked, AskedPrompt, read_asked
 from clora_core.models.description import read_base
+from clora_core.models.peak_memory import peak_memory_mb, reset_peak_memory
 from clora_core.models.precision import DTYPES
 from clora_core.studio.studio import Studio
 

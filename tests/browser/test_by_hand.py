@@ -54,7 +54,7 @@ def test_a_phone_from_upload_to_picture(visit: Visit, tmp_path: Path) -> None:
         Image.fromarray(pixels).resize((720, 960)).save(tmp_path / f"IMG_{number}.jpg")
     page = visit(PHONE)
     open_tab(page, "Add concept")
-    page.locator("#drop input[type=file]").set_input_files(sorted(tmp_path.glob("*.jpg")))
+    page.locator("#drop input[name=files]").set_input_files(sorted(tmp_path.glob("*.jpg")))
     expect(page.locator(".cl-checked li")).to_have_count(3)
     page.get_by_label("Name", exact=True).fill("Rex")
     expect(page.get_by_label("Token", exact=True)).to_have_value("<rex>")

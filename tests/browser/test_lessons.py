@@ -168,7 +168,7 @@ def test_three_lessons_in_the_line_outlive_a_killed_app(
         page.goto(url)
         open_tab(page, "Add concept")
         for number, sample in enumerate(studio.samples()[:3]):
-            page.locator("#drop input[type=file]").set_input_files(list(sample.pictures))
+            page.locator("#drop input[name=files]").set_input_files(list(sample.pictures))
             expect(page.locator(".cl-checked li")).to_have_count(len(sample.pictures))
             page.locator(NAME).fill(sample.name)
             expect(page.locator("#token-note .cl-good")).to_be_visible()

@@ -246,7 +246,7 @@ def test_own_pictures_names_and_tokens_are_judged_at_once(visit: Visit, studio: 
     open_tab(page, "Add concept")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     files = [*studio.samples()[0].pictures[:2], tmp_path / "broken.png"]
-    page.locator("#drop input[type=file]").set_input_files(files)
+    page.locator("#drop input[name=files]").set_input_files(files)
     expect(page.locator(".cl-checked li")).to_have_count(3)
     expect(page.locator(".cl-checked")).to_contain_text("2 usable pictures: add at least 1 more")
     expect(page.locator(".cl-refused .cl-note")).not_to_be_empty()
@@ -258,8 +258,8 @@ def test_own_pictures_names_and_tokens_are_judged_at_once(visit: Visit, studio: 
     expect(page.locator("#token-note .cl-bad")).to_be_visible()
     page.get_by_label("Token", exact=True).fill("<ilva>")
     expect(page.locator("#token-note .cl-good")).to_contain_text("<ilva> is free")
-    page.locator("#start").click()
-    expect(page.get_by_text("A concept needs 3 to 30 pictures").first).to_be_visible()
+    expect(page.locator("#start")).to_be_disabled()
+    expect(page.locator("#start-note")).to_contain_text("1 more picture")
 
 
 def test_new_timelines_and_branches(visit: Visit, studio: Studio) -> None:
@@ -323,7 +323,7 @@ Walk = tuple[str, list[Path], tuple[str, str]]  # the first one's name, its pict
 
 def teach_uploads(page: Page, person: Sample) -> str:
     """Start learning somebody from picture files, which are kept for Compare; returns the token."""
-    page.locator("#drop input[type=file]").set_input_files(list(person.pictures))
+    page.locator("#drop input[name=files]").set_input_files(list(person.pictures))
     expect(page.locator(".cl-checked li")).to_have_count(len(person.pictures))
     page.locator("#concept-name input, #concept-name textarea").fill(person.name)
     token, keep = f"<{person.name.lower()}>", page.locator("#keep-pictures input")

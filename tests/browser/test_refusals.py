@@ -60,12 +60,17 @@ def test_playground(visit: Visit, studio: Studio) -> None:
 def test_add_concept(visit: Visit, studio: Studio) -> None:
     page = visit()
     open_tab(page, "Add concept")
-    page.locator("#start").click()
+    expect(page.locator("#start")).to_be_disabled()
+    name = page.locator("#concept-name input, #concept-name textarea")
+    name.press("Enter")
     expect_notice(page, "name")
-    page.locator("#concept-name input, #concept-name textarea").fill("Zoe")
+    name.fill("Zoe")
     expect(page.locator("#concept-token input, #concept-token textarea")).to_have_value("<zoe>")
-    page.locator("#start").click()
+    name.press("Enter")
     expect_notice(page, "A concept needs 3 to 30 pictures")
+    bad = {"name": "bad.zip", "mimeType": "application/zip", "buffer": b"no zip"}
+    page.locator("#drop input[name=files]").set_input_files(bad)
+    expect_notice(page, "bad.zip is damaged")
 
 
 def test_timeline(visit: Visit, studio: Studio) -> None:

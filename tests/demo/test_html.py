@@ -27,7 +27,7 @@ from clora_core.jobs.requests import DrawRequest
 from clora_core.models.description import First
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
-from clora_core.settings.methods import BUILT_IN, EWC
+from clora_core.settings.methods import BUILT_IN, EWC, TEXTUAL_INVERSION
 from demo import fields
 from demo.errors import told
 from demo.html import add as add_html
@@ -473,6 +473,7 @@ def tab() -> AddTab:
         methods=BUILT_IN,
         timeline=lambda timeline_id: timeline(),
         samples=list,
+        check_token=lambda token, timeline_id: None,
     )
     with gr.Blocks():
         return AddTab(shown, gr.Dropdown(render=False))  # type: ignore[arg-type]
@@ -486,14 +487,37 @@ def panel() -> LessonPanel:
 
 
 def test_the_form_shows_what_the_chosen_method_reads_and_no_more(tab: AddTab) -> None:
-    assert ("EWC: " + EWC.sentence, "ewc") in tab.method.choices
-    shown = {name for name, field in tab.settings.items() if field.visible}
-    assert shown == set(TrainConfig().specs()) and "replay_pictures" in set(tab.settings) - shown
+    advanced = tab.advanced
+    assert ("EWC: " + EWC.sentence, "ewc") in advanced.method.choices
+    shown = {name for name, field in advanced.settings.items() if field.visible}
+    assert shown == set(TrainConfig().specs()) and "replay_pictures" in set(advanced.settings) - shown
     for row in BUILT_IN:
-        changes = tab._preset(row.name)
-        now = {name for name, field in tab.settings.items() if changes[field]["visible"]}
-        assert now == set(TrainConfig(row).specs())
-        assert changes[tab.settings["steps"]]["label"] == "Steps"
+        changes = advanced._preset(row.name)
+        now = {name for name, field in advanced.settings.items() if changes[field]["visible"]}
+        unread = {"learning_rate", "weight_decay"} if row is TEXTUAL_INVERSION else set()
+        assert now == set(TrainConfig(row).specs()) - unread
+        assert changes[advanced.settings["steps"]]["label"] == "Steps"
+        assert changes[advanced.groups["own"]]["visible"] == bool(row.options().specs())
+
+
+def test_the_form_comes_back_as_the_browser_kept_it(tab: AddTab, tmp_path: Path) -> None:
+    advanced = tab.advanced
+    given = {part: part.value for part in advanced.inputs} | {
+        tab.awake: True,
+        tab.pictures.paths: [],
+        tab.name: "Zoe",
+        tab.token: "<zoe>",
+    }
+    given |= {advanced.method: "ewc", advanced.settings["penalty_weight"]: 5.0, advanced.keep_pictures: True}
+    kept = tab.remember(given)[tab.kept]
+    assert kept["settings"] == {"penalty_weight": 5.0}
+    assert tab.kept not in tab.remember({**given, tab.awake: False})  # while the page is being opened
+    (tmp_path / "secret.png").write_bytes(b"x")
+    back = tab.restored({**kept, "paths": [str(tmp_path / "secret.png")]}, "people")  # written by hand
+    assert (back[tab.name], back[tab.token], back[advanced.method]) == ("Zoe", "<zoe>", "ewc")
+    assert back[advanced.settings["penalty_weight"]]["value"] == 5.0 and back[advanced.keep_pictures] is True
+    assert back[tab.pictures.paths] == []
+    assert advanced.restored({"method": "gone"}) == {}
 
 
 def test_a_name_that_gives_no_token_is_said_and_stays_said(tab: AddTab) -> None:

@@ -22,21 +22,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return (tmp_path / "up").resolve()
 
 
-def upload(folder: Path, name: str, data: bytes | None = None) -> str:
-    """A file as Gradio keeps it, in a folder of its own."""
+def upload(folder: Path, name: str, data: bytes | None = None) -> tuple[str, str]:
+    """A file as Gradio keeps it, in a folder of its own, and its name where it came from."""
     place = folder / f"hash-{len(list(folder.glob('*')))}" / name
     place.parent.mkdir(parents=True)
     if data is None:
         Image.effect_noise((64, 64), 90).convert("RGB").save(place)
     else:
         place.write_bytes(data)
-    return str(place)
+    return str(place), name
 
 
 def test_pictures_and_captions_of_one_drop_lie_side_by_side(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"x")
     names = ("1.png", "2.png", "2.png")
-    files = [*(upload(folder, name) for name in names), upload(folder, "1.txt", b"a hat"), str(tmp_path / "secret.png")]
+    files = [*(upload(folder, name) for name in names), upload(folder, "1.txt", b"a hat")]
+    files.append((str(tmp_path / "secret.png"), "secret.png"))
     found = taken_in(files)
     assert sorted(path.name for path in found.pictures) == ["1.png", "2.png", "2.png"]
     captions = {picture.path.name: picture.caption for picture in open_pictures(found.pictures, 32)}

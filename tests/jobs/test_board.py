@@ -81,6 +81,35 @@ def test_one_job_at_a_time_in_order(board: Board) -> None:
     assert order == [job.id for job in jobs]
 
 
+def test_an_errand_is_done_when_nothing_else_is_and_gives_way(board: Board) -> None:
+    order: list[str] = []
+    begun = threading.Event()
+
+    def errand(model: Any, somebody_waits: Callable[[], bool]) -> str:
+        begun.set()
+        while not somebody_waits():
+            begun.wait(0.01)
+        order.append("errand")
+        return f"done with {model}"
+
+    made = board(draw=lambda model, job: order.append("draw") or {})
+    asked = made.when_idle(errand)
+    assert not begun.wait(0.05)  # no model yet, and an errand is no reason to load one
+    made.warm_up()
+    assert begun.wait(SECONDS)
+    job = start(made, "draw")
+    assert asked.result(SECONDS) == "done with model"
+    made.wait(job.id, SECONDS)
+    assert order == ["errand", "draw"]
+
+    def broken(model: Any, somebody_waits: Callable[[], bool]) -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        made.when_idle(broken).result(SECONDS)
+    assert made.wait(start(made).id, SECONDS).record["state"] == "done"
+
+
 def test_the_model_is_loaded_once_and_by_the_worker(board: Board) -> None:
     loads: list[str] = []
 
