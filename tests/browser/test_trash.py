@@ -71,6 +71,7 @@ def test_rename_delete_and_back(visit: Visit, studio: Studio, place: Path) -> No
     expect(page.locator("#timeline input")).to_have_value(re.compile("My routed people · 2"))
     page.get_by_role("button", name="Restore Ann").click()
     expect(page.locator("#timeline input")).to_have_value(re.compile("My routed people · 3"))
+    expect(page.locator(".cl-card")).to_have_count(3)  # the header says it first
     assert cards(page) == ["Ann", "Bob", "Cyrus"]
 
     page.locator("#delete-timeline").click()
@@ -91,6 +92,7 @@ def test_what_others_stand_on_is_answered_with_a_branch(visit: Visit, studio: St
     expect(page.locator("#ask-name")).to_be_in_viewport()
     page.locator("#create-timeline").click()
     expect(page.locator("#timeline input")).to_have_value(re.compile("Stacked people without Bob · 1 concept"))
+    expect(page.locator(".cl-card")).to_have_count(1)
     assert cards(page) == ["Ann"]
     at(page, "Ann", "Delete")  # the last one is undone
     expect(page.locator("#cards")).to_contain_text("Undone, ready to come back")
