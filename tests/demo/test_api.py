@@ -91,10 +91,10 @@ def learned(client: Client, studio: Studio) -> str:
 
 
 def handler(studio: Studio, elem_id: str) -> BlockFunction:
-    """What the page calls on a click of this button."""
+    """What the page calls on a click of this button, through the queue."""
     demo = build_demo(studio)
     (button,) = (at for at, block in demo.blocks.items() if block.elem_id == elem_id)
-    (found,) = (f for f in demo.fns.values() if f.fn and (button, "click") in f.targets)
+    (found,) = (f for f in demo.fns.values() if f.fn and f.queue and (button, "click") in f.targets)
     return found
 
 
