@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 UPLOADS_SECONDS = (3600, 86_400)  # look every hour, delete uploads older than a day
 POLL_SECONDS = 1.0
 IDLE_SECONDS = 5.0  # while nothing runs: somebody else may begin a lesson or open another model
-BROWSER_KEY, BROWSER_SALT = "clora-studio", "not secret: keeps the entry readable after a restart"
+BROWSER_KEY, WATCHED_KEY = "clora-studio", "clora-studio-lessons"
+BROWSER_SALT = "not secret: keeps the entry readable after a restart"
 Kept = dict[str, Any]
 """What the browser remembers."""
-NOTHING_KEPT: Kept = {"prompt": "", "seed": 0, "locked": False, "timelines": {}, "watched": []}
-"""timelines: the one chosen last, by base model.  watched: ids of the lessons that were seen here before they ended."""
+NOTHING_KEPT: Kept = {"prompt": "", "seed": 0, "locked": False, "timelines": {}}
+"""timelines: the one chosen last, by base model."""
 
 
 def build_demo(studio: Studio, may_remove: bool = True, tools: bool = False) -> gr.Blocks:
@@ -70,13 +71,15 @@ class Page:
         followers = (part for tab in tabs_follow for part in tab.followers)
         self.everywhere: list[Block] = [self.timeline, self.here, *self.header.questions, *followers]
         said = [self.said, self.model, self.pill.shown, self.compare.progress]
-        self.clock: list[Block] = [*self.lesson.watchers, self.add.begun, self.timer, self.kept, self.landed, *said]
+        self.clock: list[Block] = [*self.lesson.watchers, self.add.begun, self.timer, self.watched, self.landed, *said]
         self.clock.append(self.opened)
         self.presets: list[Block] = [*self.playground.presets, *self.add.advanced.shown]
 
     def _lay_out(self, may_remove: bool) -> None:
         studio = self.studio
         self.kept = gr.BrowserState(NOTHING_KEPT, storage_key=BROWSER_KEY, secret=BROWSER_SALT)
+        # ids of the lessons that were seen here before they ended; apart, for the clock writes it while people type
+        self.watched = gr.BrowserState([], storage_key=WATCHED_KEY, secret=BROWSER_SALT)
         self.header = Header(studio, may_remove)
         self.timeline, self.model, self.pill = self.header.timeline, self.header.model, self.header.pill
         self.lightbox = Lightbox(studio, may_remove)
@@ -175,7 +178,7 @@ class Page:
 
     @never_refuses
     def tick(
-        self, seen: Seen | None, said: dict[str, str], kept: Kept | None, begun: str = "", chosen: str = ""
+        self, seen: Seen | None, said: dict[str, str], watched: list[str] | None, begun: str = "", chosen: str = ""
     ) -> Changes:
         """The clock: the lessons and the model as they stand; the timer is slow while nothing is learned and the model
         stands.
@@ -184,15 +187,14 @@ class Page:
         somebody looks at.
         """
         studio = self.studio
-        kept = NOTHING_KEPT | (kept or {})
-        listed = self._listed([*_ids(kept["watched"]), begun])
+        listed = self._listed([*(watched or []), begun])
         running = any(not job.finished for job in listed)
         changes: Changes = self.lesson.watch(listed, seen, "" if begun else chosen)
         if begun:
             changes[self.lesson.chosen] = ""
-        watched = [job.id for job in listed if not job.resumable]
-        if watched != kept["watched"]:
-            changes[self.kept] = kept | {"watched": watched}
+        now = [job.id for job in listed if not job.resumable]
+        if now != watched:
+            changes[self.watched] = now
         words = {
             self.pill.shown: self.pill.words(listed),
             self.lesson.line: lessons_html.line(
@@ -227,7 +229,7 @@ class Page:
         named = {summary.id: summary.name for summary in self.studio.timelines()} if len(ids) > 1 else {}
         return {timeline_id: named[timeline_id] for timeline_id in ids if timeline_id in named}
 
-    def load(self, kept: Kept | None, prompts: list[str] | None) -> Changes:
+    def load(self, kept: Kept | None, watched: list[str] | None, prompts: list[str] | None) -> Changes:
         """First look, or a reload: the truth comes from the studio, the prompt from the browser."""
         kept = NOTHING_KEPT | (kept or {})
         chosen = self._chosen(kept)
@@ -235,7 +237,7 @@ class Page:
         changes |= self.follow(chosen, kept["prompt"], keep_prompt=False, compared=None)
         changes |= {self.playground.seed: kept["seed"], self.playground.locked: kept["locked"]}
         changes[self.playground.recent] = playground_html.recent(prompts or [])
-        changes |= self.tick(None, {}, kept) | self.of_model(chosen)
+        changes |= self.tick(None, {}, watched) | self.of_model(chosen)
         return changes | {self.followed: changes[self.landed], self.shown_model: self.studio.base.path}
 
     def to_playground(self, timeline_id: str, prompt: str, token: str, new: bool = False) -> Changes:
@@ -253,7 +255,8 @@ class Page:
         prompt, seed, locked = self.playground.kept
         recent = self.playground.recent
         first = [*self.everywhere, seed, locked, recent, *self.clock, self.followed, self.shown_model]
-        loaded = demo.load(told(self.load), [self.kept, self.playground.prompts], [*first, *self.presets], **QUEUED)
+        kept: list[Block] = [self.kept, self.watched, self.playground.prompts]
+        loaded = demo.load(told(self.load), kept, [*first, *self.presets], **QUEUED)
         demo.load(None, None, None, js=KEYS, api_visibility="private")
         self.header.preferences.wire(demo)
         self.add.wire_memory(loaded)
@@ -262,7 +265,7 @@ class Page:
             self.playground.settings, advanced.method, advanced.settings, self.timeline, self.of_model, self.presets
         )
         self._wire_first_run(demo)
-        clock: list[Block] = [self.lesson.seen, self.said, self.kept, self.add.begun, self.lesson.chosen]
+        clock: list[Block] = [self.lesson.seen, self.said, self.watched, self.add.begun, self.lesson.chosen]
         changes = [self.add.started, *self.lesson.changes, *self.compare.changes]
         for event in (self.timer.tick, self.add_page.select, *(change.success for change in changes)):
             event(self.tick, clock, self.clock, **QUIET)
@@ -345,8 +348,8 @@ class Page:
             told(self._try), [verdict, self.timeline, prompt, new], elsewhere, **QUEUED
         )
         for done in (at_home.then, self.lesson.another.click):
-            done(self.dismiss, self.kept, self.kept, **QUIET).then(self.tick, clock, self.clock, **QUIET)
-        cleared = self.lesson.line.click(self.dismissed, self.kept, self.kept, **QUIET)
+            done(self.dismiss, None, self.watched, **QUIET).then(self.tick, clock, self.clock, **QUIET)
+        cleared = self.lesson.line.click(self.dismissed, None, self.watched, **QUIET)
         cleared.then(self.tick, clock, self.clock, **QUIET)
 
     @never_refuses
@@ -371,16 +374,11 @@ class Page:
         return self.to_playground(timeline_id, prompt, job.token, new) if job else unchanged()
 
     @never_refuses
-    def dismiss(self, kept: Kept | None) -> Changes:
+    def dismiss(self) -> Changes:
         """What has ended has been seen."""
-        return {self.kept: NOTHING_KEPT | (kept or {}) | {"watched": []}}
+        return {self.watched: []}
 
     @never_refuses
-    def dismissed(self, kept: Kept | None, event: gr.EventData) -> Changes:
+    def dismissed(self, event: gr.EventData) -> Changes:
         """The same by a click in the line of lessons."""
-        return self.dismiss(kept) if picked(event)[0] == "dismiss" else unchanged()
-
-
-def _ids(watched: Any) -> list[str]:
-    """What the browser remembers; an earlier version kept one id."""
-    return [watched] if isinstance(watched, str) else list(watched)
+        return self.dismiss() if picked(event)[0] == "dismiss" else unchanged()

@@ -92,17 +92,6 @@ def test_timeline(visit: Visit, studio: Studio) -> None:
     expect_notice(page, "Bo Blau is being learned")
 
 
-def test_compare(visit: Visit) -> None:
-    page = visit()
-    open_tab(page, "Compare")
-    page.locator("#compare-picture").click()
-    expect_notice(page, "There is nothing to compare with yet")
-    page.locator("#compare-start button").first.click()
-    page.locator("#compare-methods input:checked").uncheck()
-    page.locator("#compare-go").click()
-    expect_notice(page, "A comparison needs at least one method")
-
-
 def test_a_click_beside_the_buttons_is_no_refusal(visit: Visit) -> None:
     page = visit()
     open_tab(page, "Timeline")

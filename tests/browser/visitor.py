@@ -85,7 +85,8 @@ def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
     # Gradio's own client says the first of every upload, and uploads all the same; and the others when a page is left
     # while it listens
     usual = ("Method not implemented.", "AbortError: signal is aborted", "Unexpected error Connection errored out.")
-    assert [words for words in complaints if not words.startswith(usual)] == []
+    found = [words for words in complaints if not words.startswith(usual)]
+    assert not found, found
 
 
 def open_tab(page: Page, name: str) -> None:
