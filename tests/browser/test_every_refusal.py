@@ -558,7 +558,7 @@ def taught(studio: Studio) -> str:
 
 
 def _world(visit: Visit, studio: Studio, home: Path, url: str, taught: str) -> World:
-    timeline = studio.branch(taught, 2, "Two people")
+    timeline = studio.branch(taught, 2, studio.free_title("Two people"))
     page = visit(address=url)
     expect(page.locator("#timeline input")).to_have_value(re.compile("Two people"))
     return World(page, studio, home, timeline)
