@@ -13,6 +13,7 @@ from demo.dialogs import close_button, dialog, wire_close
 from demo.errors import told
 from demo.events import QUEUED, Changes
 from demo.html import exporting as exporting_html
+from demo.job_buttons import JobButtons
 
 if TYPE_CHECKING:
     from clora_core.answers import JobView
@@ -38,7 +39,7 @@ class ExportDialog:
                 self.go = gr.Button(
                     "Make the files", variant="primary", elem_id="export-go", size="md", min_width=140, scale=0
                 )
-                self.stop = gr.Button(
+                stop = gr.Button(
                     "Cancel", variant="stop", elem_id="export-stop", size="md", min_width=120, scale=0, visible=False
                 )
                 self.download = gr.DownloadButton(
@@ -46,12 +47,11 @@ class ExportDialog:
                 )
                 close = close_button("Close", "export-close")
             self.usage = gr.HTML(elem_id="export-usage")
-        self.job_id = gr.State("")
-        parts: list[Block] = [self.status, self.go, self.stop, self.download, self.usage, self.job_id]
+        self.buttons = JobButtons(studio, self.go, stop)
+        parts: list[Block] = [self.status, self.download, self.usage, *self.buttons.parts]
         wire_close(close, self.asked)
         button.click(told(self._open), timeline, [self.asked, self.title, self.dtype, *parts], **QUEUED)
         self.go.click(told(self._start), [timeline, self.dtype], parts, trigger_mode="once", **QUEUED)
-        self.stop.click(told(self._stop), self.job_id, None, **QUEUED)
 
     def _open(self, timeline_id: str) -> Iterator[Changes]:
         view = self.studio.timeline(timeline_id)
@@ -60,7 +60,7 @@ class ExportDialog:
             self.asked: gr.update(visible=True),
             self.title: exporting_html.title(view),
             self.dtype: gr.update(visible=not problem),
-            **self._working(running),
+            **self.buttons.running(running),
             self.go: gr.update(visible=not running and not problem),
             self.status: exporting_html.problem(problem),
             self.download: gr.update(visible=False),
@@ -72,16 +72,14 @@ class ExportDialog:
     def _start(self, timeline_id: str, dtype: str) -> Iterator[Changes]:
         job_id = self.studio.export(ExportRequest(timeline_id, dtype="fp16" if dtype == "fp16" else "fp32"))
         hidden = {self.download: gr.update(visible=False), self.usage: "", self.status: ""}
-        yield self._working(job_id) | hidden
+        yield self.buttons.running(job_id) | hidden
         yield from self._follow(job_id)
 
     def _follow(self, job_id: str) -> Iterator[Changes]:
-        before = None
-        while not (job := self.studio.wait(job_id, POLL_SECONDS)).finished:
-            if (now := (job.state, job.step, job.phase)) != before:
-                before = now
+        for job in self.buttons.follow(job_id, POLL_SECONDS):
+            if not job.finished:
                 yield {self.status: exporting_html.progress(job)}
-        yield self._working("") | self._made(job)
+        yield self.buttons.running("") | self._made(job)
 
     def _made(self, job: JobView) -> Changes:
         made = job.exported
@@ -90,15 +88,3 @@ class ExportDialog:
             changes[self.download] = gr.update(value=str(made.archive), label=made.archive.name, visible=True)
             changes[self.usage] = exporting_html.usage((made.folder / "README.txt").read_text(encoding="utf-8"))
         return changes
-
-    def _working(self, job_id: str) -> Changes:
-        """Cancel in the place of the button while a job runs; "" = none does."""
-        return {
-            self.go: gr.update(visible=not job_id),
-            self.stop: gr.update(visible=bool(job_id)),
-            self.job_id: job_id,
-        }
-
-    def _stop(self, job_id: str) -> None:
-        if job_id:
-            self.studio.stop(job_id)

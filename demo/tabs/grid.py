@@ -21,6 +21,7 @@ from demo.html import grid as grid_html
 from demo.html import playground as playground_html
 from demo.html.parts import quiet, say
 from demo.html.words import duration
+from demo.job_buttons import JobButtons
 
 if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
@@ -48,12 +49,12 @@ class GridPanel:
             self.said = gr.HTML(elem_id="grid-said")
             with gr.Row(elem_classes="cl-actions"):
                 self.draw = gr.Button("Draw the grid", variant="primary", elem_id="draw-grid", min_width=140, scale=0)
-                self.cancel = gr.Button(
+                cancel = gr.Button(
                     "Cancel", variant="stop", elem_id="cancel-grid", visible=False, min_width=140, scale=0
                 )
             self.status = gr.HTML(elem_id="grid-status")
             self.board = gr.HTML(elem_id="grid-board")
-        self.job_id = gr.State("")
+        self.buttons = JobButtons(studio, self.draw, cancel)
         self.fields: list[Block] = [self.across, self.columns, self.down, self.rows]
 
     def _axis(self, name: str, label: str, kind: str) -> tuple[gr.Dropdown, gr.Textbox]:
@@ -101,9 +102,8 @@ class GridPanel:
 
         changed = [field.change for field in (self.across, self.columns, self.down, self.rows)]
         gr.on([self.panel.expand, *changed], said, given, [self.said], **QUIET)
-        shown = [self.status, self.draw, self.cancel, self.job_id, self.board, self.said, playground.drawn]
+        shown = [self.status, *self.buttons.parts, self.board, self.said, playground.drawn]
         self.draw.click(told(start), given, shown, trigger_mode="once", **QUEUED)
-        self.cancel.click(told(self._cancel), self.job_id, None, **QUEUED)
 
     @never_refuses
     def _hint(self, kind: str, timeline_id: str) -> dict[str, Any]:
@@ -133,31 +133,16 @@ class GridPanel:
 
     def _start(self, playground: Playground, given: Changes) -> Iterator[Changes]:
         job_id = self._studio.draw(self._request(playground, given))
-        yield self._drawing(job_id) | {self.said: self._said(playground, given)}
-        before = None
+        yield self.buttons.running(job_id) | {self.said: self._said(playground, given)}
         try:
-            while not (job := self._studio.wait(job_id, POLL_SECONDS)).finished:
-                if (now := (job.state, job.step, job.phase)) != before:
-                    before = now
+            for job in self.buttons.follow(job_id, POLL_SECONDS):
+                if not job.finished:
                     yield {self.status: playground_html.drawing(job), self.board: grid_html.grid(job)}
         except Exception:  # not "finally": a visitor who has left is not to be told anything
-            yield self._drawing("") | {self.status: ""}
+            yield self.buttons.running("") | {self.status: ""}
             raise
-        yield self._drawing("") | {
+        yield self.buttons.running("") | {
             self.status: playground_html.drawing(job),
             self.board: grid_html.grid(job),
-            self.job_id: job_id,
             playground.drawn: time.monotonic(),  # the history follows
         }
-
-    def _drawing(self, job_id: str) -> Changes:
-        """Cancel in the place of Draw while a job draws; "" = none does."""
-        return {
-            self.draw: gr.update(visible=not job_id),
-            self.cancel: gr.update(visible=bool(job_id)),
-            self.job_id: job_id,
-        }
-
-    def _cancel(self, job_id: str) -> None:
-        if job_id:
-            self._studio.stop(job_id, keep=False)

@@ -21,6 +21,7 @@ from demo.errors import told
 from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.fields import from_inputs, setting_inputs
 from demo.html import playground as playground_html
+from demo.job_buttons import JobButtons
 from demo.tabs.grid import GridPanel
 from demo.tabs.strengths import Strengths
 from demo.uploads import PICTURE_TYPES, uploaded
@@ -234,7 +235,8 @@ class Playground:
                         elem_id="which-history",
                     )
                 self.history = gr.HTML(elem_id="history", js_on_load=SEND)
-        self.shown, self.job_id = gr.State([]), gr.State("")
+        self.shown = gr.State([])
+        self.buttons = JobButtons(self.studio, self.draw, self.cancel)
         self.drawn = gr.State(0.0)  # changes when the history has to follow
         self.most = gr.State(playground_html.NEWEST)
 
@@ -362,12 +364,11 @@ class Playground:
             asked,
             told(self._start),
             self.asked,
-            [self.status, self.draw, self.cancel, self.job_id, self.seed, self.locked, *self.front],
+            [self.status, *self.buttons.parts, self.seed, self.locked, *self.front],
             trigger_mode="once",
             **QUEUED,
         )
         gr.on(asked, None, js=scroll_to("stage"), api_visibility="private")
-        self.cancel.click(told(self._cancel), self.job_id, None, **QUEUED)
 
     def _start(self, given: Changes) -> Iterator[Changes]:
         """given: the values of the inputs."""
@@ -376,22 +377,22 @@ class Playground:
         job_id = self.studio.draw(request)
         # a new seed is said once, at the start: somebody may be typing the next one by the end
         new = {} if self._keeps_seed(given) else {self.seed: request.settings.seed, self.locked: False}
-        yield self._drawing(job_id) | new
-        before, there = None, 0
+        yield self.buttons.running(job_id) | new
+        there = 0
         try:
-            while not (job := self.studio.wait(job_id, POLL_SECONDS)).finished:
-                if (now := (job.state, job.step, job.phase)) != before:
-                    before = now
-                    yield {self.status: playground_html.drawing(job)}
+            for job in self.buttons.follow(job_id, POLL_SECONDS):
+                if job.finished:
+                    break
+                yield {self.status: playground_html.drawing(job)}
                 if len(job.pictures) > there:  # those that are done are shown as they come
                     there = len(job.pictures)
                     yield self.show([str(path) for path in job.pictures], timeline_id, prompt)
             drawn = [str(path) for path in job.pictures]
             found = self.show(drawn, timeline_id, prompt) if drawn else {}
         except Exception:  # not "finally": a visitor who has left is not to be told anything
-            yield self._drawing("") | {self.status: ""}
+            yield self.buttons.running("") | {self.status: ""}
             raise
-        yield self._drawing("") | {self.status: playground_html.drawing(job)} | found
+        yield self.buttons.running("") | {self.status: playground_html.drawing(job)} | found
 
     @property
     def asked(self) -> set[Block]:
@@ -415,18 +416,6 @@ class Playground:
 
     def _keeps_seed(self, given: Changes) -> bool:
         return bool(given[self.locked]) and given[self.seed] not in (None, NEW_SEED)
-
-    def _drawing(self, job_id: str) -> Changes:
-        """Cancel in the place of Draw while a job draws; "" = none does."""
-        return {
-            self.draw: gr.update(visible=not job_id),
-            self.cancel: gr.update(visible=bool(job_id)),
-            self.job_id: job_id,
-        }
-
-    def _cancel(self, job_id: str) -> None:
-        if job_id:
-            self.studio.stop(job_id, keep=False)
 
     # -- history -----------------------------------------------------------------------------------
 

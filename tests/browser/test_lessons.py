@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
+from browser.app_process import app_process
 from browser.visitor import (
     DESKTOP,
     KNOWS_THE_PAGE,
@@ -33,7 +29,6 @@ from clora_core.studio.studio import Studio
 
 pytestmark = [*NEEDS_CHROMIUM, pytest.mark.slow]
 NAME = "#concept-name input, #concept-name textarea"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -129,27 +124,11 @@ def test_the_title_and_a_notification_say_that_a_lesson_has_ended(visit: Visit, 
 @contextmanager
 def killed_at_the_end(home: Path, assets: Path, log: Path) -> Iterator[str]:
     """The address of the app in a process of its own, which is killed at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = ("--home", str(home), "--model", str(assets / "base"), "--port", str(port))
-    with log.open("a") as file:
-        app = subprocess.Popen(
-            [sys.executable, "app.py", *place], cwd=ROOT, stdout=file, stderr=file, env=os.environ | {"CLORA_HOME": ""}
-        )
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        while app.poll() is None:
-            try:
-                with urlopen(url, timeout=5):
-                    break
-            except OSError:
-                continue
-        assert app.poll() is None, log.read_text()
-        yield url
-    finally:
-        app.send_signal(signal.SIGKILL)
-        app.wait(60)
+    with app_process(home, log, "--model", str(assets / "base")) as (url, app):
+        try:
+            yield url
+        finally:
+            app.kill()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills the app as Unix does")

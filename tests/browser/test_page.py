@@ -6,21 +6,14 @@ model and draw the first. Conditions are waited for, never times.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
-from urllib.request import urlopen
 
 import pytest
+from browser.app_process import app_process
 from browser.visitor import (
     DESKTOP,
     KNOWS_THE_PAGE,
@@ -45,8 +38,10 @@ from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 
 pytestmark = [*NEEDS_CHROMIUM, pytest.mark.slow]
-ROOT = Path(__file__).resolve().parents[2]
-HELD_OUT = ROOT / "assets" / "benchmarks" / "sample" / "held_out"  # pictures of the sample people, learned by nothing
+
+HELD_OUT = (
+    Path(__file__).resolve().parents[2] / "assets" / "benchmarks" / "sample" / "held_out"
+)  # pictures of the sample people, learned by nothing
 
 
 def test_the_form_shows_what_the_chosen_method_reads(visit: Visit) -> None:
@@ -282,36 +277,6 @@ def test_new_timelines_and_branches(visit: Visit, studio: Studio) -> None:
 # --------------------------------------------------------------------- the main job, on the embedded model
 
 
-@contextmanager
-def running_app(home: Path) -> Iterator[str]:
-    """``python app.py`` in a process of its own, as a user starts it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--home", str(home), "--port", str(port)]
-    with (home.parent / "app.log").open("w") as log:
-        app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    url = f"http://127.0.0.1:{port}/"
-    try:
-        _wait_until_served(url, app, home.parent / "app.log")
-        yield url
-    finally:
-        app.terminate()
-        app.wait(60)
-
-
-def _wait_until_served(url: str, app: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert app.poll() is None, log.read_text()
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            continue
-    raise AssertionError(f"{url} did not answer within 2 minutes:\n{log.read_text()}")
-
-
 def shown_files(page: Page) -> list[Path]:
     """The picture files on the stage, as the page addresses them."""
     addresses = page.locator(".cl-shown img").evaluate_all("images => images.map(i => i.getAttribute('src'))")
@@ -343,7 +308,7 @@ def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Walk:
     home = tmp_path_factory.mktemp("walk")
     first, second = Studio.open(home / "look").samples()[:2]
     learning_ms = 600_000
-    with running_app(home / "home") as url:
+    with app_process(home / "home", home / "app.log") as (url, _):
         page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
         page.add_init_script(KNOWS_THE_PAGE)
         page.goto(url)
