@@ -31,10 +31,16 @@ class Defaults:
             self._kept: dict[str, Any] = read_json(self._file) if self._file.exists() else {}
         except StoreError:
             self._kept = {}  # the models' own presets do
+        self._last: tuple[BaseModel, dict[str, Any], BaseModel] | None = None  # what ``over`` made of what
 
     def over(self, base: BaseModel) -> BaseModel:
         """The model with what is kept in the place of its own preset; as it is where that does not fit it."""
-        kept = self._kept.get(base.id)
+        last, everything = self._last, self._kept
+        if last is None or last[0] is not base or last[1] is not everything:
+            self._last = last = base, everything, self._with_kept(base, everything.get(base.id))
+        return last[2]
+
+    def _with_kept(self, base: BaseModel, kept: object) -> BaseModel:
         if not isinstance(kept, dict):
             return base
         try:
