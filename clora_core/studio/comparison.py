@@ -153,8 +153,8 @@ class Comparisons:
         for job in self._board.jobs("learn"):
             request = job.request
             if job.record["state"] == "done" and isinstance(request, LearnRequest):
-                view = self._board.view(job)
-                return view.seconds / max(view.total, 1) / request.config.method.pace
+                whole = job.record.get("whole_seconds") or job.record["seconds"]
+                return float(whole) / max(job.record["total"], 1) / request.config.method.pace
         return None
 
     def start(self, request: CompareRequest) -> list[str]:
