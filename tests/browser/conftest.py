@@ -20,9 +20,7 @@ UNPROVED_FILES = (
     "test_lessons.py",
     "test_page.py",
     "test_pictures.py",
-    "test_playground.py",
     "test_shell.py",
-    "test_trash.py",
 )
 UNPROVED_TESTS = ("test_a_shared_page_says_that_it_takes_nothing_back",)
 
