@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from tiny.model import RESOLUTION, build_tiny_model
 from tiny.networks import build_tiny_clip, build_tiny_dino
+from tiny.stable_diffusion_xl import build_tiny_xl
 
 from clora_core.concepts import (
     Concept,
@@ -41,6 +42,12 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model's folder; not to be written to."""
     return build_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="session")
+def xl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SDXL's folder; not to be written to."""
+    return build_tiny_xl(tmp_path_factory.mktemp("tiny-xl"))
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +84,21 @@ def backbone(loaded_backbone: Backbone) -> Iterator[Backbone]:
     yield loaded_backbone
     torch.set_num_threads(threads)
     loaded_backbone.installation.install(())
+
+
+@pytest.fixture(scope="session")
+def loaded_xl(xl_folder: Path) -> Backbone:
+    return load_backbone(xl_folder, "cpu", "fp32")
+
+
+@pytest.fixture
+def xl(loaded_xl: Backbone) -> Iterator[Backbone]:
+    """The tiny SDXL, as `backbone` is the tiny model."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield loaded_xl
+    torch.set_num_threads(threads)
+    loaded_xl.installation.install(())
 
 
 @pytest.fixture(scope="session")

@@ -30,13 +30,19 @@ ENCODE_BATCH = 8  # pictures in the VAE at once
 GREY = (127, 127, 127)
 
 
+Sizes = tuple[int, int, int, int, int, int]
+"""In pixels, what SDXL is told of a picture: height and width as it was, top and left of what is seen of it once it is
+scaled, height and width of what is seen."""
+
+
 @dataclass(frozen=True)
 class View:
-    """One augmented picture: image (side, side) RGB, valid (side, side) bool, prompt with the token in it."""
+    """One augmented picture: image (side, side) RGB, valid (side, side) bool, prompt with the token in it, sizes."""
 
     image: Image.Image
     valid: np.ndarray
     prompt: str
+    sizes: Sizes
 
 
 def framed(template: str, framing: str) -> str:
@@ -62,7 +68,8 @@ def with_object_word(concept: Concept, config: TrainConfig) -> Concept:
 
 def plain_view(image: Image.Image, prompt: str) -> View:
     """A square picture as it is, all of it valid."""
-    return View(image, np.ones(image.size[::-1], dtype=bool), prompt)
+    width, height = image.size
+    return View(image, np.ones((height, width), dtype=bool), prompt, (height, width, 0, 0, height, width))
 
 
 def make_views(
@@ -84,15 +91,15 @@ def make_views(
         for copy in range(config.augment_copies):
             rng = random.Random(f"{config.seed}/view/{number}/{copy}")
             mask = masks[number] if masks else None
-            canvas, valid, framing = _view(image, mask, config, rng if copy else None)
-            views.append(View(canvas, valid, filled(framed(template, framing), concept.token)))
+            canvas, valid, framing, sizes = _view(image, mask, config, rng if copy else None)
+            views.append(View(canvas, valid, filled(framed(template, framing), concept.token), sizes))
     return views
 
 
 def _view(
     image: Image.Image, mask: Image.Image | None, config: TrainConfig, rng: random.Random | None
-) -> tuple[Image.Image, np.ndarray, str]:
-    """One view: canvas (side, side), what of it is valid (side, side), its framing word."""
+) -> tuple[Image.Image, np.ndarray, str, Sizes]:
+    """One view: canvas (side, side), what of it is valid (side, side), its framing word, its sizes."""
     side, scale = config.resolution, 1.0
     if rng and rng.random() < config.augment_share:
         smaller = rng.random() < 2 / 3
@@ -114,7 +121,11 @@ def _view(
     valid[max(0, top) : top + inner, max(0, left) : left + inner] = True
     if mask is not None:
         valid &= np.asarray(placed(mask, Image.new("L", (side, side)), Image.Resampling.NEAREST)) > 0
-    return canvas, valid, "far away" if scale < FAR_AWAY_BELOW else "close-up" if scale > 1.0 else ""
+    framing = "far away" if scale < FAR_AWAY_BELOW else "close-up" if scale > 1.0 else ""
+    width, height = image.size
+    edges = (box[1], width - box[2] if mirrored else box[0])  # above and left of the square
+    cut = [max(0, round(edge * inner / (box[2] - box[0])) - at) for edge, at in zip(edges, (top, left), strict=True)]
+    return canvas, valid, framing, (height, width, cut[0], cut[1], side, side)
 
 
 def _square(size: tuple[int, int], rng: random.Random | None) -> tuple[int, int, int, int]:
@@ -137,20 +148,23 @@ def latent_mask(valid: Tensor, factor: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class LatentDataset:
-    """A concept's views as the loop takes them: latents (N, C, h, w) fp32, masks (N, 1, h, w), N prompts."""
+    """A concept's views as the loop takes them: latents (N, C, h, w) fp32, masks (N, 1, h, w), N prompts, sizes (N, 6)
+    int64, see `Sizes`."""
 
     latents: Tensor
     masks: Tensor
     prompts: tuple[str, ...]
+    sizes: Tensor
 
-    def batch(self, seed: int, step: int, size: int) -> tuple[Tensor, Tensor, list[str]]:
-        """The batch of a 1-based step, a function of (seed, step): latents (B, ...), masks, B prompts.
+    def batch(self, seed: int, step: int, size: int) -> tuple[Tensor, Tensor, list[str], Tensor]:
+        """The batch of a 1-based step, a function of (seed, step): latents (B, ...), masks, B prompts, sizes (B, 6).
 
         The views are walked through in a new random order each round, so all are seen equally often.
         """
         picked = list(self._walk(seed, (step - 1) * size, size))
         index = torch.tensor(picked, device=self.latents.device)
-        return self.latents[index], self.masks[index], [self.prompts[place] for place in picked]
+        prompts = [self.prompts[place] for place in picked]
+        return self.latents[index], self.masks[index], prompts, self.sizes[index]
 
     def _walk(self, seed: int, start: int, size: int) -> Iterator[int]:
         count, orders = len(self.prompts), dict[int, list[int]]()
@@ -172,7 +186,8 @@ def encode_views(backbone: Backbone, views: Sequence[View]) -> LatentDataset:
     latents = torch.cat([backbone.to_latents(batch) for batch in batches])
     valid = torch.from_numpy(np.stack([view.valid for view in views]))[:, None]
     masks = latent_mask(valid, valid.shape[-1] // latents.shape[-1]).to(latents.device)
-    return LatentDataset(latents, masks, tuple(view.prompt for view in views))
+    sizes = torch.tensor([view.sizes for view in views], device=latents.device)
+    return LatentDataset(latents, masks, tuple(view.prompt for view in views), sizes)
 
 
 def _check_prompts(backbone: Backbone, views: Sequence[View]) -> None:

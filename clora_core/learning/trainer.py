@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from inspect import GEN_CLOSED, getgeneratorstate
@@ -216,11 +216,11 @@ class Training(Iterator[TrainStep]):
     def _loss(self, dataset: LatentDataset, seed: int, step: int, pictures: int) -> Tensor:
         """Eq. 1 on the batch, noise and timesteps of a step, a function of (seed, step) and the weights."""
         backbone, noise_scheduler = self._backbone, self._backbone.noise_scheduler
-        x0, mask, prompts = dataset.batch(seed, step, pictures)
+        x0, mask, prompts, sizes = dataset.batch(seed, step, pictures)
         noise, t = draw_noise(x0, noise_scheduler, seed, step, self._config.timestep_shift)
         xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
         with self._accelerator.autocast():
-            prediction = backbone.predict(xt, t, backbone.encode(prompts))
+            prediction = backbone.predict(xt, t, replace(backbone.encode(prompts), sizes=sizes))
         return diffusion_loss(prediction, diffusion_target(noise_scheduler, x0, noise, t), mask)
 
     def _install(self) -> None:

@@ -29,7 +29,7 @@ class Conditioning:
     mask: (B, S) bool, where a prompt has text; padding comes after it.
     positions: (B, S) bool for every installed token that a prompt holds: where it stands.
     pooled: (B, p), one vector a prompt.  sizes: (B, 6), pixels of the picture, its crop and the canvas (SDXL's time
-    ids). A family fills what its denoiser reads.
+    ids); None = the whole picture at the size of its latents. A family reads what its denoiser does.
     """
 
     text: Tensor

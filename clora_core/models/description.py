@@ -22,8 +22,8 @@ PRESET_FILE = "clora.json"
 WORDS_FILE = "known_words.txt"
 FULL_HASH_BYTES = 200_000_000  # weight files up to this size are hashed whole
 SAMPLE_BYTES = 1 << 20  # of larger ones: this much of the start (the header), the middle and the end
-NETWORKS = ("unet", "text_encoder")
-NEEDED = (*NETWORKS, "vae")  # parts with weights
+NETWORKS = ("unet", "text_encoder", "text_encoder_2")  # the last is SDXL's
+ENCODERS = (("CLIPTextModel", None), ("CLIPTextModel", "CLIPTextModelWithProjection"))  # of the families there are
 TOKENIZERS = ("tokenizer.json", "vocab.json", "merges.txt")
 HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
 
@@ -175,7 +175,8 @@ def downloaded_bytes(model: str) -> int:
 
 def _complete(folder: Path) -> bool:
     """Whether all of a Hub model's parts that are read here have arrived; a file appears when it is whole."""
-    weights = (_weight_files(folder / part) for part in NEEDED)
+    index = _read_json(folder / "model_index.json")
+    weights = (_weight_files(folder / part) for part in (*NETWORKS, "vae") if _class_of(index, part))
     scheduler = (folder / "scheduler" / "scheduler_config.json").exists()
     return scheduler and all((folder / part / "config.json").exists() for part in ("unet", "vae")) and all(weights)
 
@@ -199,14 +200,25 @@ def _read_json(path: Path) -> dict[str, Any]:
     return values
 
 
+def _class_of(index: Mapping[str, Any], part: str) -> str | None:
+    """The class of a part, as model_index.json says it; None where there is no such part."""
+    found = index.get(part)
+    return found[1] if isinstance(found, list | tuple) and len(found) == 2 else None
+
+
 def check_family(name: str, index: Mapping[str, Any], config_of: Callable[[str], Mapping[str, Any]]) -> None:
-    """Raise ModelError for a model that is no plain Stable Diffusion 1.x or 2.x, saying what it is.
+    """Raise ModelError for a model that is no plain Stable Diffusion 1.x, 2.x or XL, saying what it is.
 
     index: what model_index.json says, or a loaded pipeline of itself.  config_of: the config of a part, by its name.
     """
     kind = index.get("_class_name", "model of an unknown kind")
-    if "unet" not in index or "text_encoder_2" in index:
-        raise ModelError(f"The model {name} is a {kind}. Use a Stable Diffusion 1.x or 2.x model, or one built alike.")
+    encoders = (_class_of(index, "text_encoder"), _class_of(index, "text_encoder_2"))
+    if encoders == (None, "CLIPTextModelWithProjection"):
+        raise ModelError(f"The model {name} is SDXL's refiner, which draws nothing alone. Use the base model.")
+    if not _class_of(index, "unet") or encoders not in ENCODERS:
+        raise ModelError(
+            f"The model {name} is a {kind}. Use a Stable Diffusion 1.x, 2.x or XL model, or one built alike."
+        )
     reads, latents = config_of("unet").get("in_channels", 4), config_of("vae").get("latent_channels", 4)
     if reads != latents:
         raise ModelError(
@@ -233,8 +245,8 @@ def _native_resolution(folder: Path) -> int:
 def fingerprint(folder: Path) -> str:
     """What a model's pictures depend on, "<networks>.<rest>", 16 hex digits of sha256 each.
 
-    networks: the U-Net's config, the U-Net's and text encoder's weights: what a concept is learned on.  rest: the VAE,
-    the scheduler, the tokenizer, how the text encoder is read: with another of them the same weights draw other
+    networks: the U-Net's config, the U-Net's and text encoders' weights: what a concept is learned on.  rest: the VAE,
+    the scheduler, the tokenizers, how the text encoders are read: with another of them the same weights draw other
     pictures.
 
     Files over 200 MB count by size, header (start), middle and end. Names and versions do not count, so a copied folder
@@ -250,10 +262,12 @@ def fingerprint(folder: Path) -> str:
     for config in ("vae/config.json", "scheduler/scheduler_config.json"):
         if (folder / config).is_file():
             rest.update(_plain(_read_json(folder / config)))
-    rest.update(_plain(_text_reading(folder)))
-    for name in TOKENIZERS:
-        if (folder / "tokenizer" / name).is_file():
-            _add_file(rest, folder / "tokenizer" / name)
+    for number in ("", "_2"):
+        if not number or (folder / f"text_encoder{number}").is_dir():
+            rest.update(_plain(_text_reading(folder / f"text_encoder{number}")))
+        for name in TOKENIZERS:
+            if (folder / f"tokenizer{number}" / name).is_file():
+                _add_file(rest, folder / f"tokenizer{number}" / name)
     return f"{networks.hexdigest()[:16]}.{rest.hexdigest()[:16]}"
 
 
@@ -267,9 +281,9 @@ def _plain(config: Mapping[str, Any], drop_unset: bool = True) -> bytes:
     return json.dumps(kept).encode()
 
 
-def _text_reading(folder: Path) -> dict[str, Any]:
-    """What of the text encoder's config changes what is read with the same weights: where it stops ("clip skip")."""
-    path = folder / "text_encoder" / "config.json"
+def _text_reading(part: Path) -> dict[str, Any]:
+    """What of a text encoder's config changes what is read with the same weights: where it stops ("clip skip")."""
+    path = part / "config.json"
     config = _read_json(path) if path.is_file() else {}
     return {key: config.get(key) for key in ("num_hidden_layers", "hidden_act")}
 

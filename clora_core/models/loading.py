@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,6 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     from transformers.utils import logging as text_logging
 
     from clora_core.models.precision import DTYPES
-    from clora_core.models.stable_diffusion import StableDiffusion
 
     folder = folder_of(str(model))
     device = device or best_device()
@@ -38,12 +37,12 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
         raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(DTYPES)}.")
     try:
         with _quiet(logging), _quiet(text_logging):
+            has_checker = "safety_checker" in AutoPipelineForText2Image.load_config(str(model))
             pipe: Any = AutoPipelineForText2Image.from_pretrained(
                 str(model),
                 dtype=DTYPES[precision],
                 variant=variant_of(folder) if folder else None,
-                safety_checker=None,
-                requires_safety_checker=False,
+                **({"safety_checker": None, "requires_safety_checker": False} if has_checker else {}),
             )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
@@ -51,11 +50,22 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
         ) from error
     index = {**pipe.config, "_class_name": type(pipe).__name__}  # of a model that was only now fetched from the Hub
     check_family(str(model), index, lambda part: getattr(pipe, part).config)
+    family = _family_of(pipe)
     try:
         pipe.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"The model does not run on {device!r}: {error} Try the device cpu.") from error
-    return StableDiffusion(pipe)
+    return family(pipe)
+
+
+def _family_of(pipe: Any) -> Callable[[Any], Backbone]:
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
+    from clora_core.models.stable_diffusion import StableDiffusion
+    from clora_core.models.stable_diffusion_xl import StableDiffusionXL
+
+    families = {StableDiffusionPipeline: StableDiffusion, StableDiffusionXLPipeline: StableDiffusionXL}
+    return families[type(pipe)]  # what else there is, `check_family` has refused
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from clora_core.concepts import tokens_in
 from clora_core.models.backbone import Conditioning
@@ -19,6 +20,8 @@ from clora_core.models.tokens import TokenTable
 from clora_core.settings.drawing import SamplingConfig
 
 TABLE = "clip"
+Reader = tuple[PreTrainedTokenizerBase, PreTrainedModel]
+"""A tokenizer and the text encoder that reads its ids."""
 
 
 class StableDiffusion:
@@ -30,19 +33,24 @@ class StableDiffusion:
 
     def __init__(self, pipe: StableDiffusionPipeline) -> None:
         self.pipe = pipe
-        for part in (pipe.unet, pipe.vae, pipe.text_encoder):
+        readers = self._readers()
+        for part in (pipe.unet, pipe.vae, *(text_encoder for _, text_encoder in readers.values())):
             part.requires_grad_(False)
         for part in (pipe.unet, pipe.vae):
             part.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest
         pipe.set_progress_bar_config(disable=True)
         self.denoiser = pipe.unet
         self.matrices: Mapping[str, nn.Linear] = cross_attention_matrices(pipe.unet)
-        self.tables: Mapping[str, TokenTable] = {TABLE: TokenTable(pipe.tokenizer, pipe.text_encoder)}
+        self.tables: Mapping[str, TokenTable] = {name: TokenTable(*reader) for name, reader in readers.items()}
         self.installation = Installation(self.denoiser, self.matrices, self.tables)
         self.noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
         self.device, self.dtype = pipe.unet.device, pipe.unet.dtype
         halvings = len(pipe.unet.config.block_out_channels) - 1
         self.size_grid = max(8, pipe.vae_scale_factor * 2**halvings)  # diffusers wants 8
+
+    def _readers(self) -> dict[str, Reader]:
+        """By the name of its token table."""
+        return {TABLE: (self.pipe.tokenizer, self.pipe.text_encoder)}
 
     @property
     def sampler(self) -> str:
@@ -50,16 +58,26 @@ class StableDiffusion:
         return sampler_name(self.pipe.scheduler)
 
     def encode(self, prompts: Sequence[str]) -> Conditioning:
-        """The text encoder's last states (B, 77, d); alike prompts are computed once. What is longer is cut."""
-        table, text_encoder = self.tables[TABLE], self.pipe.text_encoder
+        """The text (B, 77, d) as the denoiser reads it; alike prompts are computed once. What is longer is cut."""
         different = list(dict.fromkeys(prompts))
-        ids, mask = (values.to(self.device) for values in table.read(different))  # (D, 77)
-        reads_mask = getattr(text_encoder.config, "use_attention_mask", False)
-        text = text_encoder(ids, attention_mask=mask if reads_mask else None)[0].to(text_encoder.dtype)
+        read = {name: table.read(different) for name, table in self.tables.items()}
+        read = {name: (ids.to(self.device), mask.to(self.device)) for name, (ids, mask) in read.items()}
+        text, pooled = self._text(read)
         rows = [different.index(prompt) for prompt in prompts]
+        name, table = next(iter(self.tables.items()))  # all have the same words
+        ids, mask = read[name]
         tokens = [token for token in tokens_in(" ".join(different)) if token in table.tokens]
         positions = {token: (ids == table.id_of(token))[rows] for token in tokens}
-        return Conditioning(text[rows], mask[rows].bool(), positions)
+        return Conditioning(text[rows], mask[rows].bool(), positions, None if pooled is None else pooled[rows])
+
+    def _text(self, read: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor | None]:
+        """What is made of ids and mask (B, 77) by table: text (B, 77, d), and one vector a prompt where that is read.
+
+        Here the last states of the text encoder.
+        """
+        text_encoder, (ids, mask) = self.pipe.text_encoder, read[TABLE]
+        reads_mask = getattr(text_encoder.config, "use_attention_mask", False)
+        return text_encoder(ids, attention_mask=mask if reads_mask else None)[0].to(text_encoder.dtype), None
 
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         """See `Backbone`."""
@@ -98,9 +116,8 @@ class StableDiffusion:
 
         own, self.pipe.scheduler = self.pipe.scheduler, scheduler
         try:
-            return self.pipe(
-                prompt_embeds=conditioning.text,
-                negative_prompt_embeds=negative.text,
+            latents = self.pipe(
+                **self._told(conditioning, negative),
                 num_inference_steps=settings.steps,
                 guidance_scale=settings.guidance_scale,
                 guidance_rescale=settings.guidance_rescale,
@@ -108,6 +125,12 @@ class StableDiffusion:
                 height=settings.height,
                 generator=list(generators),
                 callback_on_step_end=report,
+                output_type="latent",
             ).images
         finally:
             self.pipe.scheduler = own
+        return self.from_latents(latents)
+
+    def _told(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Tensor | None]:
+        """What the pipeline is told instead of prompts."""
+        return {"prompt_embeds": conditioning.text, "negative_prompt_embeds": negative.text}

@@ -35,7 +35,7 @@ class ModelPanel:
             self.typed = gr.Textbox(
                 label="Or another",
                 info="A folder in diffusers layout on the computer that runs this page, or a Hub id. "
-                "Stable Diffusion 1.x and 2.x can be opened.",
+                "Stable Diffusion 1.x, 2.x and XL can be opened.",
                 placeholder="stable-diffusion-v1-5/stable-diffusion-v1-5",
                 max_lines=1,
                 elem_id="model-typed",

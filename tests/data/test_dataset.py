@@ -56,6 +56,21 @@ def test_the_first_view_is_the_plain_middle_of_the_picture(concept, config) -> N
     assert np.asarray(view.image).min() == 255
 
 
+def test_a_view_says_how_large_its_picture_was_and_where_it_was_cut(concept, config) -> None:
+    """Each pixel's colour is its place, so that a view tells its scale, and where its corner comes from."""
+    x, y = np.meshgrid(np.arange(120), np.arange(80))
+    image = Image.fromarray(np.stack([x, y, 0 * x], -1).astype(np.uint8))
+    views = make_views([image], concept, config.updated({"augment_copies": 30, "resolution": 40}))
+    assert views[0].sizes == (80, 120, 0, 10, 40, 40)
+    assert {view.sizes[:2] + view.sizes[4:] for view in views} == {(80, 120, 40, 40)}
+    filled = [view for view in views if view.valid.all()]
+    for view in filled:
+        corner, opposite = (np.asarray(view.image, float)[end, end, :2] for end in (0, -1))
+        scale = 39 / (opposite - corner)
+        assert np.allclose(corner * scale, (view.sizes[3], view.sizes[2]), atol=1.5)
+    assert len({view.sizes for view in filled}) > 5
+
+
 def test_a_caption_extends_the_prompt_of_its_picture_alone(concept, config, red) -> None:
     views = make_views(red * 3, concept, config.updated({"augment_copies": 1}), ("", "in the snow", "<REX> asleep"))
     assert [view.prompt for view in views] == ["a photo of <rex>", "a photo of <rex>, in the snow", "<rex> asleep"]
@@ -155,13 +170,16 @@ def test_a_prompt_too_long_for_the_token_is_refused(backbone, concept, config) -
 
 def _numbered(count: int) -> LatentDataset:
     latents = torch.arange(float(count)).view(count, 1, 1, 1)
-    return LatentDataset(latents, torch.ones(count, 1, 1, 1), tuple(map(str, range(count))))
+    return LatentDataset(
+        latents, torch.ones(count, 1, 1, 1), tuple(map(str, range(count))), torch.arange(6 * count).reshape(count, 6)
+    )
 
 
 def test_batches_see_every_view_equally_often() -> None:
     dataset, seen = _numbered(7), Counter()
     for step in range(1, 8):
-        latents, _, prompts = dataset.batch(seed=3, step=step, size=3)
+        latents, _, prompts, sizes = dataset.batch(seed=3, step=step, size=3)
+        assert [str(row // 6) for row in sizes[:, 0].tolist()] == prompts
         assert [str(int(value)) for value in latents.flatten()] == prompts
         seen.update(prompts)
     assert set(seen.values()) == {3} and len(seen) == 7

@@ -23,7 +23,16 @@ from clora_core.models.tokens import TokenEmbedding
 from clora_core.settings.methods import BUILT_IN, GENERATIVE_REPLAY
 
 EMPTY = Timeline("family", "Family", "family")
-FAMILIES = ("stable_diffusion", "toy")
+FAMILIES = {"stable_diffusion": "backbone", "stable_diffusion_xl": "xl", "toy": "toy"}
+
+
+QUICK = ("clora", "custom_diffusion_merge")  # the methods that a plain run tries on SDXL
+EVERY_METHOD = [
+    pytest.param(family, method, id=f"{family}-{method.name}", marks=[pytest.mark.slow] if is_slow else [])
+    for family in ("stable_diffusion_xl", "toy")
+    for method in BUILT_IN
+    for is_slow in [family != "toy" and method.name not in QUICK]
+]
 
 
 @pytest.fixture
@@ -34,7 +43,7 @@ def toy() -> Backbone:
 @pytest.fixture
 def family(request: pytest.FixtureRequest) -> Backbone:
     """A base model of the family that the test is run with."""
-    return Toy() if request.param == "toy" else request.getfixturevalue("backbone")
+    return request.getfixturevalue(FAMILIES[request.param])
 
 
 def weights(backbone: Backbone) -> str:
@@ -112,32 +121,35 @@ def test_the_grid_is_the_backbones(family, settings: SamplingConfig) -> None:
         generate(family, EMPTY, "a photo", settings.updated({"width": width + 1}))
 
 
-@pytest.mark.parametrize("method", BUILT_IN, ids=BUILT_IN.names)
-def test_every_method_learns_and_draws_on_any_backbone(toy, pictures, config, settings, method, monkeypatch) -> None:
+@pytest.mark.parametrize("family,method", EVERY_METHOD, indirect=["family"])
+def test_every_method_learns_and_draws_on_any_backbone(family, pictures, config, settings, method, monkeypatch) -> None:
     monkeypatch.setattr("clora_core.methods.ewc.FISHER_DRAWS", 2)
-    before, timeline = weights(toy), replace(EMPTY, method=method)
+    before, timeline = weights(family), replace(EMPTY, method=method)
+    shapes = {name: (1, table.weight.shape[1]) for name, table in family.tables.items()}
     drawn = {}
     for name in ("rex", "mug"):
-        timeline = timeline.then(learned(toy, pictures, config, timeline, name))
-        assert weights(toy) == before
-        drawn[name] = generate(toy, timeline, "a photo of <rex>", settings)[0]
+        timeline = timeline.then(learned(family, pictures, config, timeline, name))
+        assert weights(family) == before
+        drawn[name] = generate(family, timeline, "a photo of <rex>", settings)[0]
     assert drawn["rex"].size == (32, 32)
     for concept in timeline.concepts:
-        assert {name: value.shape for name, value in concept.embeddings.items()} == {"left": (1, 32), "right": (1, 32)}
+        assert {name: value.shape for name, value in concept.embeddings.items()} == shapes
         again = LearnedConcept.from_json(concept.to_json(), concept.tensors())
         assert digest(*again.tensors().values()) == digest(*concept.tensors().values())
-    rewound = generate(toy, timeline.as_of(1), "a photo of <rex>", settings)[0]
+    rewound = generate(family, timeline.as_of(1), "a photo of <rex>", settings)[0]
     assert rewound.tobytes() == drawn["rex"].tobytes()
-    generate(toy, EMPTY, "a photo", settings)
-    assert weights(toy) == before
+    generate(family, EMPTY, "a photo", settings)
+    assert weights(family) == before
 
 
-def test_all_of_a_tokens_embeddings_are_learned(toy, pictures, config) -> None:
+@pytest.mark.parametrize("family", ["stable_diffusion_xl", "toy"], indirect=True)
+def test_all_of_a_tokens_embeddings_are_learned(family, pictures, config) -> None:
     still = config.updated({"token_learning_rate": 0.0})
-    start, concept = (learned(toy, pictures, each, EMPTY, "rex").embeddings for each in (still, config))
-    for table in toy.tables:
+    start, concept = (learned(family, pictures, each, EMPTY, "rex").embeddings for each in (still, config))
+    for table in family.tables:
         assert not torch.equal(start[table], concept[table])
-    assert not torch.equal(start["left"], start["right"])
+    one, other = start.values()
+    assert not torch.equal(one, other)
 
 
 def test_a_concept_of_other_tables_is_refused(toy, learn, empty) -> None:

@@ -23,6 +23,14 @@ def test_every_name_is_that_of_its_scheduler_and_draws(backbone, settings, name:
     assert steps == sorted(steps) and steps[-1] == 4
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_takes_what_the_model_predicts(name: str) -> None:
+    """Stable Diffusion 2.x at 768 px, and models like it, predict the velocity."""
+    own = DPMSolverMultistepScheduler(prediction_type="v_prediction", beta_schedule="scaled_linear")
+    chosen = scheduler_named(name, own).config
+    assert (chosen.prediction_type, chosen.beta_schedule) == ("v_prediction", "scaled_linear")
+
+
 def test_the_models_own_stays_as_it_is() -> None:
     own = DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++", use_karras_sigmas=True, solver_order=3)
     assert scheduler_named("", own) is own and scheduler_named("DPM++ 2M SDE Karras", own) is own

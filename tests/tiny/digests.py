@@ -19,5 +19,5 @@ def digest(*tensors: torch.Tensor) -> str:
 
 def base_digest(backbone: StableDiffusion) -> str:
     """sha256 over every weight of the model as it is now."""
-    pipe = backbone.pipe
-    return digest(*(p for part in (pipe.unet, pipe.vae, pipe.text_encoder) for p in part.state_dict().values()))
+    networks = (part for part in backbone.pipe.components.values() if isinstance(part, torch.nn.Module))
+    return digest(*(weight for network in networks for weight in network.state_dict().values()))

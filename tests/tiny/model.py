@@ -64,11 +64,12 @@ def build_tiny_model(folder: Path) -> Path:
     return folder
 
 
-def tiny_tokenizer() -> CLIPTokenizer:
+def tiny_tokenizer(**more: str) -> CLIPTokenizer:
+    """24 positions; `more` goes to CLIPTokenizer."""
     letters = list(string.ascii_lowercase + string.digits + "<>-.,'!")
     words = [*letters, *(letter + "</w>" for letter in letters), *(pair.replace(" ", "") for pair in MERGES)]
     vocab = {word: number for number, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
-    return CLIPTokenizer(vocab=vocab, merges=[tuple(pair.split()) for pair in MERGES], model_max_length=24)
+    return CLIPTokenizer(vocab=vocab, merges=[tuple(pair.split()) for pair in MERGES], model_max_length=24, **more)
 
 
 def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
