@@ -30,7 +30,7 @@ class Header:
 
     def __init__(self, studio: Studio, may_remove: bool) -> None:
         self.studio = studio
-        chosen = studio.default_timeline()  # makes one when there is none
+        chosen = studio.first_timeline()  # makes one when there is none
         with gr.Row(elem_classes="cl-top", equal_height=False):
             gr.HTML(parts.header(LOGO), elem_id="header")
             with gr.Row(elem_classes="cl-chosen", equal_height=False):

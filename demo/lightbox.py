@@ -46,7 +46,8 @@ class Lightbox:
 
     def _looked(self, path: Path) -> str:
         settings, favourite = self.studio.picture_settings(path), self.studio.favourite(path)
-        return lightbox_html.looked(path, settings, favourite)
+        names = {summary.id: summary.name for summary in self.studio.timelines()}
+        return lightbox_html.looked(path, settings, favourite, names)
 
     def _mark(self, marked: int, event: gr.EventData) -> Changes:
         act, name = picked(event)

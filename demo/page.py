@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 UPLOADS_SECONDS = (3600, 86_400)  # look every hour, delete uploads older than a day
 POLL_SECONDS = 1.0
 IDLE_SECONDS = 5.0  # while nothing runs: somebody else may begin a lesson or open another model
+TO_STAGE = "() => document.body.hasAttribute('data-looking') || scrollTo({top: 0, behavior: 'smooth'})"
+"""After the settings of a picture were taken, which closes it: to the top, where they and the picture stand."""
 BROWSER_KEY, WATCHED_KEY = "clora-studio", "clora-studio-lessons"
 BROWSER_SALT = "not secret: keeps the entry readable after a restart"
 Kept = dict[str, Any]
@@ -91,7 +93,7 @@ class Page:
                 self.add = AddTab(studio, self.timeline)
                 self.lesson.wire(self.add)
             with gr.Tab("Timeline", id="timeline") as self.timeline_page:
-                self.history = TimelineTab(studio, self.timeline, self.header.naming, may_remove)
+                self.history = TimelineTab(studio, self.header, may_remove)
             with gr.Tab("Compare", id="compare") as self.compare_page:
                 self.compare = CompareTab(studio, self.timeline, may_remove)
         for part in self.add.memory:
@@ -171,10 +173,10 @@ class Page:
         return self.playground.of_model() | self.add.advanced.of_model(timeline_id)
 
     def _chosen(self, kept: Kept | None) -> str:
-        """The timeline that this visitor chose last, else the default."""
+        """The timeline that this visitor chose last; for a new one the example."""
         last = (NOTHING_KEPT | (kept or {}))["timelines"].get(self.studio.base.id, "")
         usable = [summary.id for summary in self.studio.timelines() if summary.usable]
-        return last if last in usable else self.studio.default_timeline()
+        return last if last in usable else self.studio.first_timeline()
 
     @never_refuses
     def tick(
@@ -331,7 +333,8 @@ class Page:
         elsewhere = [self.tabs, *self.everywhere]
         self.history.cards.click(told(self._use), [self.timeline, prompt], elsewhere, **QUEUED)
         used = [self.tabs, *self.playground.brought]
-        self.lightbox.acts.click(told(self._use_settings), [self.timeline, prompt], used, **QUEUED)
+        brought = self.lightbox.acts.click(told(self._use_settings), [self.timeline, prompt], used, **QUEUED)
+        brought.success(None, js=TO_STAGE, api_visibility="private")
         new, verdict = gr.State(False), self.lesson.verdict
 
         def chosen(verdict: str, timeline_id: str) -> Changes:

@@ -363,11 +363,21 @@ class Studio:
 
     def default_timeline(self) -> str:
         """Id of the timeline changed last that fits the base model; a new empty one when there is none."""
-        # while the base model's id is not known, none that belongs to any
-        summaries = self._store.summaries(self.base.id or "not known yet")
-        usable = [summary for summary in summaries if summary.usable]
+        usable = self._usable()
         usable.sort(key=lambda summary: bool(summary.comparison))  # what only a comparison made comes last
         return usable[0].id if usable else self.new_timeline(self._store.free_title("My concepts"))
+
+    def first_timeline(self) -> str:
+        """Id of the timeline for somebody who has chosen none yet: the shipped example, for there is something to see
+        in it; ``default_timeline`` where it is gone or emptied."""
+        full = {summary.id for summary in self._usable() if summary.concepts}
+        shown = (path.parent.name for path in self._examples() if path.parent.name in full)
+        return next(shown, "") or self.default_timeline()
+
+    def _usable(self) -> list[TimelineSummary]:
+        """The timelines that fit the base model, changed last first; while its id is not known, none that belongs to
+        any."""
+        return [found for found in self._store.summaries(self.base.id or "not known yet") if found.usable]
 
     def timeline(self, timeline_id: str) -> TimelineView:
         """Cards in order and the redo shelf. Raises StoreError when there is no such timeline."""
@@ -675,9 +685,13 @@ class Studio:
 
     def _adopt_examples(self) -> None:
         if not self._store.ids() and not self._store.trash.entries():
-            for shipped in sorted((self._assets / "timelines").glob("*/timeline.json")):
+            for shipped in self._examples():
                 if same_base(read_json(shipped)["base_id"], self._base.id):
                     self._store.adopt(shipped.parent)
+
+    def _examples(self) -> list[Path]:
+        """The shipped timelines' ``timeline.json``, the one to be seen first in front."""
+        return sorted((self._assets / "timelines").glob("*/timeline.json"))
 
     def _load(self) -> Loaded:
         from clora_core.jobs.check import Loaded

@@ -26,9 +26,10 @@ def view() -> Markup:
     return render("lightbox")
 
 
-def looked(path: Path, settings: Mapping[str, Any], favourite: bool | None) -> Markup:
-    """What made the picture. favourite: None = it cannot be one."""
-    facts = [(label, settings[key]) for key, label in FACTS if settings.get(key) not in (None, "")]
+def looked(path: Path, settings: Mapping[str, Any], favourite: bool | None, timelines: Mapping[str, str]) -> Markup:
+    """What made the picture. favourite: None = it cannot be one.  timelines: their names by id."""
+    told = {**settings, "timeline": timelines.get(settings.get("timeline", ""), settings.get("timeline"))}
+    facts = [(label, told[key]) for key, label in FACTS if told.get(key) not in (None, "")]
     if settings.get("width") and settings.get("height"):
         facts.append(("Size", f"{settings['width']} x {settings['height']}"))
     return render("looked", path=path, settings=settings, facts=facts, favourite=favourite)

@@ -27,9 +27,9 @@ def opening(name: str, seconds: float, downloaded: int) -> Markup:
     return render("opening", name=name, seconds=seconds, megabytes=downloaded / 1e6)
 
 
-def disk_use(home: str, kinds: Sequence[DiskUse]) -> Markup:
-    """What lies in the home folder, kind by kind."""
-    return render("disk_use", home=home, kinds=kinds, total=sum(kind.size for kind in kinds))
+def disk_use(home: str, kinds: Sequence[DiskUse], deleted: int) -> Markup:
+    """What lies in the home folder, kind by kind. deleted: how many things are in the trash."""
+    return render("disk_use", home=home, kinds=kinds, total=sum(kind.size for kind in kinds), deleted=deleted)
 
 
 def preferred(settings: Sequence[tuple[str, str, str]]) -> Markup:

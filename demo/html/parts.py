@@ -39,6 +39,11 @@ def panel_title(title: str, hint: str = "") -> Markup:
     return render("panel_title", title=title, hint=hint)
 
 
+def empty_question() -> Markup:
+    """What emptying the trash does, before it is done."""
+    return render("empty_question")
+
+
 def header(logo: Path) -> Markup:
     """Logo, name, promise. logo: an SVG file."""
     return render("header", logo="data:image/svg+xml;base64," + base64.b64encode(logo.read_bytes()).decode())

@@ -87,11 +87,6 @@ def stands_title(timeline: TimelineView, card: Card, method: str) -> Markup:
     )
 
 
-def empty_question() -> Markup:
-    """What emptying the trash does, before it is done."""
-    return render("empty_question")
-
-
 def deleted(name: str, item: str) -> Markup:
     """What was deleted, and the way back. item: its id in the trash; "" = it was undone."""
     return render("deleted", name=name, item=item)

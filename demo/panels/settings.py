@@ -12,6 +12,7 @@ from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from demo.clicks import SEND, picked
 from demo.dialogs import close_button, dialog, wire_close
+from demo.emptying import EmptyTrash
 from demo.errors import told
 from demo.events import QUEUED, Changes
 from demo.fields import from_inputs
@@ -29,7 +30,7 @@ KEPT_THEME = "() => localStorage.getItem('clora-theme') || 'system'"
 
 
 class SettingsPanel:
-    """The panel as a dialog. asked: the dialog itself."""
+    """The panel as a dialog. asked: the dialog itself.  emptying: the question before the trash is emptied."""
 
     def __init__(self, studio: Studio, button: gr.Button, may_remove: bool) -> None:
         """button: in the header; its click opens the panel."""
@@ -51,10 +52,12 @@ class SettingsPanel:
             self.disk = gr.HTML(elem_id="settings-disk", js_on_load=SEND)
             with gr.Row(elem_classes="cl-actions"):
                 self.leave = close_button("Close", "settings-close")
+        self.emptying = EmptyTrash(studio, may_remove)  # made last, for it opens in front
         wire_close(self.leave, self.asked)
         parts_shown: list[Block] = [self.asked, self.preferred, self.disk]
         button.click(told(self._ask), None, parts_shown, **QUEUED)
-        self.disk.click(told(self._clean), None, self.disk, **QUEUED)
+        self.disk.click(told(self._clean), None, [self.disk, self.emptying.asked], **QUEUED)
+        self.emptying.emptied.success(told(lambda: {self.disk: self._shown()}), None, self.disk, **QUEUED)
         self.theme.input(None, self.theme, None, js=KEEP_THEME, api_visibility="private")
 
     def wire(self, demo: gr.Blocks) -> None:
@@ -106,10 +109,12 @@ class SettingsPanel:
     def _shown(self) -> str:
         kinds = [*self.studio.housekeeping.kinds(), uploads_use()]
         home = str(self.studio.housekeeping.home)
-        return panels.disk_use(home if self.may_remove else "", kinds)
+        return panels.disk_use(home if self.may_remove else "", kinds, len(self.studio.trash.items()))
 
     def _clean(self, event: gr.EventData) -> Changes | None:
         act, kind = picked(event)
+        if act == "empty":
+            return self.emptying.ask()
         if act != "clean":
             return gr.skip()  # type: ignore[no-any-return]
         refuse_unless(self.may_remove)

@@ -18,12 +18,13 @@ from demo.exporting import ExportDialog
 from demo.html import timeline as timeline_html
 from demo.html.job import learning_curves
 from demo.html.parts import quiet
-from demo.new_timeline import NewTimeline, choices
+from demo.new_timeline import choices
 from demo.sharing import refuse_unless
 
 if TYPE_CHECKING:
     from clora_core.answers import Card, TimelineView
     from clora_core.studio.studio import Studio
+    from demo.header import Header
 
 
 class TimelineTab:
@@ -34,11 +35,12 @@ class TimelineTab:
     back from the trash.
     """
 
-    def __init__(self, studio: Studio, timeline: gr.Dropdown, naming: NewTimeline, may_remove: bool) -> None:
-        self.studio, self.timeline, self.naming, self.may_remove = studio, timeline, naming, may_remove
+    def __init__(self, studio: Studio, header: Header, may_remove: bool) -> None:
+        self.studio, self.timeline, self.may_remove = studio, header.timeline, may_remove
+        self.naming, self.emptying = header.naming, header.preferences.emptying
         self._lay_out()
-        self.exporting = ExportDialog(studio, timeline, self.export)
-        self.questions: list[Block] = [self.ask, self.ask_name, self.ask_empty, self.exporting.asked]
+        self.exporting = ExportDialog(studio, self.timeline, self.export)
+        self.questions: list[Block] = [self.ask, self.ask_name, self.exporting.asked]
         self.trashed: list[Block] = [self.trash, self.trash_list]
         shown: list[Block] = [self.title, self.cards, self.forgetting_map, *self.trashed]
         self.followers: list[Block] = [*shown, self.undo, self.redo, self.delete, self.rename, *self.questions]
@@ -116,13 +118,6 @@ class TimelineTab:
                 )
                 self.leave_name = close_button("Cancel", "rename-no")
         self.named = gr.State("")  # id of the concept that is renamed; "" = the timeline
-        with dialog("ask-empty") as self.ask_empty:
-            gr.HTML(timeline_html.empty_question())
-            with gr.Row(elem_classes="cl-actions"):
-                self.empty_it = gr.Button(
-                    "Delete for good", variant="stop", elem_id="empty-yes", size="md", min_width=140, scale=0
-                )
-                self.keep_it = close_button("Cancel", "empty-no")
 
     # -- undo --------------------------------------------------------------------------------------
 
@@ -202,8 +197,7 @@ class TimelineTab:
 
     def _wire_trash(self) -> list[Any]:
         """Deleting asks nothing, for it can be undone at once; emptying the trash asks."""
-        self.empty.click(told(self._ask_empty), None, self.ask_empty, **QUEUED)
-        wire_close(self.keep_it, self.ask_empty)
+        self.empty.click(told(self.emptying.ask), None, self.emptying.asked, **QUEUED)
         chosen: list[Block] = [self.timeline, self.snack]
         back = [*chosen, self.picture_back]
         return [
@@ -211,7 +205,7 @@ class TimelineTab:
             self.snack.click(told(self._restore), self.timeline, back, **QUEUED),
             self.trash_list.click(told(self._restore), self.timeline, back, **QUEUED),
             self.changed.change(never_refuses(lambda: None), None, None, **QUIET),
-            self.empty_it.click(told(self._empty), None, None, **QUEUED),
+            self.emptying.emptied,
         ]
 
     def _delete_timeline(self, timeline_id: str) -> Changes:
@@ -235,6 +229,8 @@ class TimelineTab:
 
     def _restore(self, timeline_id: str, event: gr.EventData) -> Changes:
         act, value = picked(event)
+        if act == "dismiss":
+            return {self.snack: ""}
         if act not in ("restore", "redo"):
             return unchanged()
         refuse_unless(self.may_remove)
@@ -246,14 +242,6 @@ class TimelineTab:
             return {self.snack: "", self.picture_back: time.time_ns()}
         where = value.split("/")[0] if item.kind == "concept" else value.split(".", 2)[2]
         return self._chosen(where) | {self.snack: ""}
-
-    def _ask_empty(self) -> Changes:
-        refuse_unless(self.may_remove)
-        return {self.ask_empty: gr.update(visible=True)}
-
-    def _empty(self) -> None:
-        refuse_unless(self.may_remove)
-        self.studio.trash.empty()
 
     def _chosen(self, timeline_id: str) -> Changes:
         return {self.timeline: gr.update(choices=choices(self.studio), value=timeline_id)}

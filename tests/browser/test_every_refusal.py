@@ -309,9 +309,10 @@ def _a_way_back(world: World) -> str:
     world.page.reload()
     open_tab(world.page, "Timeline")
     world.page.locator("#delete-timeline").click()
-    expect(world.page.locator("#snack button")).to_be_visible()
+    back = world.page.locator("#snack").get_by_role("button", name="Bring it back")
+    expect(back).to_be_visible()
     world.studio.trash.empty()
-    world.page.locator("#snack button").click()
+    back.click()
     return "no longer in the trash"
 
 

@@ -308,10 +308,12 @@ def test_a_prompt_that_is_drawn_comes_first_among_the_recent_ones() -> None:
 
 
 def test_a_picture_says_what_made_it_and_can_be_a_favourite(tmp_path: Path) -> None:
-    page = lightbox_html.looked(tmp_path / "a.png", {"prompt": EVIL, "seed": 0, "width": 8, "height": 4}, False)
+    settings = {"prompt": EVIL, "seed": 0, "width": 8, "height": 4, "timeline": "ours"}
+    page = lightbox_html.looked(tmp_path / "a.png", settings, False, {"ours": "Our people"})
+    assert "<dd>Our people</dd>" in page and "<dd>ours</dd>" in lightbox_html.looked(tmp_path, settings, False, {})
     assert "<img src=x" not in page and "<dd>0</dd>" in page and "8 x 4" in page
     assert 'data-act="use"' in page and 'aria-pressed="false"' in page
-    page = lightbox_html.looked(tmp_path / "a.png", {}, None)
+    page = lightbox_html.looked(tmp_path / "a.png", {}, None, {})
     assert "carries no settings" in page and "data-act" not in page
 
 

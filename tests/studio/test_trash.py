@@ -103,7 +103,7 @@ def test_nothing_goes_while_something_is_learned_there(
 
 
 def test_examples_that_were_deleted_stay_away(studio: Studio, tmp_path: Path) -> None:
-    assets, timeline_id = tmp_path / "shipped", taught(studio, tmp_path / "home", "clora")
+    assets, timeline_id = tmp_path / "shipped", taught(studio, tmp_path / "home", "clora", "Ann")
     shutil.copytree(tmp_path / "home" / "timelines", assets / "timelines")
     studio.trash.delete_timeline(timeline_id)
     again = Studio.open(tmp_path / "home", studio.base.path, "cpu", assets=assets)
@@ -111,6 +111,10 @@ def test_examples_that_were_deleted_stay_away(studio: Studio, tmp_path: Path) ->
     again.close()
     fresh = Studio.open(tmp_path / "fresh", studio.base.path, "cpu", assets=assets)
     assert [summary.id for summary in fresh.timelines()] == [timeline_id]
+    own = fresh.new_timeline("Changed last")
+    assert (fresh.default_timeline(), fresh.first_timeline()) == (own, timeline_id)  # a newcomer sees the example
+    fresh.trash.delete_timeline(timeline_id)
+    assert fresh.first_timeline() == own
     fresh.close()
 
 
