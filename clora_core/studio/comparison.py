@@ -35,6 +35,7 @@ from clora_core.settings.fields import labelled
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import MethodRow
 from clora_core.store.store import ConceptStore
+from clora_core.studio.estimates import Estimates
 
 Note = tuple[int, str]
 """How many pictures, and their digest; "" where it was not noted which they were."""
@@ -53,11 +54,12 @@ class Comparisons:
         samples: Callable[[], list[Sample]],
         home: Path,
         opening: Opening,
+        estimates: Estimates,
         likeness: Callable[[str, int | None], tuple[Mapping[str, float], Mapping[str, float]]],
     ) -> None:
         """likeness: timeline id, after how many concepts -> by token, as learned and then (``Likenesses``)."""
         self._store, self._board, self._base, self._samples = store, board, base, samples
-        self._likeness = likeness
+        self._likeness, self._estimates = likeness, estimates
         self._folder, self._opening = home / "comparisons", opening
         self._note_of_files = lru_cache(64)(lambda paths: _note(usable(open_pictures(paths, 1, opening))))
 
@@ -138,24 +140,18 @@ class Comparisons:
         return {token: path for token, path in firsts.items() if kept or path in public}
 
     def seconds(self, timeline_id: str, methods: Sequence[str]) -> float:
-        """About how long ``start`` would learn: the steps of this timeline's concepts, at the pace of the lesson that
-        ended last here (before the first: at theirs), and of each method beside its own. Raises StoreError when there
-        is no such timeline."""
-        rows, cards = self._base().methods, self._store.view(timeline_id, self._base().id).cards
-        total = 0.0
-        for card in cards:
-            own = rows.find(card.settings.get("method", ""))
-            total += card.steps * (self._step_seconds() or card.seconds / card.steps / (own.pace if own else 1.0))
-        return total * sum(rows.named(method).pace for method in methods)
+        """About how long ``start`` would learn. Raises StoreError when there is no such timeline."""
+        cards = self._store.view(timeline_id, self._base().id).cards
+        return sum(
+            self._estimates.again(timeline_id, card, self._config(card, method)).seconds
+            for method in methods
+            for card in cards
+        )
 
-    def _step_seconds(self) -> float | None:
-        """Of the lesson that was done last here, for the pace 1, its previews and checks counted; None without one."""
-        for job in self._board.jobs("learn"):
-            request = job.request
-            if job.record["state"] == "done" and isinstance(request, LearnRequest):
-                whole = job.record.get("whole_seconds") or job.record["seconds"]
-                return float(whole) / max(job.record["total"], 1) / request.config.method.pace
-        return None
+    def _config(self, card: Card, method: str) -> TrainConfig:
+        """What a concept is learned with again: its seed and effort, and the other settings as the method's preset."""
+        alike = {name: card.settings[name] for name in ("seed", *EFFORT)}
+        return self._base().train_with({"method": method, **alike})
 
     def start(self, request: CompareRequest) -> list[str]:
         """Queue the learning of the timeline's concepts under each method, in new timelines; returns their ids.
@@ -200,9 +196,8 @@ class Comparisons:
             new_id = self._store.create(name, base.id, base.name, method, comparison=comparison)
             for place, card in enumerate(view.cards):
                 concept = Concept(card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}"))
-                alike = {name: card.settings[name] for name in ("seed", *EFFORT)}
-                config = base.train_with({"method": method, **alike})
-                queue_learning(self._board, LearnRequest(new_id, concept, config, False, comparison, place))
+                asked = LearnRequest(new_id, concept, self._config(card, method), False, comparison, place)
+                queue_learning(self._board, asked)
             made.append(new_id)
         return made
 

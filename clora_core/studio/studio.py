@@ -124,6 +124,7 @@ class Studio:
         self._board = JobBoard(home / "jobs", self._load, works, base.methods, self._store.lock, self._tidy)
         self.lessons = Lessons(self._store, self._board, lambda: self.base.id)
         self.housekeeping = Housekeeping(home, self._board)
+        self.estimates = Estimates(self._store, self._board, lambda: self.base)
         self.comparisons = Comparisons(
             self._store,
             self._board,
@@ -131,9 +132,9 @@ class Studio:
             self.samples,
             home,
             self._decoded.open,
+            self.estimates,
             lambda *of: self.likeness.then_and_now(*of),
         )
-        self.estimates = Estimates(self._store, self._board, lambda: self.base.id)
         self.likeness = Likenesses(self._store, lambda: self.base, self.comparisons.pictures, self._decoded.open)
         self._history = History(self._pictures)
         self.trash = Trash(self._store, self._board, self._pictures)
