@@ -34,7 +34,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         description="C-LoRA Studio: teach a picture model new concepts, one after the other."
     )
     parser.add_argument("--home", type=Path, help=f"where timelines and pictures live; default: $CLORA_HOME or {HOME}")
-    parser.add_argument("--model", help="folder or Hub id of a Stable Diffusion model; default: the embedded one")
+    parser.add_argument(
+        "--model", help="folder, .safetensors file or Hub id of a base model; default: the embedded one"
+    )
     parser.add_argument("--host", help="address to listen on (0.0.0.0: the whole network); default: this machine")
     parser.add_argument("--port", type=int, help="port to listen on; default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's relay")

@@ -51,7 +51,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A base model that can be opened. path: a folder or a Hub id."""
+    """A base model that can be opened. path: a folder, a file or a Hub id."""
 
     name: str
     path: str

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny.families import FAMILIES, build_family
 from tiny.model import RESOLUTION, build_tiny_model
 from tiny.networks import build_tiny_clip, build_tiny_dino
-from tiny.stable_diffusion_xl import build_tiny_xl
 
 from clora_core.concepts import (
     Concept,
@@ -45,9 +45,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def xl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny SDXL's folder; not to be written to."""
-    return build_tiny_xl(tmp_path_factory.mktemp("tiny-xl"))
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model of each of FAMILIES; not to be written to."""
+    root = tmp_path_factory.mktemp("families")
+    for family in FAMILIES:
+        build_family(family, root / family)
+    return root
 
 
 @pytest.fixture(scope="session")
@@ -87,18 +90,24 @@ def backbone(loaded_backbone: Backbone) -> Iterator[Backbone]:
 
 
 @pytest.fixture(scope="session")
-def loaded_xl(xl_folder: Path) -> Backbone:
-    return load_backbone(xl_folder, "cpu", "fp32")
+def loaded_families(folders: Path) -> dict[str, Backbone]:
+    return {family: load_backbone(folders / family, "cpu", "fp32") for family in FAMILIES}
 
 
 @pytest.fixture
-def xl(loaded_xl: Backbone) -> Iterator[Backbone]:
-    """The tiny SDXL, as `backbone` is the tiny model."""
+def of_family(loaded_families: dict[str, Backbone]) -> Iterator[Callable[[str], Backbone]]:
+    """of_family(name) -> the tiny model of one of FAMILIES, as `backbone` is the tiny model."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield loaded_xl
+    yield loaded_families.__getitem__
     torch.set_num_threads(threads)
-    loaded_xl.installation.install(())
+    for backbone in loaded_families.values():
+        backbone.installation.install(())
+
+
+@pytest.fixture
+def xl(of_family: Callable[[str], Backbone]) -> Backbone:
+    return of_family("stable-diffusion-xl")
 
 
 @pytest.fixture(scope="session")

@@ -146,7 +146,11 @@ def _common() -> _Parser:
         metavar="DIR",
         help=f"where timelines and pictures live (default: $CLORA_HOME or {HOME})",
     )
-    common.add_argument("--model", metavar="PATH_OR_HUB_ID", help="base model (default: the embedded one)")
+    common.add_argument(
+        "--model",
+        metavar="PATH_OR_HUB_ID",
+        help="base model: folder, .safetensors file or Hub id (default: the embedded one)",
+    )
     common.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
     common.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="for drawing (default: by device)")
     common.add_argument("--json", action="store_true", help="one JSON object on stdout")

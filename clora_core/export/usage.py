@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from clora_core.concepts import Timeline, filled
 from clora_core.export.parts import Part, stem_of
@@ -54,10 +55,11 @@ def _prompts(programme: str, parts: Sequence[Part], word: Word, with_lora: str) 
 
 def _diffusers(base: BaseModel, parts: Sequence[Part]) -> str:
     part = parts[-1]
+    how = "from_single_file" if Path(base.path).is_file() else "from_pretrained"
     lines = [
         "import torch",
         "from diffusers import StableDiffusionPipeline",
-        f"pipe = StableDiffusionPipeline.from_pretrained({base.path!r})",
+        f"pipe = StableDiffusionPipeline.{how}({base.path!r})",
         *([f'pipe.load_lora_weights("loras", weight_name="{part.name}.safetensors")'] if part.summed else []),
         *(
             f'pipe.load_textual_inversion("embeddings/{stem_of(concept.token)}.safetensors", token="{concept.token}")'

@@ -16,6 +16,7 @@ from typing import Any
 from clora_core.concepts import SamplingConfig, TrainConfig, nearest, tokens_in
 from clora_core.errors import ModelError, SettingsError
 from clora_core.models.asked import Asked, read_asked
+from clora_core.models.single_file import SingleFile, read_single_file
 from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 
 PRESET_FILE = "clora.json"
@@ -40,7 +41,7 @@ class First:
 class BaseModel:
     """What is known of a base model without loading it.
 
-    name: for people.  path: folder or Hub id, as `load_backbone` takes it.  id: its `fingerprint`,
+    name: for people.  path: folder, file or Hub id, as `load_backbone` takes it.  id: its `fingerprint`,
     kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
     sampling: the model's preset for drawing, or the class defaults at its resolution.  settings: what its preset for
     learning says, of whichever method.  presets: how the settings of a method differ from those, by its name; of one
@@ -97,25 +98,27 @@ class BaseModel:
 
 
 def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
-    """Describe a model folder or Hub id from its small files; fast, loads and downloads nothing.
+    """Describe a model folder, file or Hub id from what is small in it; fast, loads and downloads nothing.
 
-    Raises ModelError when `model` is neither a diffusers folder nor looks like a Hub id, or its preset
+    Raises ModelError when `model` is no diffusers folder and no file of one, and looks like no Hub id, or its preset
     (clora.json) is unreadable; SettingsError when the preset holds a wrong setting.
     """
-    folder = folder_of(str(model))
+    file = file_of(model)
+    folder = file.configs if file else folder_of(str(model))
     if folder is None:
         return BaseModel(str(model), str(model), "", TrainConfig().resolution, SamplingConfig(), methods=methods)
     index = _read_json(folder / "model_index.json")
     check_family(folder.name, index, lambda part: _read_json(folder / part / "config.json"))
     preset = _read_json(folder / PRESET_FILE) if (folder / PRESET_FILE).is_file() else {}
-    side = _native_resolution(folder)
+    side = (file and file.side) or _native_resolution(folder)
     settings = {"resolution": side, **preset.get("train", {})}
     sampling = SamplingConfig(width=side, height=side).updated(preset.get("sampling", {}))
-    name = preset.get("name") or (folder.name if Path(str(model)).is_dir() else str(model))
+    own_name = file.path.stem if file else folder.name if Path(str(model)).is_dir() else str(model)
+    name = preset.get("name") or own_name
     base = BaseModel(
         name=name,
         path=str(model),
-        id=fingerprint(folder),
+        id=_file_fingerprint(file) if file else fingerprint(folder),
         resolution=settings["resolution"],
         sampling=sampling,
         settings=settings,
@@ -140,6 +143,12 @@ def _first(preset: Mapping[str, Any]) -> First:
     return First(str(first.prompt), first.seed)
 
 
+def file_of(model: str | Path) -> SingleFile | None:
+    """What a model that is one file says of itself; None for another. Raises ModelError for what is no base model."""
+    path = Path(model)
+    return read_single_file(path) if path.is_file() else None
+
+
 def folder_of(model: str) -> Path | None:
     """The model's folder on this machine; None for a Hub model that is not, or only in part, here yet."""
     folder = Path(model)
@@ -147,14 +156,9 @@ def folder_of(model: str) -> Path | None:
         if not (folder / "model_index.json").is_file():
             raise ModelError(f"{model} is not a diffusers model: it has no model_index.json. Choose its top folder.")
         return folder
-    if folder.is_file():
-        raise ModelError(
-            f"{model} is a single file, which is not read yet. Make a folder of it, and give that: "
-            f"StableDiffusionPipeline.from_single_file({folder.name!r}).save_pretrained({folder.stem!r})"
-        )
     if not HUB_ID.fullmatch(model) or folder.suffix in (".safetensors", ".ckpt"):
         raise ModelError(
-            f"There is no model folder {model}. Give a folder in diffusers layout or a Hub id like "
+            f"There is no model {model}. Give a folder in diffusers layout, a .safetensors file, or a Hub id like "
             "stable-diffusion-v1-5/stable-diffusion-v1-5."
         )
     from huggingface_hub import try_to_load_from_cache
@@ -164,8 +168,8 @@ def folder_of(model: str) -> Path | None:
 
 
 def downloaded_bytes(model: str) -> int:
-    """Bytes of a Hub model's files on this machine, those that are still coming included; 0 for a folder."""
-    if Path(model).is_dir():
+    """Bytes of a Hub model's files on this machine, those that are still coming included; 0 for another model."""
+    if Path(model).exists():
         return 0
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -271,6 +275,14 @@ def fingerprint(folder: Path) -> str:
     return f"{networks.hexdigest()[:16]}.{rest.hexdigest()[:16]}"
 
 
+def _file_fingerprint(file: SingleFile) -> str:
+    """As `fingerprint`, of a model that is one file: the first half is of all its weights."""
+    networks = hashlib.sha256()
+    _add_file(networks, file.path)
+    rest = hashlib.sha256(_plain(file.scheduler, drop_unset=False))
+    return f"{networks.hexdigest()[:16]}.{rest.hexdigest()[:16]}"
+
+
 def _plain(config: Mapping[str, Any], drop_unset: bool = True) -> bytes:
     """A config as bytes that say the same: sorted, without diffusers' own notes but the class. drop_unset: without what
     is None, as newer versions add it."""
@@ -302,14 +314,14 @@ def _add_file(digest: Any, path: Path) -> None:
 
 
 def unknown_words(model: str | Path, prompt: str) -> dict[str, str]:
-    """Words of the prompt the model (folder or Hub id) was never taught, lower-cased, each once, in order, and the
-    known one that each may be meant for, or "".
+    """Words of the prompt the model was never taught, lower-cased, each once, in order, and the known one that each may
+    be meant for, or "".
 
     A model says what it knows in known_words.txt in its folder, one word a line; one without that file is
     taken to know everything. Tokens like <rex> are not words. A joined word ("red-haired") is known when it
     or all its parts are.
     """
-    folder = folder_of(str(model))
+    folder = None if Path(model).is_file() else folder_of(str(model))
     if folder is None or not (folder / WORDS_FILE).is_file():
         return {}
     known = set((folder / WORDS_FILE).read_text(encoding="utf-8").lower().split())

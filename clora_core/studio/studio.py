@@ -92,7 +92,7 @@ class Studio:
 
         Args:
             home: where timelines, jobs and pictures live.
-            model: folder or Hub id of a Stable Diffusion model; None = the embedded one.
+            model: folder, .safetensors file or Hub id of a base model; None = the embedded one.
             device: "cpu", "cuda", ...; None = the best one there is.
             precision: "fp32", "bf16" or "fp16" for drawing; None = by device.
             assets: the shipped files (embedded model, sample pictures, example timelines).
@@ -101,7 +101,7 @@ class Studio:
 
         Raises:
             SettingsError: an installed method or a preset of the model is wrong.
-            ModelError: there is no such model folder. A Hub id is only looked up when it is loaded.
+            ModelError: there is no such model. A Hub id is only looked up when it is loaded.
         """
         base = description.read_base(model or assets / "base", methods or known_methods())
         studio = cls(home, base, device, precision, assets)
@@ -226,16 +226,16 @@ class Studio:
         ``ready`` is false meanwhile. Where the model cannot be loaded, the one before is opened again and
         ``not_opened`` says why.
 
-        model: folder or Hub id.
+        model: folder, .safetensors file or Hub id.
 
         Raises:
-            ModelError: there is no such folder, or it holds a model of another family.
+            ModelError: there is no such folder or file, or it holds a model of another family.
             SettingsError: its preset is wrong, or no model is given.
             BusyError: something is learned, drawn or loaded.
         """
         model = model.strip()
         if not model:
-            raise SettingsError("No model is chosen. Choose one, or type a folder or a Hub id.")
+            raise SettingsError("No model is chosen. Choose one, or type a folder, a file or a Hub id.")
         path = str(Path(model).expanduser()) if model.startswith("~") else model
         base = description.read_base(path, self.methods)
         with self._exchange:

@@ -23,13 +23,13 @@ from clora_core.models.tokens import TokenEmbedding
 from clora_core.settings.methods import BUILT_IN, GENERATIVE_REPLAY
 
 EMPTY = Timeline("family", "Family", "family")
-FAMILIES = {"stable_diffusion": "backbone", "stable_diffusion_xl": "xl", "toy": "toy"}
+FAMILIES = ("tiny", "stable-diffusion-v2", "stable-diffusion-xl", "toy")
 
 
 QUICK = ("clora", "custom_diffusion_merge")  # the methods that a plain run tries on SDXL
 EVERY_METHOD = [
     pytest.param(family, method, id=f"{family}-{method.name}", marks=[pytest.mark.slow] if is_slow else [])
-    for family in ("stable_diffusion_xl", "toy")
+    for family in ("stable-diffusion-xl", "toy")
     for method in BUILT_IN
     for is_slow in [family != "toy" and method.name not in QUICK]
 ]
@@ -43,7 +43,9 @@ def toy() -> Backbone:
 @pytest.fixture
 def family(request: pytest.FixtureRequest) -> Backbone:
     """A base model of the family that the test is run with."""
-    return request.getfixturevalue(FAMILIES[request.param])
+    if request.param in ("tiny", "toy"):
+        return request.getfixturevalue("backbone" if request.param == "tiny" else "toy")
+    return request.getfixturevalue("of_family")(request.param)
 
 
 def weights(backbone: Backbone) -> str:
@@ -142,7 +144,7 @@ def test_every_method_learns_and_draws_on_any_backbone(family, pictures, config,
     assert weights(family) == before
 
 
-@pytest.mark.parametrize("family", ["stable_diffusion_xl", "toy"], indirect=True)
+@pytest.mark.parametrize("family", ["stable-diffusion-xl", "toy"], indirect=True)
 def test_all_of_a_tokens_embeddings_are_learned(family, pictures, config) -> None:
     still = config.updated({"token_learning_rate": 0.0})
     start, concept = (learned(family, pictures, each, EMPTY, "rex").embeddings for each in (still, config))

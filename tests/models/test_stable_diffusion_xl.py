@@ -81,7 +81,7 @@ def _two() -> list[torch.Generator]:
 
 def test_learning_sees_the_size_that_drawing_has(xl) -> None:
     """The prediction of a step of the pipeline, without guidance."""
-    x, t, read = torch.randn(1, 4, 8, 12), torch.tensor([400]), xl.encode(["a photo"])
+    x, t, read = torch.randn(1, 4, 16, 24), torch.tensor([400]), xl.encode(["a photo"])
     told = {"text_embeds": read.pooled, "time_ids": torch.tensor([[32, 48, 0, 0, 32, 48]])}
     theirs = xl.pipe.unet(x, t, read.text, added_cond_kwargs=told).sample
     assert torch.equal(xl.predict(x, t, read), theirs)
@@ -102,15 +102,15 @@ def test_learning_tells_how_large_the_pictures_were(xl, pictures, config, monkey
 
 
 def test_sizes_change_the_prediction(xl) -> None:
-    x, t, read = torch.randn(1, 4, 8, 8), torch.tensor([400]), xl.encode(["a photo"])
+    x, t, read = torch.randn(1, 4, 16, 16), torch.tensor([400]), xl.encode(["a photo"])
     large, small = (replace(read, sizes=torch.tensor([[side, side, 0, 0, 32, 32]])) for side in (1024, 32))
     assert torch.equal(xl.predict(x, t, small), xl.predict(x, t, read))
     assert not torch.allclose(xl.predict(x, t, small), xl.predict(x, t, large))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_a_vae_that_overflows_in_fp16_stays_in_fp32(xl_folder, precision) -> None:
-    xl = load_backbone(xl_folder, "cpu", precision)
+def test_a_vae_that_overflows_in_fp16_stays_in_fp32(folders, precision) -> None:
+    xl = load_backbone(folders / "stable-diffusion-xl", "cpu", precision)
     assert xl.pipe.vae.dtype == (torch.float32 if precision == "fp16" else torch.bfloat16)
-    latents = xl.to_latents([xl.from_latents(torch.zeros(1, 4, 8, 8))[0]])
+    latents = xl.to_latents([xl.from_latents(torch.zeros(1, 4, 16, 16))[0]])
     assert latents.dtype == torch.float32 and latents.isfinite().all()

@@ -65,7 +65,7 @@ def build_tiny_model(folder: Path) -> Path:
 
 
 def tiny_tokenizer(**more: str) -> CLIPTokenizer:
-    """24 positions; `more` goes to CLIPTokenizer."""
+    """It reads 24 pieces. more: for CLIPTokenizer, as its pad_token."""
     letters = list(string.ascii_lowercase + string.digits + "<>-.,'!")
     words = [*letters, *(letter + "</w>" for letter in letters), *(pair.replace(" ", "") for pair in MERGES)]
     vocab = {word: number for number, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
