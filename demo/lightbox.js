@@ -87,7 +87,7 @@ document.addEventListener('click', event => {
 box.addEventListener('click', event => {
   const act = event.target.closest('[data-do]')?.dataset.do;
   if (act) acts[act]();
-  else if (event.target.closest('[data-act=use]') || event.target.matches('.cl-view')) close();
+  else if (event.target.closest('[data-act=use], [data-act=vary]') || event.target.matches('.cl-view')) close();
 });
 cut.addEventListener('input', () => frame.style.setProperty('--cut', `${cut.value}%`));
 

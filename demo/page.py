@@ -93,7 +93,8 @@ class Page:
                 self.add = AddTab(studio, self.timeline)
                 self.lesson.wire(self.add)
             with gr.Tab("Timeline", id="timeline") as self.timeline_page:
-                self.history = TimelineTab(studio, self.header, may_remove)
+                naming, emptying = self.header.naming, self.header.preferences.emptying
+                self.history = TimelineTab(studio, self.timeline, naming, emptying, may_remove)
             with gr.Tab("Compare", id="compare") as self.compare_page:
                 self.compare = CompareTab(studio, self.timeline, may_remove)
         for part in self.add.memory:
@@ -366,11 +367,12 @@ class Page:
     def _use_settings(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
         """Of the picture that is looked at."""
         act, name = picked(event)
-        if act != "use":
+        if act not in ("use", "vary"):
             return unchanged()
-        return {self.tabs: gr.Tabs(selected="playground")} | self.playground.restored(
-            self.studio.picture(name), timeline_id, prompt
-        )
+        changes = self.playground.restored(self.studio.picture(name), timeline_id, prompt)
+        if act == "vary":
+            changes[self.playground.locked] = False
+        return {self.tabs: gr.Tabs(selected="playground")} | changes
 
     def _try(self, verdict: str, timeline_id: str, prompt: str, new: bool) -> Changes:
         job = self.studio.job(verdict) if verdict else None

@@ -38,6 +38,7 @@ NOTHING = {  # what is said where the history has none of them
     FAVOURITES: "No favourites yet: open a picture, and press the star.",
     ALL: "Nothing was drawn yet.",
 }
+NOT_FOUND = "No prompt here has these words."
 POLL_SECONDS = 0.25
 COUNTS = (1, 2, 4, 8, 16)
 FIRST_PROMPT = "a photo of {}"
@@ -112,22 +113,29 @@ class Gallery:
                 return [str(path)]
         return []
 
-    def wall(self, shown: Sequence[str], timeline_id: str, which: str, most: int) -> str:
-        """The history as HTML: the newest ``most`` pictures of those WHICH says, the shown ones marked."""
+    def wall(self, shown: Sequence[str], timeline_id: str, which: str, most: int, words: str = "") -> str:
+        """The history as HTML: the newest ``most`` pictures of those WHICH says, the shown ones marked.
+
+        words: only those whose prompts hold them all.
+        """
+        wanted = words.lower().split()
         favourites = self._studio.favourites()
         found: list[tuple[Path, dict[str, Any]]] = []
         everything = self._studio.history(SEARCHED)
         for path in everything:
-            settings = self.settings(path) if which == HERE or len(found) < most else {}
-            if (which == HERE and settings.get("timeline") != timeline_id) or (
-                which == FAVOURITES and path.name not in favourites
+            settings = self.settings(path) if which == HERE or wanted or len(found) < most else {}
+            prompt = str(settings.get("prompt", "")).lower()
+            if (
+                (which == HERE and settings.get("timeline") != timeline_id)
+                or (which == FAVOURITES and path.name not in favourites)
+                or not all(word in prompt for word in wanted)
             ):
                 continue
             found.append((path, settings))
             if len(found) > most:
                 break
         front, more = [Path(name) for name in shown], len(found) > most
-        nothing = NOTHING[which] if everything else ""
+        nothing = NOT_FOUND if wanted else NOTHING[which] if everything else ""
         return playground_html.history(found[:most], front, favourites, more, nothing)
 
     def front(self, shown: Sequence[str], timeline_id: str, prompt: str) -> str:
@@ -226,6 +234,15 @@ class Playground:
                 self.grid = GridPanel(self.studio)
                 with gr.Row(elem_id="history-head", elem_classes="cl-actions"):
                     gr.HTML("<h2>History</h2>")
+                    self.words = gr.Textbox(
+                        label="Find in prompts",
+                        placeholder="Find in prompts",
+                        show_label=False,
+                        container=False,
+                        max_lines=1,
+                        min_width=120,
+                        elem_id="find-history",
+                    )
                     self.which = gr.Radio(
                         [HERE, FAVOURITES, ALL],
                         value=HERE,
@@ -421,10 +438,11 @@ class Playground:
 
     def _wire_history(self) -> None:
         """The history follows what is drawn, chosen and marked."""
-        for change in (self.drawn.change, self.which.change, self.most.change, self.marked.change):
+        follows = (self.drawn, self.which, self.most, self.marked, self.words)
+        for change in (each.change for each in follows):
             change(
                 told(self.gallery.wall),
-                [self.shown, self.timeline, self.which, self.most],
+                [self.shown, self.timeline, self.which, self.most, self.words],
                 self.history,
                 trigger_mode="always_last",
                 **QUEUED,

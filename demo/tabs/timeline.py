@@ -12,19 +12,19 @@ from markupsafe import Markup
 from clora_core.errors import StoreError
 from demo.clicks import SEND, picked
 from demo.dialogs import close_button, closed, dialog, wire_close
+from demo.emptying import EmptyTrash
 from demo.errors import told
 from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
 from demo.exporting import ExportDialog
 from demo.html import timeline as timeline_html
 from demo.html.job import learning_curves
 from demo.html.parts import quiet
-from demo.new_timeline import choices
+from demo.new_timeline import NewTimeline, choices
 from demo.sharing import refuse_unless
 
 if TYPE_CHECKING:
     from clora_core.answers import Card, TimelineView
     from clora_core.studio.studio import Studio
-    from demo.header import Header
 
 
 class TimelineTab:
@@ -35,11 +35,13 @@ class TimelineTab:
     back from the trash.
     """
 
-    def __init__(self, studio: Studio, header: Header, may_remove: bool) -> None:
-        self.studio, self.timeline, self.may_remove = studio, header.timeline, may_remove
-        self.naming, self.emptying = header.naming, header.preferences.emptying
+    def __init__(
+        self, studio: Studio, timeline: gr.Dropdown, naming: NewTimeline, emptying: EmptyTrash, may_remove: bool
+    ) -> None:
+        self.studio, self.timeline, self.may_remove = studio, timeline, may_remove
+        self.naming, self.emptying = naming, emptying
         self._lay_out()
-        self.exporting = ExportDialog(studio, self.timeline, self.export)
+        self.exporting = ExportDialog(studio, timeline, self.export)
         self.questions: list[Block] = [self.ask, self.ask_name, self.exporting.asked]
         self.trashed: list[Block] = [self.trash, self.trash_list]
         shown: list[Block] = [self.title, self.cards, self.forgetting_map, *self.trashed]

@@ -29,6 +29,7 @@ from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import BUILT_IN, EWC, TEXTUAL_INVERSION
 from demo import fields
+from demo.emptying import EmptyTrash
 from demo.errors import told
 from demo.html import add as add_html
 from demo.html import curves, parts, words
@@ -271,6 +272,8 @@ def test_the_history_is_of_the_timeline_the_favourites_or_all_and_goes_on(tmp_pa
     page = gallery.wall([str(tmp_path / "7.png")], "t", "This timeline", 60)
     assert page.count("aria-current") == 1 and page.count('tabindex="0"') == 1  # one tab stop
     assert "Nothing was drawn from this timeline" in gallery.wall([], "v", "This timeline", 60)
+    assert re.findall(r'alt="nr (\d)"', gallery.wall([], "t", "All", 60, "4 NR")) == ["4"]  # both words
+    assert "No prompt here" in gallery.wall([], "t", "This timeline", 60, "4")
 
 
 def test_settings_of_a_dropped_picture_are_taken_and_what_cannot_be_is_said(
@@ -334,7 +337,8 @@ def test_there_is_no_branch_from_a_card_that_was_undone_elsewhere() -> None:
     with gr.Blocks() as page:
         chosen = gr.Dropdown(render=False)
         naming = NewTimeline(shown, chosen)  # type: ignore[arg-type]
-        tab = TimelineTab(shown, chosen, naming, True)  # type: ignore[arg-type]
+        emptying = EmptyTrash(shown, True)  # type: ignore[arg-type]
+        tab = TimelineTab(shown, chosen, naming, emptying, True)  # type: ignore[arg-type]
     (branching,) = (f.fn for f in page.fns.values() if (tab.cards._id, "click") in f.targets)
     click = {"act": "branch", "value": "1"}
     assert "Branch from Ann" in branching("t", gr.EventData(None, click))[naming.title]
