@@ -9,30 +9,18 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from clora_core.concepts import TrainStep
 from clora_core.settings.grid import Axis
+from clora_core.verdict import Verdict
 
 JobState = Literal["queued", "running", "paused", "done", "stopped", "failed", "interrupted"]
 JobKind = Literal["learn", "draw", "export"]
 
 UNFINISHED: tuple[JobState, ...] = ("queued", "running")
-
-Health = Literal["as good as new", "fading", "lost"]
-
-HARDLY = 0.1
-"""Below this difference (``pictures.difference``) two pictures of the same seed show the same in the same way."""
-PLAINLY = 0.5
-"""From this difference on, what two pictures of the same seed show is no longer the same to the eye."""
-NAMED = 3  # of the concepts that fade or are lost, a verdict names so many of each
-
-
-def health(changed: float) -> Health:
-    """A concept's health in words, from how much its picture of the same seed has changed since it was learned."""
-    return "as good as new" if changed < HARDLY else "fading" if changed < PLAINLY else "lost"
 
 
 def count(number: int, noun: str) -> str:
@@ -98,67 +86,14 @@ class TimelineSummary:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What was checked before a learn job was called done.
-
-    All differences are ``pictures.difference`` between two pictures drawn with the same seed, prompt and settings.
-
-    Attributes:
-        differs_from_base: the new concept's picture against the one its prompt drew before the first step.
-        older_changed: (token, difference) for every older concept, as it was learned against now.
-    """
-
-    differs_from_base: float
-    older_changed: tuple[tuple[str, float], ...] = ()
-
-    def words(self) -> str:
-        """The verdict in one short paragraph, for people."""
-        learned = self._learned()
-        if not self.older_changed:
-            return learned
-        worst = sorted(self.older_changed, key=lambda pair: -pair[1])
-        states = [health(change) for _, change in worst]
-        older = f"Older concepts as good as new: {states.count('as good as new')} of {len(states)}."
-        for state in ("fading", "lost"):
-            named = [f"{token} ({change:.1%})" for token, change in worst if health(change) == state]
-            if named:
-                more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-                older += f" {state.capitalize()}: {', '.join(named[:NAMED])}{more}."
-        if "lost" in states:
-            older += (
-                " To have back what is lost, undo until it is there again, and learn on from there under C-LoRA "
-                "with a larger "
-                "penalty weight."
-            )
-        return f"{learned} {older}"
-
-    def _learned(self) -> str:
-        if self.differs_from_base < HARDLY:
-            return (
-                f"The picture hardly differs from before ({self.differs_from_base:.1%}): it may not have "
-                "been learned. Try more steps or a higher learning rate."
-            )
-        return f"The same seed draws a picture now that differs from before by {self.differs_from_base:.1%}."
-
-    def to_json(self) -> dict[str, Any]:
-        """A dict of plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Verdict:
-        """The inverse of ``to_json``."""
-        older = tuple((str(token), float(change)) for token, change in data["older_changed"])
-        return cls(data["differs_from_base"], older)
-
-
-@dataclass(frozen=True)
 class Card:
     """One learned concept as the timeline shows it.
 
     ``learned_picture`` was drawn when the concept had just been learned, ``now_picture`` with the
     same seed and settings at the end of the timeline as it stands; for the newest concept they are
-    the same file; ``changed`` is their ``pictures.difference``, None when one is missing.
-    ``settings`` holds the TrainConfig it was learned with.
+    the same file; ``changed`` is their ``difference``, None when one is missing.
+    ``settings`` holds the TrainConfig it was learned with. ``likeness`` is how much ``now_picture`` looks like the real
+    ones (``Verdict.likeness``), as far as that was measured; ``real_picture`` is the small one of them that was kept.
     """
 
     index: int  # 1-based: "as of concept index"
@@ -177,6 +112,8 @@ class Card:
     verdict: Verdict | None = None
     pictures_sha256: str = ""  # of those it was learned from; "" = not noted
     picture_hashes: tuple[str, ...] = ()  # of the same, to know them again by; () = not noted
+    likeness: float | None = None
+    real_picture: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -199,7 +136,7 @@ class Side:
     Attributes:
         changes: the forgetting map, see ``Studio.changes``.
         mean_change: of all concepts but the last, from the day each was learned to now; NaN for a single one.
-        kept, fading, lost: how many concepts but the last are in that state (``views.health``).
+        kept, fading, lost: how many concepts but the last are in that state (``verdict.health``).
         megabytes: of all the weights on disk.
         likeness_then, likeness_now: by token, how much its picture looks like the real ones (``Studio.likeness``), as
             it was learned and now; without those where it is not known.
@@ -278,6 +215,7 @@ class JobView:
         grid: of a draw job that draws one; its ``pictures`` is the sheet, at the end.
         exported: what an export job has written.
         name, token: the concept of a learn job; empty for a draw job.
+        real_picture: one of the pictures it is learned from, small; None where none may be shown.
         resumable: ``Studio.resume`` can go on with it: a lesson that was paused or interrupted, or has failed.
         begun: what was learned of it so far is kept for that.
         here: this programme has it in its hands.
@@ -305,6 +243,7 @@ class JobView:
     grid: Grid | None = None
     verdict: Verdict | None = None
     concept_id: str = ""  # set once the concept stands in the timeline
+    real_picture: Path | None = None
     resumable: bool = False
     begun: bool = False
     here: bool = False

@@ -90,7 +90,7 @@ class Page:
                 self.playground = Playground(studio, self.timeline, self.lightbox.marked)
             with gr.Tab("Add concept", id="add") as self.add_page:
                 self.lesson = LessonPanel(studio, may_remove)
-                self.add = AddTab(studio, self.timeline)
+                self.add = AddTab(studio, self.timeline, may_remove)
                 self.lesson.wire(self.add)
             with gr.Tab("Timeline", id="timeline") as self.timeline_page:
                 naming, emptying = self.header.naming, self.header.preferences.emptying
@@ -243,11 +243,13 @@ class Page:
         changes |= self.tick(None, {}, watched) | self.of_model(chosen)
         return changes | {self.followed: changes[self.landed], self.shown_model: self.studio.base.path}
 
-    def to_playground(self, timeline_id: str, prompt: str, token: str, new: bool = False) -> Changes:
-        """The Playground in front with this token in the prompt, today. new: the timeline was chosen just now, so that
-        the other tabs have to follow, too."""
+    def to_playground(
+        self, timeline_id: str, prompt: str, token: str, new: bool = False, as_of: int | None = None
+    ) -> Changes:
+        """The Playground in front with this token in the prompt. new: the timeline was chosen just now, so that the
+        other tabs have to follow, too.  as_of: after so many concepts; None = today."""
         prompt = with_token(prompt, token)
-        changes = self.follow(timeline_id, prompt) if new else self.playground.follow(timeline_id, prompt)
+        changes = self.follow(timeline_id, prompt) if new else self.playground.follow(timeline_id, prompt, as_of=as_of)
         changes |= self.playground.show(self.playground.gallery.fitting(timeline_id, prompt), timeline_id, prompt)
         return changes | {self.tabs: gr.Tabs(selected="playground"), self.playground.prompt: prompt}
 
@@ -361,8 +363,14 @@ class Page:
         return {self.tabs: gr.Tabs(selected="add")}
 
     def _use(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
-        act, token = picked(event)
-        return self.to_playground(timeline_id, prompt, token) if act == "use" else unchanged()
+        act, value = picked(event)
+        if act == "use":
+            return self.to_playground(timeline_id, prompt, value)
+        if act != "day":
+            return unchanged()
+        day = int(value)
+        tokens = [card.token for card in self.studio.timeline(timeline_id).cards[:day]]
+        return self.to_playground(timeline_id, prompt, tokens[-1], as_of=day) if 0 < len(tokens) == day else unchanged()
 
     def _use_settings(self, timeline_id: str, prompt: str, event: gr.EventData) -> Changes:
         """Of the picture that is looked at."""

@@ -15,9 +15,8 @@ OURS = [*CORE, *PAGE]
 
 # a room may import itself and the rooms before it; the modules beside the rooms are rooms of one file
 ORDER = (
-    "errors seeds disk settings concepts answers models data measures methods drawing learning store export jobs "
-    "studio "
-    "bench cli __main__"
+    "errors seeds disk settings concepts verdict answers models data measures methods drawing learning store export "
+    "jobs studio bench cli __main__"
 )
 ROOMS = ORDER.split()
 NEVER = {  # in these files none of these packages may be imported
@@ -25,7 +24,17 @@ NEVER = {  # in these files none of these packages may be imported
     "demo": ("torch", "diffusers", "transformers", "peft", "pretrain"),
     "app.py": ("torch", "diffusers", "transformers", "peft", "pretrain"),
 }
-DOOR = ("studio", "errors", "concepts", "settings", "answers", "data", "disk", "jobs.requests")  # the page knows these
+DOOR = (
+    "studio",
+    "errors",
+    "concepts",
+    "settings",
+    "answers",
+    "verdict",
+    "data",
+    "disk",
+    "jobs.requests",
+)  # the page knows these
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -103,7 +103,7 @@ def learn_sample(
         job_id = studio.resume(last.id)
     else:
         concept = Concept(sample.name, sample.token, sample.pictures)
-        job_id = studio.learn(LearnRequest(timeline_id, concept, config))
+        job_id = studio.learn(LearnRequest(timeline_id, concept, config, even_diverged=True))
     view = studio.follow(job_id, on_progress)
     if view.state != "done":
         raise StudioError(f"{sample.name} was not learned: {view.message}")

@@ -75,6 +75,11 @@ def make_parser(methods: Methods) -> _Parser:
     learn.add_argument("--token", help='its word in prompts, such as "<rex>" (default: made from the name)')
     learn.add_argument("--timeline", metavar="ID", help="timeline to add to (default: the one changed last)")
     learn.add_argument("--keep-pictures", action="store_true", help="store the pictures with the concept")
+    learn.add_argument(
+        "--no-real-picture",
+        action="store_true",
+        help="keep no small picture with the concept, to stand beside drawn ones",
+    )
     learn.add_argument("--resume", metavar="JOB", help="go on with a lesson that was left instead")
     _add_learning(learn, methods)
 

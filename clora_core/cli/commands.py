@@ -97,7 +97,9 @@ def _learn(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
                 try:
                     with _gathered(place) as found:
                         concept = _concept(studio, chosen, found, timeline_id, place)
-                        asked.append(studio.learn(LearnRequest(timeline_id, concept, config, chosen.keep_pictures)))
+                        shown = not chosen.no_real_picture
+                        request = LearnRequest(timeline_id, concept, config, chosen.keep_pictures, show_real=shown)
+                        asked.append(studio.learn(request))
                 except StudioError as error:
                     if not chosen.each:
                         raise

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from clora_core.answers import Verdict
 from clora_core.concepts import LearnedConcept, Timeline, filled
 from clora_core.drawing.generate import generate
 from clora_core.drawing.png_settings import picture_info, save_picture
 from clora_core.errors import TrainingError
 from clora_core.jobs.folder import Job
+from clora_core.jobs.likeness import RealPictures
 from clora_core.measures.difference import difference
 from clora_core.models.backbone import Backbone
 from clora_core.models.description import BaseModel
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.store.store import ConceptStore
+from clora_core.verdict import LIGHTER, Outcome, Verdict, outcome
 
+DRAWN = 4  # pictures of a new concept that are measured
 CARD_STEPS = 12  # sampling steps of a card picture: as many as are drawn again after every concept
 
 
@@ -39,11 +43,16 @@ def check_learned(
     before: Timeline,
     learned: LearnedConcept,
     token_start: Mapping[str, Tensor],
+    real: RealPictures | None = None,
 ) -> tuple[Verdict, dict[str, Path]]:
-    """Draw the card picture of every concept and measure what changed: of the new one since its first step, of the
-    older ones since each was learned.
+    """Draw the new concept DRAWN times and every older one once, and measure how like its real pictures the new one is,
+    how much it has changed since its first step, and the older ones since each was learned.
 
-    token_start: the new token's embeddings (layers, d), by table, before the first step.
+    The card picture of the new one is that which is most like the real pictures; of an older one that of the seed its
+    card has.
+
+    token_start: the new token's embeddings (layers, d), by table, before the first step.  real: None = they cannot be
+    looked at, and the card picture has the preset's seed.
 
     Returns: the verdict, and the card pictures by concept id.
 
@@ -59,24 +68,63 @@ def check_learned(
     (job.folder / "drawn").mkdir(exist_ok=True)
     drawn: dict[str, Path] = {}
 
-    def draw_card(timeline: Timeline, concept: LearnedConcept, name: str) -> Path:
-        path = job.folder / "drawn" / f"{name}.png"
-        return draw_concept(model, timeline, concept, settings, path, lambda done, total: _check_close(job))
+    def draw_card(timeline: Timeline, concept: LearnedConcept, name: str, seed: int) -> Path:
+        path, chosen = job.folder / "drawn" / f"{name}.png", replace(settings, seed=seed)
+        return draw_concept(model, timeline, concept, chosen, path, lambda done, total: _check_close(job))
 
-    job.update(phase="checking what was learned")
-    drawn[learned.id] = draw_card(after, learned, learned.id)
-    not_yet = draw_card(before.then(_not_yet_learned(learned, before, token_start)), learned, "not-yet")
-    differs = difference(drawn[learned.id], not_yet)
-    changed = []
+    seeds = [settings.seed_of(place) for place in range(DRAWN if real else 1)]
+    pictures = []
+    for number, seed in enumerate(seeds, 1):
+        job.update(phase=f"checking what was learned (picture {number} of {len(seeds)})")
+        pictures.append(draw_card(after, learned, f"{learned.id}-{number}", seed))
+    alike = real.likeness(pictures) if real else np.zeros(1)
+    best = int(np.argmax(alike))
+    card, seed = pictures[best], seeds[best]
+    drawn[learned.id] = card
+    not_yet = draw_card(before.then(_not_yet_learned(learned, before, token_start)), learned, "not-yet", seed)
+    changed, older_likeness, looks = [], [], store.looks(before.id)
+    seeds_of = {view.id: view.verdict.seed for view in store.view(before.id).cards if view.verdict}
     for number, concept in enumerate(before.concepts, 1):
         job.update(phase=f"checking older concepts ({number} of {len(before.concepts)})")
-        now = drawn[concept.id] = draw_card(after, concept, concept.id)
+        own_seed = seeds_of.get(concept.id)
+        own_seed = settings.seed if own_seed is None else own_seed
+        now = drawn[concept.id] = draw_card(after, concept, concept.id, own_seed)
         try:
             since_learned = difference(store.drawn(before.id, concept.id)[concept.id], now)
         except (KeyError, OSError, ValueError):  # missing, damaged or of another size: it can be drawn again
-            since_learned = difference(draw_card(before.as_of(number), concept, "as-learned"), now)
+            since_learned = difference(draw_card(before.as_of(number), concept, "as-learned", own_seed), now)
         changed.append((concept.token, since_learned))
-    return Verdict(differs, tuple(changed)), drawn
+        look = looks.get(concept.id)
+        if real and look and look.network in real.networks:
+            older_likeness.append((concept.token, float(real.likeness_to(look, [now])[0])))
+    moved = difference(card, not_yet)
+    if real is None:
+        return Verdict(moved, tuple(changed)), drawn
+    like, was = float(alike.mean()), float(real.likeness([not_yet])[0])
+    others = [
+        (concept.token, float(real.likeness_to(look, pictures).mean()))
+        for concept in before.concepts
+        if (look := looks.get(concept.id)) and look.network == real.network.name
+    ]
+    nearest = max(others, key=lambda pair: pair[1], default=("", -1.0))
+    confused = nearest if nearest[1] > like else None
+    diverged = weight(model.backbone, learned) > LIGHTER
+    came: Outcome = "diverged" if diverged else outcome(like, was, real.alike, confused is not None)
+    return (
+        Verdict(moved, tuple(changed), came, like, was, real.alike, tuple(older_likeness), confused, seed),
+        drawn,
+    )
+
+
+def weight(backbone: Backbone, learned: LearnedConcept) -> float:
+    """Norm of what was learned as a share of that of the model's own weights in the same places."""
+    changes = {f"{layer}.weight": a @ b for layer, (a, b) in learned.factors.items()} | dict(learned.deltas)
+    squares = [
+        (float(change.norm()) ** 2, float(backbone.installation.pristine(name).norm()) ** 2)
+        for name, change in changes.items()
+    ]
+    own = sum(square for _, square in squares)
+    return math.sqrt(sum(square for square, _ in squares) / own) if own else 0.0
 
 
 def _not_yet_learned(learned: LearnedConcept, before: Timeline, token_start: Mapping[str, Tensor]) -> LearnedConcept:

@@ -5,6 +5,7 @@
     previews/     preview-<step>-<new|old-<concept>>.png + previews.jsonl
     pictures/     the uploaded pictures, until the job has ended
     drawn/        card pictures, until the concept is stored
+    real-<random>.webp   one small picture it is learned from, likewise: unguessable, for the page can serve it
     checkpoint/   what ``Studio.resume`` goes on from
     log.txt       the traceback of a failure
 
@@ -15,6 +16,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import threading
 import time
@@ -25,13 +27,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from clora_core.answers import UNFINISHED, Exported, Grid, JobView, Preview, Verdict
+from PIL import Image
+
+from clora_core.answers import UNFINISHED, Exported, Grid, JobView, Preview
 from clora_core.concepts import TrainStep
 from clora_core.data.beside import copy_picture
+from clora_core.data.small import save_small
 from clora_core.disk import read_json, write_json, write_text
 from clora_core.errors import Cancelled, MissingMethodError, StoreError
 from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
 from clora_core.settings.methods import BUILT_IN, Methods
+from clora_core.verdict import Verdict
 
 CURVE_POINTS = 500
 PROGRESS_EVERY_SECONDS = 0.25
@@ -260,6 +266,20 @@ class Job:
         shown = [preview for preview in self.previews() if preview.step <= step]
         write_text(self.folder / "previews.jsonl", "".join(_preview_line(preview) for preview in shown))
 
+    def show_real(self, picture: Image.Image) -> None:
+        """Let one of the real pictures be seen while it is learned, small. Raises OSError."""
+        for old in self.folder.glob("real-*"):
+            old.unlink()
+        path = self.folder / f"real-{secrets.token_hex(8)}.webp"
+        save_small(picture, path)
+        self.update(real=str(path))
+
+    @property
+    def real(self) -> Path | None:
+        """The small real picture; None where none may be shown, or none lies there."""
+        path = Path(self.record.get("real") or self.folder)
+        return path if path.is_file() else None
+
     def preview_path(self, step: int, is_new: bool, of: str = "") -> Path:
         """Where the preview picture of that step goes. of: id of the older concept that it shows."""
         (self.folder / "previews").mkdir(exist_ok=True)
@@ -286,6 +306,8 @@ class Job:
         """Delete the checkpoint and the card drafts: if it is tried again, it begins at the start."""
         for folder in (self.checkpoint.parent, self.folder / "drawn"):
             shutil.rmtree(folder, ignore_errors=True)
+        for picture in self.folder.glob("real-*"):
+            picture.unlink(missing_ok=True)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -339,6 +361,7 @@ class Job:
             grid=self._grid(record),
             verdict=Verdict.from_json(verdict) if verdict else None,
             concept_id=record["concept_id"],
+            real_picture=self.real,
             resumable=self.resumable,
             begun=self.has_checkpoint,
             stopping=bool(self.stop_wish) and not self.finished,

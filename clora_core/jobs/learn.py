@@ -16,18 +16,20 @@ from typing import Any
 
 from torch import Tensor
 
-from clora_core.answers import Preview, Verdict
-from clora_core.concepts import LearnedConcept, Timeline, TrainStep
+from clora_core.answers import Preview
+from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
 from clora_core.data.pictures import Opening
 from clora_core.errors import Cancelled, PictureError, StudioError
-from clora_core.jobs.check import CARD_STEPS, Loaded, card_settings, check_learned, draw_concept
+from clora_core.jobs.check import CARD_STEPS, DRAWN, Loaded, card_settings, check_learned, draw_concept
 from clora_core.jobs.checkpoints import read_checkpoint, save_checkpoint
 from clora_core.jobs.folder import Interrupted, Job
+from clora_core.jobs.likeness import RealPictures, look_at
 from clora_core.jobs.requests import LearnRequest
 from clora_core.learning.trainer import Training, train_concept
 from clora_core.models.peak_memory import peak_memory_mb
 from clora_core.settings.learning import TrainConfig
 from clora_core.store.store import ConceptStore
+from clora_core.verdict import Verdict
 
 PREVIEW_STEPS = 8
 PREVIEW_SHARE = 0.25  # of the time, at most
@@ -58,6 +60,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         raise StudioError(f"{concept.name} was to be learned after {request.place} others, which were not all learned.")
     job.update(phase="preparing the pictures", total=config.steps, step=0)
     job.check_past([earlier.id for earlier in timeline.concepts])
+    real = _real(model, job, request, opening)
     resume = read_checkpoint(job)
     job.go_on_from(resume.curve if resume else ())
 
@@ -77,25 +80,45 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         learned = replace(training.finish(), id=store.next_id(timeline.id, concept.name))
         token_start = training.token_start
     del training  # its copies and moments: whole-model methods need the room
-    verdict, drawn, said = _checked(model, job, store, timeline, learned, token_start)
+    verdict, drawn, said = _checked(model, job, store, timeline, learned, token_start, real)
     keep = pictures if request.keep_pictures else ()
-    stored = store.append(timeline, learned, drawn, verdict, keep)
+    look = real.look if real else None
+    stored = store.append(timeline, learned, drawn, verdict, keep, look, job.real)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
-    begins = (
-        f"Stopped at step {job.record['step']} of {config.steps} and kept."
-        if early
-        else (f"{concept.name} is learned: write {concept.token} in a prompt.")
-    )
-    return {
-        "state": "stopped" if early else "done",
-        "message": f"{begins} {said}",
+    shown = {
         "verdict": verdict.to_json() if verdict else None,
-        "concept_id": stored.id,
         "seconds": stored.seconds,  # as its card has it
         "whole_seconds": None if resume else round(time.monotonic() - began, 2),  # getting ready and checks included
         "memory_mb": peak_memory_mb(str(model.backbone.device)),
         "pictures": [str(path) for name, path in store.drawn(timeline.id, stored.id).items() if name == stored.id],
+        "real": str(store.real_picture(timeline.id, stored.id) or ""),
     }
+    if verdict and verdict.outcome == "diverged" and not (early or request.even_diverged):
+        store.undo(timeline.id)
+        back = "It was taken out of the timeline again, which is as before; Redo brings it back as it is."
+        return {**shown, "state": "failed", "message": f"{concept.name} was not learned. {said} {back}"}
+    begins = f"Stopped at step {job.record['step']} of {config.steps} and kept." if early else _begins(concept, verdict)
+    state = "stopped" if early else "done"
+    return {**shown, "state": state, "message": f"{begins} {said}", "concept_id": stored.id}
+
+
+def _begins(concept: Concept, verdict: Verdict | None) -> str:
+    if verdict and verdict.outcome in ("does not look like them", "diverged"):
+        return f"{concept.name} is stored, as {concept.token}."
+    return f"{concept.name} is learned: write {concept.token} in a prompt."
+
+
+def _real(model: Loaded, job: Job, request: LearnRequest, opening: Opening) -> RealPictures | None:
+    """What is measured of the real pictures; None where that fails, which ends no lesson."""
+    pictures = [job.uploads / name for name in request.concept.pictures]
+    try:
+        real = look_at(model.base.path, model.backbone, pictures, opening)
+        if request.show_real:
+            job.show_real(real.typical)
+    except Exception:  # noqa: BLE001
+        job.log(f"Likeness is not measured: {traceback.format_exc()}")
+        return None
+    return real
 
 
 def _checked(
@@ -105,11 +128,12 @@ def _checked(
     before: Timeline,
     learned: LearnedConcept,
     token_start: Mapping[str, Tensor],
+    real: RealPictures | None,
 ) -> tuple[Verdict | None, dict[str, Path], str]:
     """``check_learned`` with its verdict in words. Drawing may fail as it likes: what was learned is stored all the
     same, without a verdict and pictures, and the words say why."""
     try:
-        verdict, drawn = check_learned(model, job, store, before, learned, token_start)
+        verdict, drawn = check_learned(model, job, store, before, learned, token_start, real)
     except PictureError as error:
         return None, {}, f"It is stored without pictures. {error}"
     except StudioError:
@@ -165,7 +189,7 @@ class _Progress:
         done = step.step - first - 1  # after the first, before which pictures were encoded and perhaps drawn
         if not done:
             self._other_seconds = elapsed
-        to_check = (len(self._timeline.concepts) + 2) * self._preview_seconds * CARD_STEPS / PREVIEW_STEPS
+        to_check = (len(self._timeline.concepts) + DRAWN + 1) * self._preview_seconds * CARD_STEPS / PREVIEW_STEPS
         each = (elapsed - self._other_seconds) / done if done else None
         self._job.update(
             step=step.step,

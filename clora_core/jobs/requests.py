@@ -70,6 +70,8 @@ class LearnRequest(Request):
 
     keep_pictures: they are stored with the concept, else deleted when the job ends.
     comparison: id of the comparison that this is a part of; "" = none.
+    show_real: one small picture of them is kept with the concept, to be shown beside what is drawn.
+    even_diverged: it stays in the timeline even when it diverged, where what a method does is to be seen.
     place: how many concepts the timeline must have when its turn comes, for what is queued before its past is learned.
 
     In a job's folder ``concept.pictures`` are names below ``Job.uploads``.
@@ -82,6 +84,8 @@ class LearnRequest(Request):
     keep_pictures: bool = False
     comparison: str = ""
     place: int | None = None
+    show_real: bool = False
+    even_diverged: bool = False
 
 
 @dataclass(frozen=True)

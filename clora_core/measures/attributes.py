@@ -58,6 +58,15 @@ class AttributeNetwork(nn.Module):
             rows += [dict(zip(self.classes, row, strict=True)) for row in zip(*best, strict=True)]
         return [{key: self.classes[key][number] for key, number in row.items()} for row in rows]
 
+    def sureness(self, images: Sequence[Image.Image]) -> float:
+        """How sure it is of what it sees in N pictures, 0 to 1: the mean probability of the classes it names. Low for
+        what is no portrait."""
+        rows = []
+        for batch in _batches(images, BATCH):
+            with torch.inference_mode():
+                rows += [logits.softmax(1).amax(1).mean().item() for logits in self(batch)]
+        return float(np.mean(rows))
+
     def raw(self, images: Sequence[Image.Image], batch_size: int = BATCH) -> NDArray[np.float32]:
         """(N, 3584) float32, what the heads read, of N pictures of any size."""
         rows = [np.zeros((0, WIDTHS[-1] * 16), dtype=np.float32)]

@@ -10,18 +10,23 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clora_core.answers import Card, Verdict
+from clora_core.answers import Card
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, filled, is_embedding
 from clora_core.data.beside import copy_picture
 from clora_core.disk import check_id, check_keys, read_json, refused, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
 from clora_core.settings.methods import BUILT_IN, MethodRow, Methods
+from clora_core.verdict import Verdict
+
+if TYPE_CHECKING:
+    from clora_core.measures.likeness import Look
 
 FORMAT = 1
 INDEX_KEYS = ("name", "base_id", "base_name", "method", "updated", "concepts", "undone", "set_aside")
+LOOK_FILE = "look.safetensors"
 CARD_KEYS = ("name", "token", "template", "created", "seconds", "steps_done", "picture_count", "config")
 
 
@@ -32,6 +37,8 @@ def write_concept(
     drawn: Mapping[str, Path],
     verdict: Verdict | None,
     keep: Iterable[Path],
+    look: Look | None = None,
+    real: Path | None = None,
 ) -> None:
     """Write and flush everything of one concept into the new folder ``partial``. Raises OSError."""
     from safetensors.torch import save
@@ -47,6 +54,10 @@ def write_concept(
     for picture in keep:
         private.mkdir(exist_ok=True)
         copy_picture(picture, private / picture.name)
+    if look:
+        (partial / LOOK_FILE).write_bytes(look.to_bytes())
+    if real:
+        shutil.copyfile(real, partial / f"real-{secrets.token_hex(8)}.webp")
     write_json(
         partial / "concept.json",
         {
@@ -150,7 +161,25 @@ def read_card(folder: Path, name: str, position: int, newest: str | None) -> Car
         settings=values["config"],
         prompt=filled(values["template"], values["token"]),
         verdict=Verdict.from_json(verdict) if verdict else None,
+        likeness=_likeness(folder, name, values["token"], newest),
+        real_picture=find_real(folder / name),
     )
+
+
+def _likeness(folder: Path, name: str, token: str, newest: str | None) -> float | None:
+    """How like its real pictures the concept is drawn after the concept ``newest``; None = not measured."""
+    if newest is None:  # a concept left the timeline since
+        return None
+    verdict = read_json(folder / check_id(newest, "concept") / "concept.json").get("verdict")
+    if not verdict:
+        return None
+    found = Verdict.from_json(verdict)
+    return found.likeness if name == newest else dict(found.older_likeness).get(token)
+
+
+def find_real(concept: Path) -> Path | None:
+    """The small real picture in a concept's folder; None = none is kept."""
+    return next(iter(concept.glob("real-*.webp")), None)
 
 
 def read_concepts(

@@ -5,6 +5,8 @@
                           /weights.safetensors   low-rank factors, token embedding, memory
                           /curve.json            the loss of every step
                           /drawn/001-rex.png     every concept up to here, drawn right after learning
+                          /look.safetensors      what is kept of its real pictures to measure likeness by
+                          /real-<random>.webp    one of them, small, unless the user asked for none
                           /training-<random>/... the uploaded pictures, only when the user asked for it
 
 Append-only. A concept is written to ``002-mug.<pid>.partial/``, flushed, renamed to ``002-mug/``, and
@@ -34,9 +36,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clora_core.answers import OTHER_BASE, TimelineSummary, TimelineView, Verdict
+from clora_core.answers import OTHER_BASE, TimelineSummary, TimelineView
 from clora_core.concepts import (
     MAX_NAME_LENGTH,
     LearnedConcept,
@@ -54,7 +56,9 @@ from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 from clora_core.store import removed
 from clora_core.store.files import (
     FORMAT,
+    LOOK_FILE,
     draws_as_then,
+    find_real,
     has_deltas,
     place_timeline,
     read_card,
@@ -66,6 +70,10 @@ from clora_core.store.files import (
     write_concept,
 )
 from clora_core.store.trash_folder import Entry, TrashFolder, delete
+from clora_core.verdict import Verdict
+
+if TYPE_CHECKING:
+    from clora_core.measures.likeness import Look
 
 
 class ConceptStore:
@@ -153,6 +161,18 @@ class ConceptStore:
             kept = sorted((folder / name).glob("training-*/*"))
             found[name] = tuple(path for path in kept if path.suffix not in CAPTION_SUFFIXES and not is_mask(path))
         return found
+
+    def looks(self, timeline_id: str) -> dict[str, Look]:
+        """By concept id, what is kept of the real pictures; without those of which nothing is."""
+        from clora_core.measures.likeness import Look
+
+        folder = self._folder / timeline_id
+        found = {name: Look.read(folder / name / LOOK_FILE) for name in self._index(timeline_id)["concepts"]}
+        return {name: look for name, look in found.items() if look}
+
+    def real_picture(self, timeline_id: str, concept: str) -> Path | None:
+        """The small real picture that is kept with a concept; None = none is."""
+        return find_real(self._folder / check_id(timeline_id, "timeline") / check_id(concept, "concept"))
 
     def weight_bytes(self, timeline_id: str, as_of: int | None = None) -> int:
         """Bytes of all weight files that count in a timeline after ``as_of`` concepts (None = all)."""
@@ -242,6 +262,8 @@ class ConceptStore:
         drawn: Mapping[str, Path] | None = None,
         verdict: Verdict | None = None,
         keep: Iterable[Path] = (),
+        look: Look | None = None,
+        real: Path | None = None,
     ) -> LearnedConcept:
         """Store ``learned`` at the end of the timeline it was learned on, and commit.
 
@@ -249,6 +271,7 @@ class ConceptStore:
             before: the timeline it was learned on. It must still stand so on disk.
             drawn: card pictures of every concept up to the new one, by concept id.
             keep: the user's pictures, to be kept with the concept.
+            look: what is kept of them to measure likeness by.  real: one of them, small, to be shown with it.
 
         Returns: the concept with the id it got (``next_id``).
 
@@ -267,7 +290,7 @@ class ConceptStore:
             partial, placed = folder / f"{stored.id}.{os.getpid()}.partial", False
             try:
                 pictures = {stored.id if name == learned.id else name: at for name, at in (drawn or {}).items()}
-                write_concept(partial, stored, before, pictures, verdict, keep)
+                write_concept(partial, stored, before, pictures, verdict, keep, look, real)
                 partial.rename(folder / stored.id)
                 placed = True
                 sync_folder(folder)

@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL.PngImagePlugin import PngInfo
 
-from clora_core.answers import Card, Sample, Side, TimelineSummary, TimelineView, fair, health, to_plain
+from clora_core.answers import Card, Sample, Side, TimelineSummary, TimelineView, fair, to_plain
 from clora_core.concepts import Concept, same_base
 from clora_core.data.pictures import Opening, PictureSet, accepted, minimum_side, open_pictures, usable
 from clora_core.disk import replacing
@@ -36,6 +36,7 @@ from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import MethodRow
 from clora_core.store.store import ConceptStore
 from clora_core.studio.estimates import Estimates
+from clora_core.verdict import health
 
 Note = tuple[int, str]
 """How many pictures, and their digest; "" where it was not noted which they were."""
@@ -196,7 +197,8 @@ class Comparisons:
             new_id = self._store.create(name, base.id, base.name, method, comparison=comparison)
             for place, card in enumerate(view.cards):
                 concept = Concept(card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}"))
-                asked = LearnRequest(new_id, concept, self._config(card, method), False, comparison, place)
+                settings = self._config(card, method)
+                asked = LearnRequest(new_id, concept, settings, False, comparison, place, even_diverged=True)
                 queue_learning(self._board, asked)
             made.append(new_id)
         return made

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from clora_core.answers import HARDLY, PLAINLY, fair
+from clora_core.answers import fair
 from clora_core.data.pictures import open_pictures
+from clora_core.verdict import HARDLY, PLAINLY
 from demo.html.parts import empty, setting_rows
 from demo.html.render import render
 from demo.html.timeline import forgetting_map

@@ -24,14 +24,23 @@ TITLES = {
     "interrupted": "Interrupted",
 }
 TONES = {"done": "good", "failed": "bad", "interrupted": "bad"}
+OUTCOMES = {  # of what was learned: title and tone
+    "looks like them": ("Learned", "good"),
+    "partly": ("Partly learned", "warn"),
+    "does not look like them": ("Not like its pictures", "bad"),
+    "diverged": ("Diverged", "bad"),
+}
 STRIP = 7  # of the earlier pictures, so many stand beside the newest
 
 
 def job_head(job: JobView) -> Markup:
     """Name, bar, and the four numbers; at the end the verdict in words."""
     kept = job.state == "stopped" and job.concept_id
-    title = "Stopped early, kept" if kept else TITLES[job.state]
-    return render("job_head", job=job, title=title, tone=TONES.get(job.state, "quiet"))
+    title, tone = "Stopped early, kept" if kept else TITLES[job.state], TONES.get(job.state, "quiet")
+    if job.finished and job.verdict and job.verdict.outcome:
+        came, tone = OUTCOMES[job.verdict.outcome]
+        title = title if kept else came
+    return render("job_head", job=job, title=title, tone=tone)
 
 
 def job_pictures(job: JobView) -> Markup | str:
@@ -54,6 +63,7 @@ def job_pictures(job: JobView) -> Markup | str:
         new=new,
         front=front,
         label=label,
+        real=job.real_picture,
         growth=_spread(growth[:-1], STRIP),
         older=pairs,
     )

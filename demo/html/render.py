@@ -11,7 +11,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from clora_core.answers import count, health
+from clora_core.answers import count
+from clora_core.verdict import HARDLY, PLAINLY, health
 from demo.html import words
 
 
@@ -25,7 +26,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["count"] = count
+    environment.globals |= {"count": count, "hardly": HARDLY, "plainly": PLAINLY}
     environment.filters["address"] = words.picture_url
     environment.filters["thumbnail"] = words.thumbnail
     environment.filters["small"] = words.small

@@ -21,6 +21,7 @@ from demo.html import parts
 from demo.pill import ASK_TO_NOTIFY
 from demo.tabs.advanced import Advanced
 from demo.tabs.pictures import FormPictures
+from demo.tabs.warnings import wire_warnings
 
 if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
@@ -38,8 +39,9 @@ class AddTab:
 
     elem_id = "form"
 
-    def __init__(self, studio: Studio, timeline: gr.Dropdown) -> None:
-        self.studio, self.timeline = studio, timeline
+    def __init__(self, studio: Studio, timeline: gr.Dropdown, private: bool) -> None:
+        """private: nobody else reaches the page without a password, so that a real picture is shown unless refused."""
+        self.studio, self.timeline, self.private = studio, timeline, private
         self._lay_out()
         self.followers: list[Block] = [self.coming, self.samples]
         self.given: list[Block] = [self.pictures.paths, self.name]
@@ -47,6 +49,7 @@ class AddTab:
         self.filled: list[Block] = [*self.pictures.shown, *named]
         self.inputs: list[Block] = [self.timeline, self.pictures.paths, self.name, self.token, *self.advanced.inputs]
         self._wire_pictures()
+        wire_warnings(self.studio, self.pictures.paths, self.timeline, self.warning)
         self._wire_name()
         self._wire_readiness()
         self.started = self._wire_start()
@@ -88,6 +91,7 @@ class AddTab:
         self.samples = gr.HTML(elem_id="samples", js_on_load=SEND)
         gr.HTML(parts.step("Or show your own pictures", f"{MIN_PICTURES} to {MAX_PICTURES} of one concept"))
         self.pictures = FormPictures(self.studio, self.timeline)
+        self.warning = gr.HTML(elem_id="likeness-note")
         with gr.Row(elem_classes="cl-tight"):
             with gr.Column(min_width=180, elem_classes="cl-field"):
                 self.name = gr.Textbox("", label="Name", placeholder="Ilva Maron", max_lines=1, elem_id="concept-name")
@@ -104,7 +108,7 @@ class AddTab:
             with gr.Column(min_width=200, elem_classes="cl-field"):
                 self.start_note = gr.HTML(add_html.missing(0, "", ""), elem_id="start-note")
                 self.estimate = gr.HTML(elem_id="estimate")
-        self.advanced = Advanced(self.studio, self.timeline)
+        self.advanced = Advanced(self.studio, self.timeline, self.private)
 
     # -- pictures ----------------------------------------------------------------------------------
 
@@ -259,7 +263,7 @@ class AddTab:
 
     def wire_memory(self, loaded: Any) -> None:
         """The form comes back when the page is opened again. loaded: the event after which the presets stand in it."""
-        back = [self.awake, *self.filled, *self.advanced.shown, self.advanced.keep_pictures]
+        back = [self.awake, *self.filled, *self.advanced.shown, self.advanced.keep_pictures, self.advanced.show_real]
         loaded.success(told(self.restored), [self.kept, self.timeline], back, **QUEUED)
 
     def restored(self, kept: dict[str, Any] | None, timeline_id: str) -> Changes:
@@ -294,7 +298,7 @@ class AddTab:
         """given: the values of the inputs."""
         paths = tuple(Path(path) for path in given[self.pictures.paths])
         concept = Concept(given[self.name].strip(), given[self.token].strip(), paths)
-        keep = given[self.advanced.keep_pictures]
-        request = LearnRequest(given[self.timeline], concept, self.advanced.config(given), keep)
+        keep, show = given[self.advanced.keep_pictures], given[self.advanced.show_real]
+        request = LearnRequest(given[self.timeline], concept, self.advanced.config(given), keep, show_real=show)
         job_id = self.studio.learn(request)
         return {**self.fill([], "", "", given[self.timeline]), self.begun: job_id}

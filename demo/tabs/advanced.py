@@ -26,7 +26,8 @@ class Advanced:
     inputs: every one of them, the method and the consent first.  shown: what ``of_model`` changes.
     """
 
-    def __init__(self, studio: Studio, timeline: gr.Dropdown) -> None:
+    def __init__(self, studio: Studio, timeline: gr.Dropdown, private: bool) -> None:
+        """private: as ``AddTab`` has it."""
         self.studio, self.timeline = studio, timeline
         known = studio.methods.find(studio.timeline(timeline.value).method)
         chosen = known.name if known else studio.base.train.method.name
@@ -44,9 +45,15 @@ class Advanced:
                 elem_id="keep-pictures",
                 info="Not needed: C-LoRA learns without replaying old pictures.",
             )
+            self.show_real = gr.Checkbox(
+                private,
+                label="Keep one small picture with the concept",
+                elem_id="show-real",
+                info="128 pixels, to stand beside what is drawn, for whoever opens this page. Learning never uses it.",
+            )
             self._lay_out_settings(chosen)
         self.shown: list[Block] = [self.method, *self.settings.values(), *self.groups.values()]
-        self.inputs: list[Block] = [self.method, self.keep_pictures, *self.settings.values()]
+        self.inputs: list[Block] = [self.method, self.keep_pictures, self.show_real, *self.settings.values()]
         self.method.input(told(self._preset), self.method, self.shown, **QUEUED)
         self.timeline.change(told(self._preset_of), [self.timeline, self.method], self.shown, **QUEUED)
 
@@ -60,7 +67,8 @@ class Advanced:
         preset = self._preset_config(given[self.method]).to_json()
         values = {name: given[field] for name, field in self.settings.items() if name in preset}
         differs = {name: value for name, value in values.items() if value is not None and value != preset[name]}
-        return {"method": given[self.method], "keep": given[self.keep_pictures], "settings": differs}
+        kept = {"keep": given[self.keep_pictures], "show": given[self.show_real]}
+        return {"method": given[self.method], **kept, "settings": differs}
 
     def restored(self, chosen: Mapping[str, Any]) -> Changes:
         """The inputs with what was ``chosen``; of a method that is not known here, nothing."""
@@ -70,6 +78,7 @@ class Advanced:
         for name, value in dict(chosen.get("settings", {})).items():
             if name in self._preset_config(str(chosen["method"])).specs():
                 changes[self.settings[name]] = gr.update(**{**changes[self.settings[name]], "value": value})
+        changes |= {self.show_real: bool(chosen["show"])} if "show" in chosen else {}
         return changes | {self.keep_pictures: bool(chosen.get("keep"))}
 
     def of_model(self, timeline_id: str) -> Changes:

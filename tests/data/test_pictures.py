@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw, ImageOps
 
-from clora_core.answers import health
 from clora_core.data.pictures import MAX_KEPT_SIDE, MAX_PICTURES, accepted, minimum_side, open_pictures, usable
 from clora_core.disk import ASSETS
 from clora_core.errors import PictureError
 from clora_core.measures.difference import difference
+from clora_core.verdict import health
 from demo.uploads import PICTURE_TYPES
 
 

@@ -482,7 +482,7 @@ def tab() -> AddTab:
         check_token=lambda token, timeline_id: None,
     )
     with gr.Blocks():
-        return AddTab(shown, gr.Dropdown(render=False))  # type: ignore[arg-type]
+        return AddTab(shown, gr.Dropdown(render=False), private=True)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from safetensors.torch import load_file, save_file
 from store.races import OWN_PIDS, Programme, race
 from tiny.concepts import tiny_concept
 
-from clora_core.answers import Verdict
 from clora_core.concepts import LearnedConcept
 from clora_core.data.picture_sets import read_samples
 from clora_core.disk import HomeLock, write_text
@@ -28,6 +27,7 @@ from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 from clora_core.store import files as store_files
 from clora_core.store import store as store_module
 from clora_core.store.store import ConceptStore
+from clora_core.verdict import Verdict
 
 BASE = "0123456789abcdef"
 
