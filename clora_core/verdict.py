@@ -40,7 +40,7 @@ def health(changed: float) -> Health:
 def outcome(likeness: float, before: float, real: float, confused: bool = False) -> Outcome:
     """What came of a lesson that did not diverge, from the figures of ``Verdict``. confused: it is more like another
     concept."""
-    if likeness >= LIKE * real:
+    if likeness >= LIKE * real and likeness >= before:
         return "partly" if confused else "looks like them"
     if likeness >= PARTLY * real and likeness - before >= NEARER * (real - before):
         return "partly"

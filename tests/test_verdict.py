@@ -16,6 +16,7 @@ def test_drawn_as_like_as_the_real_ones_are_to_each_other() -> None:
 
 def test_what_was_no_farther_off_before_the_first_step_is_not_learned() -> None:
     assert outcome(likeness=0.6, before=0.6, real=0.77) == "does not look like them"
+    assert outcome(likeness=0.72, before=0.76, real=0.76) == "does not look like them"
 
 
 def test_a_verdict_comes_back_from_json_whole() -> None:

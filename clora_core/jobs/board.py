@@ -351,14 +351,16 @@ class JobBoard:
             self._closing = True
             for job in self._current:
                 job.stop_wish = job.stop_wish or "close"
-            for job in self._waiting:
-                self._leave(job)
-            self._waiting.clear()
             for _, asked in self._errands:
                 asked.cancel()
             self._changed.notify_all()
         if self._thread:
             self._thread.join(timeout)
+        with self._changed:
+            for job in self._waiting:  # after what ran, which may still have come to its end: these are what is left
+                self._leave(job)
+            self._waiting.clear()
+            self._changed.notify_all()
         self._model = None  # the next one that is loaded need not wait for the collector to find room
         self._alive_lock.release()
         self._alive_file(self._owner).unlink(missing_ok=True)
@@ -409,6 +411,8 @@ class JobBoard:
         """Take the next job out of the queue: no drawing waits for a lesson that may not begin. None when there is
         nothing else; then some time has passed, or something has changed."""
         with self._changed:
+            if self._closing:
+                return None
             first = next(iter(self._waiting), None)
             if not (first and first.kind == "learn" and self._comes_first(first)):
                 drawing = next((job for job in self._waiting if job.kind != "learn"), None)

@@ -109,7 +109,7 @@ def test_the_whole_comparison_is_one_picture_with_its_settings_inside(studio: St
             assert cell.tobytes() == image.convert("RGB").resize((SIDE, SIDE)).tobytes()
     assert picture.width == LABEL + 5 * (SIDE + GAP) + 5 * GAP and lines_below(picture) > 2
     likeness = [concept["likeness"] for concept in facts["sides"][0]["concepts"]]
-    assert likeness == [{"learned": None, "now": None}] * 2  # the tiny model has no network for it
+    assert all(0 < concept["now"] <= 1 for concept in likeness)  # by the model's VAE, as it was kept
 
 
 def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictures: tuple[Path, ...]) -> None:
