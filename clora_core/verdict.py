@@ -74,6 +74,11 @@ class Verdict:
     confused: tuple[str, float] | None = None
     seed: int | None = None
 
+    @property
+    def convinces(self) -> bool:
+        """Whether it may be called learned; where likeness was not measured nothing speaks against it."""
+        return self.outcome not in ("does not look like them", "diverged")
+
     def words(self) -> str:
         """The verdict in one short paragraph, for people."""
         return " ".join(text for text in (self.learned(), self.older()) if text)

@@ -103,7 +103,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
 
 
 def _begins(concept: Concept, verdict: Verdict | None) -> str:
-    if verdict and verdict.outcome in ("does not look like them", "diverged"):
+    if verdict and not verdict.convinces:
         return f"{concept.name} is stored, as {concept.token}."
     return f"{concept.name} is learned: write {concept.token} in a prompt."
 

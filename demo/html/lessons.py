@@ -41,6 +41,8 @@ def rows(lessons: Sequence[JobView], shown: str) -> list[Row]:
     for job in lessons:
         place = waiting.index(job.id) + 1 if job.id in waiting else 0
         state = STATES.get(job.state, "")
+        if job.state == "done" and not _convinces(job):
+            state = "stored"
         if job.state == "stopped":
             state = "kept" if job.concept_id else "discarded"
         if place:
@@ -109,15 +111,20 @@ def _said(lessons: Sequence[JobView]) -> tuple[str, str]:
         return "bad", f"{len(undecided)} lessons wait for you: go on, or discard them"
     if undecided:
         return "bad", _news(undecided[0])
-    return "good", _news(max(lessons, key=_ended))
+    last = max(lessons, key=_ended)
+    return "good" if _convinces(last) else "bad", _news(last)
 
 
 def _news(job: JobView) -> str:
     if job.concept_id:
-        return f"{job.name} is learned"
+        return f"{job.name} is learned" if _convinces(job) else f"{job.name} is stored, and not like its pictures"
     if job.state == "failed":
         return f"{job.name} could not be learned"
     return f"{job.name} was {'interrupted' if job.state == 'interrupted' else 'discarded'}"
+
+
+def _convinces(job: JobView) -> bool:
+    return not job.verdict or job.verdict.convinces
 
 
 def _ended(job: JobView) -> float:

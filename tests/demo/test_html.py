@@ -28,6 +28,7 @@ from clora_core.models.description import First
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import BUILT_IN, EWC, TEXTUAL_INVERSION
+from clora_core.verdict import Verdict
 from demo import fields
 from demo.emptying import EmptyTrash
 from demo.errors import told
@@ -620,12 +621,16 @@ def test_the_line_says_how_long_it_takes_and_for_which_timeline_where_there_are_
         ([job(state="interrupted", resumable=True)] * 2, "2 lessons wait for you: go on, or discard them"),
         ([job(state="failed", resumable=True)], "Rex could not be learned"),
         ([job(state="done", concept_id="001-rex", ended=7.2)], "Rex is learned"),
+        (
+            [job(state="done", concept_id="001-rex", ended=7.2, verdict=Verdict(0.5, (), "does not look like them"))],
+            "Rex is stored, and not like its pictures",
+        ),
     ],
 )
 def test_the_pill_says_what_is_learned_or_waits_for_somebody(lessons: list[JobView], said: str) -> None:
     page = lessons_html.pill(lessons)
     assert f"<span>{said}</span>" in page and f'data-title="{said}"' in page
-    assert ('data-news="0001-learn-7"' in page) == (said == "Rex is learned")
+    assert ('data-news="0001-learn-7"' in page) == said.startswith(("Rex is learned", "Rex is stored"))
 
 
 @pytest.mark.parametrize(
