@@ -700,7 +700,7 @@ def test_opening_is_quick_and_needs_no_torch(tiny_folder: Path, tmp_path: Path) 
         "assert 'torch' not in sys.modules and 'diffusers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[2])
-    with pytest.raises(ModelError, match="no model folder"):
+    with pytest.raises(ModelError, match="no model"):
         Studio.open(tmp_path, str(tmp_path / "nothing here"))
 
 
