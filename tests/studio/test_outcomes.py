@@ -79,7 +79,7 @@ def quiet(studio: Studio, **changes: float) -> TrainConfig:
 
 @pytest.mark.slow
 def test_a_sample_person_looks_like_their_pictures(embedded: Studio) -> None:
-    verdict = teach(embedded, "Farid", person("farid"), quiet(embedded)).verdict
+    verdict = teach(embedded, "Farid", person("farid"), quiet(embedded, steps=50)).verdict
     assert verdict and verdict.outcome in ("looks like them", "partly")
 
 
@@ -95,7 +95,7 @@ def test_a_dog_on_the_portrait_model_does_not_look_like_one(embedded: Studio, tm
     for place, path in enumerate(paths):
         dog(place).save(path)
     assert "far from anything" in " ".join(embedded.likeness.warnings(embedded.default_timeline(), paths))
-    verdict = teach(embedded, "Rex", paths, quiet(embedded)).verdict
+    verdict = teach(embedded, "Rex", paths, quiet(embedded, steps=50)).verdict
     assert verdict and verdict.outcome == "does not look like them"
 
 
