@@ -83,7 +83,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     verdict, drawn, said = _checked(model, job, store, timeline, learned, token_start, real)
     keep = pictures if request.keep_pictures else ()
     look = real.look if real else None
-    stored = store.append(timeline, learned, drawn, verdict, keep, look, job.real)
+    stored = store.append(timeline, learned, drawn, verdict, keep, look, job.real, model.base.source)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
     shown = {
         "verdict": verdict.to_json() if verdict else None,

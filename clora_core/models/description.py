@@ -16,6 +16,7 @@ from typing import Any
 from clora_core.concepts import SamplingConfig, TrainConfig, nearest, tokens_in
 from clora_core.errors import ModelError, SettingsError
 from clora_core.models.asked import Asked, read_asked
+from clora_core.models.hub import commit_of, fetch, fetched_bytes, hub_model, snapshot_of
 from clora_core.models.single_file import SingleFile, read_single_file
 from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 
@@ -26,7 +27,7 @@ SAMPLE_BYTES = 1 << 20  # of larger ones: this much of the start (the header), t
 NETWORKS = ("unet", "text_encoder", "text_encoder_2")  # the last is SDXL's
 ENCODERS = (("CLIPTextModel", None), ("CLIPTextModel", "CLIPTextModelWithProjection"))  # of the families there are
 TOKENIZERS = ("tokenizer.json", "vocab.json", "merges.txt")
-HUB_ID = re.compile(r"\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*")
+LIBRARIES = (None, "diffusers", "transformers", "stable_diffusion")  # the last has the safety checker
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class BaseModel:
     """What is known of a base model without loading it.
 
     name: for people.  path: folder, file or Hub id, as `load_backbone` takes it.  id: its `fingerprint`,
-    kept in timelines as `base_id`; "" while a Hub model is not on this machine.  resolution: side in pixels.
+    kept in timelines as `base_id`; "" while a Hub model is not on this machine.  source: where it can be had again,
+    "owner/name@commit"; "" = not from the Hub.  resolution: side in pixels.
     sampling: the model's preset for drawing, or the class defaults at its resolution.  settings: what its preset for
     learning says, of whichever method.  presets: how the settings of a method differ from those, by its name; of one
     that is not there its row's preset.  methods: those that are known.  asked: what benchmarks may ask it for beside a
@@ -64,6 +66,7 @@ class BaseModel:
     first: First = First()
     plain: tuple[str, ...] = ()
     joined_by: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def train(self) -> TrainConfig:
@@ -103,8 +106,7 @@ def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
     Raises ModelError when `model` is no diffusers folder and no file of one, and looks like no Hub id, or its preset
     (clora.json) is unreadable; SettingsError when the preset holds a wrong setting.
     """
-    file = file_of(model)
-    folder = file.configs if file else folder_of(str(model))
+    file, folder = file_of(model), folder_of(str(model))
     if folder is None:
         return BaseModel(str(model), str(model), "", TrainConfig().resolution, SamplingConfig(), methods=methods)
     index = _read_json(folder / "model_index.json")
@@ -129,6 +131,7 @@ def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
         first=_first(preset),
         plain=tuple(map(str, preset.get("plain", ()))),
         joined_by=tuple(preset.get("joined_by", ())),
+        source=_source(str(model), folder),
     )
     base.check()
     return base
@@ -150,31 +153,41 @@ def file_of(model: str | Path) -> SingleFile | None:
 
 
 def folder_of(model: str) -> Path | None:
-    """The model's folder on this machine; None for a Hub model that is not, or only in part, here yet."""
+    """The model's folder on this machine, of one file that of its configs; None for a Hub model that is not, or only in
+    part, here yet."""
+    if file := file_of(model):
+        return file.configs
     folder = Path(model)
     if folder.is_dir():
         if not (folder / "model_index.json").is_file():
             raise ModelError(f"{model} is not a diffusers model: it has no model_index.json. Choose its top folder.")
         return folder
-    if not HUB_ID.fullmatch(model) or folder.suffix in (".safetensors", ".ckpt"):
+    hub = hub_model(model)
+    if hub is None or folder.suffix in (".safetensors", ".ckpt"):
         raise ModelError(
             f"There is no model {model}. Give a folder in diffusers layout, a .safetensors file, or a Hub id like "
             "stable-diffusion-v1-5/stable-diffusion-v1-5."
         )
-    from huggingface_hub import try_to_load_from_cache
+    snapshot = snapshot_of(hub)
+    return snapshot if snapshot and _complete(snapshot) else None
 
-    index = try_to_load_from_cache(model, "model_index.json")
-    return Path(index).parent if isinstance(index, str) and _complete(Path(index).parent) else None
+
+def fetched(model: str) -> Path:
+    """The folder of a Hub model, after what is missing was fetched. Raises ModelError with what to do."""
+    hub = hub_model(model)
+    assert hub  # `folder_of` has refused other text
+    return fetch(hub, lambda index: _check_kind(model, index), (*NETWORKS, "vae"))
+
+
+def _source(model: str, folder: Path) -> str:
+    hub = None if Path(model).exists() else hub_model(model)
+    return f"{hub.id}@{commit_of(folder)}" if hub else ""
 
 
 def downloaded_bytes(model: str) -> int:
     """Bytes of a Hub model's files on this machine, those that are still coming included; 0 for another model."""
-    if Path(model).exists():
-        return 0
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    files = (Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}" / "blobs").glob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())
+    hub = None if Path(model).exists() else hub_model(model)
+    return fetched_bytes(hub) if hub else 0
 
 
 def _complete(folder: Path) -> bool:
@@ -182,7 +195,14 @@ def _complete(folder: Path) -> bool:
     index = _read_json(folder / "model_index.json")
     weights = (_weight_files(folder / part) for part in (*NETWORKS, "vae") if _class_of(index, part))
     scheduler = (folder / "scheduler" / "scheduler_config.json").exists()
-    return scheduler and all((folder / part / "config.json").exists() for part in ("unet", "vae")) and all(weights)
+    places = [folder / part for part in ("tokenizer", "tokenizer_2") if _class_of(index, part)]
+    words = all(any((place / name).exists() for name in TOKENIZERS) for place in places)
+    return (
+        scheduler
+        and words
+        and all((folder / part / "config.json").exists() for part in ("unet", "vae"))
+        and all(weights)
+    )
 
 
 def _weight_files(part: Path) -> list[Path]:
@@ -215,7 +235,23 @@ def check_family(name: str, index: Mapping[str, Any], config_of: Callable[[str],
 
     index: what model_index.json says, or a loaded pipeline of itself.  config_of: the config of a part, by its name.
     """
+    kind = _check_kind(name, index)
+    reads, latents = config_of("unet").get("in_channels", 4), config_of("vae").get("latent_channels", 4)
+    if reads != latents:
+        raise ModelError(
+            f"The model {name} is no plain text-to-image model ({kind}): its U-Net reads {reads} channels where "
+            f"pictures have {latents}, as inpainting models do. Use the model it was made from."
+        )
+
+
+def _check_kind(name: str, index: Mapping[str, Any]) -> str:
+    """What kind of model it says that it is; raises ModelError where its parts are of another family."""
     kind = index.get("_class_name", "model of an unknown kind")
+    found = (value for value in index.values() if isinstance(value, list | tuple) and len(value) == 2)
+    if own := sorted({str(value[0]) for value in found if value[0] not in LIBRARIES}):
+        raise ModelError(
+            f"The model {name} brings code of its own ({', '.join(own)}), which is not run. Use a model without."
+        )
     encoders = (_class_of(index, "text_encoder"), _class_of(index, "text_encoder_2"))
     if encoders == (None, "CLIPTextModelWithProjection"):
         raise ModelError(f"The model {name} is SDXL's refiner, which draws nothing alone. Use the base model.")
@@ -223,12 +259,7 @@ def check_family(name: str, index: Mapping[str, Any], config_of: Callable[[str],
         raise ModelError(
             f"The model {name} is a {kind}. Use a Stable Diffusion 1.x, 2.x or XL model, or one built alike."
         )
-    reads, latents = config_of("unet").get("in_channels", 4), config_of("vae").get("latent_channels", 4)
-    if reads != latents:
-        raise ModelError(
-            f"The model {name} is no plain text-to-image model ({kind}): its U-Net reads {reads} channels where "
-            f"pictures have {latents}, as inpainting models do. Use the model it was made from."
-        )
+    return str(kind)
 
 
 def variant_of(folder: Path) -> str | None:
@@ -321,7 +352,7 @@ def unknown_words(model: str | Path, prompt: str) -> dict[str, str]:
     taken to know everything. Tokens like <rex> are not words. A joined word ("red-haired") is known when it
     or all its parts are.
     """
-    folder = None if Path(model).is_file() else folder_of(str(model))
+    folder = folder_of(str(model))
     if folder is None or not (folder / WORDS_FILE).is_file():
         return {}
     known = set((folder / WORDS_FILE).read_text(encoding="utf-8").lower().split())

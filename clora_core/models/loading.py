@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.errors import ModelError
-from clora_core.models.description import check_family, file_of, folder_of, variant_of
+from clora_core.models.description import check_family, fetched, file_of, folder_of, variant_of
 from clora_core.models.single_file import load_single_file
 
 if TYPE_CHECKING:
@@ -32,24 +32,22 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
 
     from clora_core.models.precision import DTYPES
 
-    file = file_of(model)
-    folder = file.configs if file else folder_of(str(model))
+    file, folder = file_of(model), folder_of(str(model))
     device = device or best_device()
     precision = precision or _precision_for(torch, device)
     if precision not in DTYPES:
         raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(DTYPES)}.")
     dtype = DTYPES[precision]
+    folder = folder or fetched(str(model))
     try:
         with _quiet(logging), _quiet(text_logging):
-            pipe: Any = load_single_file(file, dtype) if file else _load_parts(str(model), folder, dtype)
+            pipe: Any = load_single_file(file, dtype) if file else _load_parts(folder, dtype)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         remedy = (
-            "Give the model's folder in diffusers layout, or download the file again."
-            if file
-            else "Check the name and the connection, or download it again."
+            "Give the model's folder in diffusers layout, or download the file again." if file else "Download it again."
         )
         raise ModelError(f"The model {model} could not be loaded: {error} {remedy}") from error
-    index = {**pipe.config, "_class_name": type(pipe).__name__}  # of a model that was only now fetched from the Hub
+    index = {**pipe.config, "_class_name": type(pipe).__name__}
     check_family(str(model), index, lambda part: getattr(pipe, part).config)
     family = _family_of(pipe)
     try:
@@ -59,14 +57,13 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     return family(pipe)
 
 
-def _load_parts(model: str, folder: Path | None, dtype: torch.dtype) -> Any:
-    """The pipeline of a folder or Hub id, without its safety checker."""
+def _load_parts(folder: Path, dtype: torch.dtype) -> Any:
+    """The pipeline of a folder, without its safety checker."""
     from diffusers import AutoPipelineForText2Image
 
-    has_checker = "safety_checker" in AutoPipelineForText2Image.load_config(model)
+    has_checker = "safety_checker" in AutoPipelineForText2Image.load_config(folder)
     without = {"safety_checker": None, "requires_safety_checker": False} if has_checker else {}
-    variant = variant_of(folder) if folder else None
-    return AutoPipelineForText2Image.from_pretrained(model, dtype=dtype, variant=variant, **without)
+    return AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype, variant=variant_of(folder), **without)
 
 
 def _family_of(pipe: Any) -> Callable[[Any], Backbone]:
@@ -94,8 +91,8 @@ def denoiser_parameters(model: str | Path) -> int:
     import torch
     from diffusers import UNet2DConditionModel
 
-    file = file_of(model)
-    config: Any = UNet2DConditionModel.load_config(file.configs if file else model, subfolder="unet")
+    folder = folder_of(str(model)) or fetched(str(model))
+    config: Any = UNet2DConditionModel.load_config(folder, subfolder="unet")
     with torch.device("meta"):
         unet: Any = UNet2DConditionModel.from_config(config)
     return int(unet.num_parameters())

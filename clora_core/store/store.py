@@ -264,6 +264,7 @@ class ConceptStore:
         keep: Iterable[Path] = (),
         look: Look | None = None,
         real: Path | None = None,
+        base_source: str = "",
     ) -> LearnedConcept:
         """Store ``learned`` at the end of the timeline it was learned on, and commit.
 
@@ -272,6 +273,7 @@ class ConceptStore:
             drawn: card pictures of every concept up to the new one, by concept id.
             keep: the user's pictures, to be kept with the concept.
             look: what is kept of them to measure likeness by.  real: one of them, small, to be shown with it.
+            base_source: where the base model can be had again, see `BaseModel.source`.
 
         Returns: the concept with the id it got (``next_id``).
 
@@ -302,6 +304,7 @@ class ConceptStore:
                     set_aside=index["set_aside"] + index["undone"],
                     method=before.method.name,
                     base_id=before.base_id,
+                    base_source=base_source or index.get("base_source", ""),
                 )
             except OSError as error:
                 raise refused(f"{learned.name} could not be stored", error) from error
@@ -546,7 +549,7 @@ def _fits(index: dict[str, Any], base_id: str) -> bool:
 
 def _elsewhere(index: dict[str, Any], base_id: str) -> str:
     """Why a timeline does not fit the open base model, as a sentence."""
-    known, name = index["base_id"], index["name"]
+    known, name, source = index["base_id"], index["name"], index.get("base_source", "")
     if known.split(".")[0] == base_id.split(".")[0]:
         return (
             f"The timeline {name!r} was learned on this model with another VAE, scheduler or tokenizer, so it would "
@@ -554,7 +557,7 @@ def _elsewhere(index: dict[str, Any], base_id: str) -> str:
         )
     return (
         f"The timeline {name!r} belongs to the base model {index['base_name']!r} ({known[:12]}), not to the open one "
-        f"({base_id[:12]}). Open that model, or start a new timeline."
+        f"({base_id[:12]}). Open {source or 'that model'}, or start a new timeline."
     )
 
 

@@ -102,7 +102,7 @@ def test_a_hub_model_that_came_only_in_part_is_not_here_yet(
     folder: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = str(folder / "model_index.json")
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda model, name: found)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda model, name, revision: found)
     assert read_base("some/model").id == fingerprint(tiny_folder)
     for part in (
         "text_encoder/model.safetensors",

@@ -51,6 +51,14 @@ def state(store: ConceptStore, timeline_id: str) -> list[str]:
     return [concept.id for concept in store.load(timeline_id, BASE).concepts]
 
 
+def test_a_timeline_knows_where_its_model_can_be_had_again(store: ConceptStore, timeline_id: str) -> None:
+    before = store.load(timeline_id, BASE)
+    store.append(before, tiny_concept("Rex"), base_source="owner/name@abc")
+    add(store, timeline_id, "Mug")
+    with pytest.raises(StoreError, match="Open owner/name@abc, or start"):
+        store.load(timeline_id, "another")
+
+
 def test_a_concept_comes_back_bit_for_bit(store: ConceptStore, timeline_id: str) -> None:
     put = add(store, timeline_id, "Rex")
     (got,) = store.load(timeline_id, BASE).concepts
