@@ -116,5 +116,9 @@ class LowRankMethod(Method):
     weights: LowRankPairs
 
     def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
-        """A fresh pair A, B for every matrix."""
-        return LowRankPairs(backbone.matrices, self.options.rank, generator)
+        """A fresh pair A, B for every matrix that is adapted."""
+        return LowRankPairs(self.adapted(backbone), self.options.rank, generator)
+
+    def adapted(self, backbone: Backbone) -> dict[str, nn.Linear]:
+        """The matrices that the options name, keys and values first."""
+        return {**backbone.matrices, **(backbone.queries if self.options.adapts == "qkv" else {})}

@@ -35,8 +35,9 @@ class CLora(LowRankMethod):
         """lambda L_forget (Eq. 3); 0 for the first concept."""
         if not self.past:
             return super().penalty()
-        layers = ((self.past[f"{name}.weight"], a, b) for name, (a, b) in self.weights.pairs.items())
-        return self.options.penalty_weight * forgetting_loss(layers)
+        pairs = ((self.past.get(f"{name}.weight"), a, b) for name, (a, b) in self.weights.pairs.items())
+        used = ((past, a, b) for past, a, b in pairs if past is not None)  # the past may have adapted less
+        return self.options.penalty_weight * forgetting_loss(used)
 
 
 def forgetting_loss(layers: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Tensor:

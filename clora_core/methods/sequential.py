@@ -22,7 +22,7 @@ class Sequential(LowRankMethod):
 
     @classmethod
     def check(cls, config: TrainConfig, last: TrainConfig) -> None:
-        """Raise SettingsError when the rank is another now."""
+        """Raise SettingsError when the rank, or what is adapted, is another now."""
         now, before = config.options, last.options
         assert isinstance(now, LowRankOptions) and isinstance(before, LowRankOptions)
         if before.rank != now.rank:
@@ -30,11 +30,16 @@ class Sequential(LowRankMethod):
                 f"One LoRA is trained on and on here: it has rank {before.rank}, not {now.rank}. "
                 f"Set the rank to {before.rank}, or start a new timeline."
             )
+        if before.adapts != now.adapts:
+            raise SettingsError(
+                f"One LoRA is trained on and on here: it adapts {before.adapts}, not {now.adapts}. "
+                f"Choose {before.adapts}, or start a new timeline."
+            )
 
     def start_weights(self, backbone: Backbone, timeline: Timeline, generator: torch.Generator) -> LowRankPairs:
         """The last concept's pairs."""
         factors = timeline.concepts[-1].factors if timeline.concepts else None
-        return LowRankPairs(backbone.matrices, self.options.rank, generator, factors)
+        return LowRankPairs(self.adapted(backbone), self.options.rank, generator, factors)
 
     @staticmethod
     def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:

@@ -43,14 +43,15 @@ class Backbone(Protocol):
     """A base model, frozen, on its device; `models.loading.load_backbone` makes one.
 
     denoiser: what is learned on and predicts the noise.  matrices: what a method may adapt, by module name in the
-    denoiser, in its own order (W^K and W^V of the cross-attention).  tables: the words of each text encoder by name;
-    {} where nothing is read.  installation: which concepts it holds now.  noise_scheduler: the noise it was trained
-    on.  device, dtype: of the denoiser's weights.  size_grid: width and height of a picture are multiples of it, in
-    pixels.
+    denoiser, in its own order (W^K and W^V of the cross-attention).  queries: W^Q of the same layers, likewise; {}
+    where there is none.  tables: the words of each text encoder by name; {} where nothing is read.  installation: which
+    concepts it holds now.  noise_scheduler: the noise it was trained on.  device, dtype: of the denoiser's weights.
+    size_grid: width and height of a picture are multiples of it, in pixels.
     """
 
     denoiser: nn.Module
     matrices: Mapping[str, nn.Linear]
+    queries: Mapping[str, nn.Linear]
     tables: Mapping[str, TokenTable]
     installation: Installation
     noise_scheduler: DDPMScheduler

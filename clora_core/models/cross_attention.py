@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
 from clora_core.errors import ModelError
 
 
-def cross_attention_matrices(denoiser: nn.Module) -> dict[str, nn.Linear]:
-    """W^K and W^V of every cross-attention layer, by module name, in the denoiser's own order.
+def cross_attention_matrices(denoiser: nn.Module, sides: Sequence[str] = ("to_k", "to_v")) -> dict[str, nn.Linear]:
+    """Matrices of every cross-attention layer, by module name, in the denoiser's own order: W^K and W^V.
+
+    sides: which of a layer, by diffusers' names; "to_q" is W^Q.
 
     Found by module type, not by name, so that SD 1.x, 2.x and SDXL U-Nets work unchanged.
     Raises ModelError when there is no cross-attention.
@@ -18,7 +22,7 @@ def cross_attention_matrices(denoiser: nn.Module) -> dict[str, nn.Linear]:
         f"{name}.{side}": getattr(module, side)
         for name, module in denoiser.named_modules()
         if isinstance(module, Attention) and module.is_cross_attention
-        for side in ("to_k", "to_v")
+        for side in sides
     }
     if not found:
         raise ModelError("This base model's U-Net has no cross-attention, so it cannot be taught by text.")

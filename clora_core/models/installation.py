@@ -13,19 +13,23 @@ from clora_core.models.tokens import TokenTable
 
 
 def sum_of_deltas(concepts: Sequence[LearnedConcept], matrices: Mapping[str, nn.Linear]) -> dict[str, Tensor]:
-    """P = sum_t A_t B_t by parameter name, for every matrix, dense (D1, D2), fp32, added in order of arrival.
+    """P = sum_t A_t B_t by parameter name, dense (D1, D2), fp32, added in order of arrival.
+
+    Of the matrices those for which a concept has a pair.
 
     The fixed order and precision make the same concepts give the same bits on the same machine.
     Raises ConceptError when a concept's factors do not fit the matrices.
     """
-    sums = {name: torch.zeros_like(linear.weight, dtype=torch.float32) for name, linear in matrices.items()}
+    sums: dict[str, Tensor] = {}
     for concept in concepts:
         for name, (a, b) in concept.factors.items():
-            if name not in sums or (a.shape[0], b.shape[1]) != tuple(sums[name].shape):
+            if name not in matrices or (a.shape[0], b.shape[1]) != tuple(matrices[name].weight.shape):
                 raise _misfit(concept, name)
+            if name not in sums:
+                sums[name] = torch.zeros_like(matrices[name].weight, dtype=torch.float32)
             device = sums[name].device
             sums[name] += a.to(device, torch.float32) @ b.to(device, torch.float32)
-    return {f"{name}.weight": total for name, total in sums.items()}
+    return {f"{name}.weight": sums[name] for name in matrices if name in sums}
 
 
 Combine = Callable[[Sequence[LearnedConcept], Mapping[str, nn.Linear]], dict[str, Tensor]]
@@ -41,7 +45,7 @@ class Installation:
     def __init__(
         self, denoiser: nn.Module, matrices: Mapping[str, nn.Linear], tables: Mapping[str, TokenTable]
     ) -> None:
-        """The denoiser and the tables are pristine, and nobody else changes them."""
+        """The denoiser and the tables are pristine, and nobody else changes them. matrices: what pairs may be of."""
         self._matrices, self._tables = matrices, tables
         self._parameters = dict(denoiser.named_parameters())
         self._pristine: dict[str, Tensor] = {}  # of the parameters that were ever changed

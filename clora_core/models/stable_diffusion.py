@@ -41,8 +41,9 @@ class StableDiffusion:
         pipe.set_progress_bar_config(disable=True)
         self.denoiser = pipe.unet
         self.matrices: Mapping[str, nn.Linear] = cross_attention_matrices(pipe.unet)
+        self.queries: Mapping[str, nn.Linear] = cross_attention_matrices(pipe.unet, ["to_q"])
         self.tables: Mapping[str, TokenTable] = {name: TokenTable(*reader) for name, reader in readers.items()}
-        self.installation = Installation(self.denoiser, self.matrices, self.tables)
+        self.installation = Installation(self.denoiser, {**self.matrices, **self.queries}, self.tables)
         self.noise_scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
         self.device, self.dtype = pipe.unet.device, pipe.unet.dtype
         halvings = len(pipe.unet.config.block_out_channels) - 1

@@ -33,6 +33,12 @@ class LowRankOptions(Settings):
         minimum=1,
         maximum=256,
     )
+    adapts: str = setting(
+        "kv",
+        "What is adapted",
+        "In cross-attention: kv is its keys and values, as in the paper; qkv is its queries, too.",
+        choices=("kv", "qkv"),
+    )
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clora_core.concepts import Concept
+from clora_core.drawing.generate import generate
+from clora_core.errors import SettingsError
 from clora_core.learning.trainer import train_concept
 from clora_core.models.installation import sum_of_deltas
+from clora_core.settings.methods import SEQUENTIAL
 
 
 @pytest.fixture
@@ -82,3 +85,33 @@ def test_a_step_costs_the_same_for_the_second_and_the_twelfth_concept(backbone, 
         training.close()
     assert costs[0] == costs[1]
     assert costs[0][0] > 500
+
+
+def test_queries_are_adapted_too_where_that_is_asked_for(backbone, learn, empty, settings) -> None:
+    """The past of a matrix that no earlier concept adapted is nothing: it is not held."""
+    first = learn("Rex", empty)
+    timeline = empty.then(first).then(learn("Mug", empty.then(first), adapts="qkv"))
+    last = timeline.concepts[-1]
+    assert set(first.factors) == set(backbone.matrices)
+    assert (
+        set(last.factors) == {*backbone.matrices, *backbone.queries}
+        and len(backbone.queries) == len(first.factors) // 2
+    )
+    moved = [float(last.factors[name][0].abs().max()) for name in backbone.queries]
+    assert all(size > 0 for size in moved)
+    picture = generate(backbone, timeline, "a photo of <mug>", settings)[0]
+    names = {f"{name}.weight" for name in last.factors}
+    assert set(backbone.installation.deltas) == names
+    without = replace(last, factors={name: pair for name, pair in last.factors.items() if name in backbone.matrices})
+    other = replace(timeline, concepts=(first, without))
+    assert generate(backbone, other, "a photo of <mug>", settings)[0].tobytes() != picture.tobytes()
+    narrow = learn("Ann", timeline, seed=3)
+    assert set(narrow.factors) == set(backbone.matrices) and narrow.curve[-1].penalty > 0
+
+
+def test_one_lora_trained_on_adapts_what_it_did(learn, empty) -> None:
+    timeline = replace(empty, method=SEQUENTIAL)
+    timeline = timeline.then(learn("Rex", timeline, adapts="qkv"))
+    with pytest.raises(SettingsError, match="adapts qkv, not kv"):
+        learn("Mug", timeline)
+    assert set(learn("Mug", timeline, adapts="qkv").factors) == set(timeline.concepts[0].factors)

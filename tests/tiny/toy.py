@@ -30,7 +30,7 @@ class Toy:
         width = sum(table.weight.shape[1] for table in self.tables.values())
         self.denoiser = nn.ModuleDict({"to_v": nn.Linear(width, 3, bias=False), "out": nn.Linear(3, 3)})
         self.denoiser.requires_grad_(False)
-        self.matrices = {"to_v": self.denoiser["to_v"]}
+        self.matrices, self.queries = {"to_v": self.denoiser["to_v"]}, {}
         self.installation = Installation(self.denoiser, self.matrices, self.tables)
         self.noise_scheduler = DDPMScheduler()
 
