@@ -56,7 +56,7 @@ def make_parser(methods: Methods) -> _Parser:
         parents=[common],
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="learn|lessons|draw|timeline|trash|export|bench"
+        dest="command", required=True, metavar="learn|lessons|draw|timeline|trash|export|doctor|bench"
     )
 
     learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
@@ -129,6 +129,8 @@ def make_parser(methods: Methods) -> _Parser:
     done = trash.add_mutually_exclusive_group()
     done.add_argument("--restore", metavar="ID", help="put one thing back")
     done.add_argument("--empty", action="store_true", help="delete for good all that is there")
+
+    commands.add_parser("doctor", parents=[common], help="say what this machine can do, and what is missing")
 
     export = commands.add_parser("export", parents=[common], help="write a timeline as files for other programmes")
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder to write")

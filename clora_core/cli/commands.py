@@ -1,7 +1,8 @@
 """The command line: the same ``Studio`` as the page, for scripts and terminals.
 
 Results go to stdout (with ``--json`` as one JSON object), progress and warnings to stderr. A user's
-error is one line on stderr and exit code 2; Ctrl-C is 130; anything else is a bug and its traceback.
+error is one line on stderr and exit code 2; Ctrl-C is 130; 1 is a doctor that found something bad; anything else is a
+bug and its traceback.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from clora_core.settings.grid import read_axis
 from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
 from clora_core.settings.strength import read_strengths
+from clora_core.studio.doctor import examine
 from clora_core.studio.progress import ProgressLine, telling
 from clora_core.studio.studio import Studio
 
@@ -52,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "timeline": _timeline,
             "trash": _trash,
             "export": _export,
+            "doctor": _doctor,
             "bench": _bench,
         }
         result = commands[chosen.command](chosen, methods)
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(to_plain({key: value for key, value in result.items() if key != "text"})))
     elif result["text"]:
         print(result["text"])
-    return 0
+    return 0 if result.get("ok", True) else 1
 
 
 # -------------------------------------------------------------------------------------- commands
@@ -348,6 +351,18 @@ def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     proof = "Proved" if made.proved else "NOT proved"
     said = f"{proof}: pixels differ by {made.difference:.1e} of their range at most; {made.tolerance:g} is allowed."
     return {"text": "\n".join([*map(str, made.files), said]), "timeline": timeline_id, **to_plain(made)}
+
+
+def _doctor(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    marks = {"good": "ok  ", "note": "note", "bad": "BAD "}
+    findings = []
+    for finding in examine(home_folder(chosen.home), chosen.model, chosen.device):
+        findings.append(finding)
+        if not chosen.json:
+            print(f"{marks[finding.state]}  {finding.what}: {finding.found}")
+            if finding.remedy:
+                print(f"      {finding.remedy}")
+    return {"text": "", "findings": findings, "ok": all(finding.state != "bad" for finding in findings)}
 
 
 def _whole(text: str) -> int:

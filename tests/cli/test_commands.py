@@ -342,3 +342,10 @@ def test_it_starts_as_a_module() -> None:
     )
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "learn needs --pictures" in ran.stderr
+
+
+def test_the_doctor_says_with_its_code_whether_something_is_bad(command: Command) -> None:
+    code, out, _ = command("doctor")
+    assert code == 0 and "model: " in out
+    code, out, _ = command("doctor", "--model", "/no/such/model", "--json")
+    assert code == 1 and json.loads(out)["ok"] is False
