@@ -55,7 +55,7 @@ def export_timeline(
     The folder is there when all is proved or measured, and not on an error.
 
     Raises SettingsError: nothing is learned, the method is no sum of low-rank pairs, or the folder holds something.
-    ModelError: the base model is no Stable Diffusion 1.x or 2.x.
+    ModelError: the base model is no Stable Diffusion 1.x, 2.x or XL.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"There is something in {folder} already. Give a new folder.")
@@ -84,7 +84,7 @@ def export_timeline(
         again = reloaded_pictures(fresh, loras, embeddings, settings)
         difference = max(float(np.abs(live[prompt] - again[prompt]).max()) for prompt in live)
         proved = difference <= TOLERANCE[dtype]
-        write_text(place / "README.txt", usage(timeline, base, parts, difference, proved))
+        write_text(place / "README.txt", usage(timeline, base, family, parts, difference, proved))
         names = sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file())
         if folder.exists():
             folder.rmdir()
@@ -93,8 +93,8 @@ def export_timeline(
 
 
 def _usable(base: BaseModel, backbone: Backbone) -> StableDiffusion:
-    if not isinstance(backbone, StableDiffusion) or len(backbone.tables) != 1:
-        raise ModelError(f"{base.name} is no Stable Diffusion 1.x or 2.x, and only those can be exported so far.")
+    if not isinstance(backbone, StableDiffusion):
+        raise ModelError(f"{base.name} is no Stable Diffusion 1.x, 2.x or XL, and only those can be exported so far.")
     return backbone
 
 
@@ -102,7 +102,7 @@ def _save_lora(part: Part, timeline: Timeline, base: BaseModel, family: Family, 
     """The part's file; None where it holds no pairs."""
     if not part.summed:
         return None
-    tensors = lora_tensors(part.summed, DTYPES[dtype])
+    tensors = lora_tensors(part.summed, family, DTYPES[dtype])
     path = place / "loras" / f"{part.name}.safetensors"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(save(tensors, lora_metadata(part, timeline, base, family, tensors)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,25 +22,50 @@ from clora_core.concepts import LearnedConcept, Timeline
 from clora_core.export.parts import Part, stem_of
 from clora_core.models.description import BaseModel
 from clora_core.models.stable_diffusion import StableDiffusion
+from clora_core.models.stable_diffusion_xl import StableDiffusionXL
 
+BLOCK = re.compile(r"(down|mid|up)_blocks?\.(?:(\d+)\.)?attentions\.(\d+)\.(.*)")
 V2_WIDTH = 1024  # D2 of Stable Diffusion 2.x; 1.x has 768
 
 
 @dataclass(frozen=True)
 class Family:
-    """Which Stable Diffusion a file is for. version: in kohya's word.  architecture: in the model specification's."""
+    """Which Stable Diffusion a file is for. version: in kohya's word.  architecture: in the model specification's.
+    parts_a_block: of SDXL, whose layers kohya's scripts name as its first repository did; None = as diffusers does."""
 
     version: str
     architecture: str
+    parts_a_block: int | None = None
 
     @property
     def is_v2(self) -> bool:
         """Stable Diffusion 2.x."""
         return self.version.startswith("sd_v2")
 
+    @property
+    def is_xl(self) -> bool:
+        """SDXL."""
+        return self.parts_a_block is not None
+
+    def layer(self, name: str) -> str:
+        """A layer by kohya's name, from diffusers' one.
+
+        In SDXL blocks are numbered through: "down_blocks.1.attentions.0.x" -> "lora_unet_input_blocks_4_1_x".
+        """
+        found = BLOCK.fullmatch(name)
+        if self.parts_a_block and found:
+            side, block, number, rest = found.groups()
+            place = int(block or 0) * self.parts_a_block + int(number)
+            start = {"down": f"input_blocks.{1 + place}", "mid": "middle_block", "up": f"output_blocks.{place}"}[side]
+            name = f"{start}.1.{rest}"
+        return f"lora_unet_{name.replace('.', '_')}"
+
 
 def family_of(backbone: StableDiffusion) -> Family:
-    """By the width of its text and by what it predicts."""
+    """By its kind, the width of its text and what it predicts."""
+    if isinstance(backbone, StableDiffusionXL):
+        parts = backbone.pipe.unet.config.layers_per_block + 1
+        return Family("sdxl_base_v1-0", "stable-diffusion-xl-v1-base", parts)
     predicts_v = backbone.noise_scheduler.config.prediction_type == "v_prediction"
     if next(iter(backbone.matrices.values())).in_features != V2_WIDTH:
         return Family("sd_v1_v" if predicts_v else "sd_v1", "stable-diffusion-v1")
@@ -48,24 +74,34 @@ def family_of(backbone: StableDiffusion) -> Family:
     return Family("sd_v2", "stable-diffusion-v2-512")
 
 
-def lora_tensors(summed: tuple[LearnedConcept, ...], dtype: torch.dtype) -> dict[str, Tensor]:
+def lora_tensors(summed: tuple[LearnedConcept, ...], family: Family, dtype: torch.dtype) -> dict[str, Tensor]:
     """The pairs of the concepts, stacked in their order, by kohya's names."""
     tensors = {}
-    for layer in summed[0].factors:
-        pairs = [concept.factors[layer] for concept in summed]
+    for layer, (a, b) in {layer: pair for concept in summed for layer, pair in concept.factors.items()}.items():
+        pairs = [concept.factors.get(layer) or _nothing(a, b, _rank_of(concept)) for concept in summed]
         up, down = torch.cat([a for a, _ in pairs], 1), torch.cat([b for _, b in pairs], 0)  # (D1, R), (R, D2)
-        name = f"lora_unet_{layer.replace('.', '_')}"
+        name = family.layer(layer)
         tensors[f"{name}.lora_up.weight"] = up.to(dtype).contiguous()
         tensors[f"{name}.lora_down.weight"] = down.to(dtype).contiguous()
         tensors[f"{name}.alpha"] = torch.tensor(float(down.shape[0]))
     return tensors
 
 
+def _rank_of(concept: LearnedConcept) -> int:
+    return len(next(iter(concept.factors.values()))[1])
+
+
+def _nothing(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The pair of a concept that did not adapt a layer which others did: alike ranks in all layers are what others
+    read. a, b: another concept's pair there."""
+    return a.new_zeros(len(a), rank), b.new_zeros(rank, b.shape[1])
+
+
 def rank_slices(summed: tuple[LearnedConcept, ...]) -> dict[str, tuple[int, int]]:
     """By token, where a concept's pair stands in the stack: ranks [start, end)."""
     slices, start = {}, 0
     for concept in summed:
-        end = start + next(iter(concept.factors.values()))[1].shape[0]
+        end = start + _rank_of(concept)
         slices[concept.token], start = (start, end), end
     return slices
 

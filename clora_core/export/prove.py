@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from diffusers.utils import logging
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
 from clora_core.concepts import SamplingConfig, Timeline
 from clora_core.methods import class_of
 from clora_core.models.stable_diffusion import StableDiffusion
+from clora_core.models.stable_diffusion_xl import StableDiffusionXL
 
 STEPS = 8  # of a picture of the proof, at most
 
@@ -26,8 +28,8 @@ def live_picture(backbone: StableDiffusion, timeline: Timeline, prompt: str, set
     """`prompt` drawn as the Studio draws it."""
     class_of(timeline.method).install(backbone, timeline, prompt)
     with torch.no_grad():
-        text, negative = (backbone.encode([words]).text for words in (prompt, settings.negative_prompt))
-    return _drawn(backbone, settings, prompt_embeds=text, negative_prompt_embeds=negative)
+        told = backbone.told(*(backbone.encode([words]) for words in (prompt, settings.negative_prompt)))
+    return _drawn(backbone, settings, **told)
 
 
 def reloaded_pictures(
@@ -41,7 +43,13 @@ def reloaded_pictures(
     fresh: a base model as it was loaded; it is no use for anything else afterwards.
     """
     for token, path in embeddings.items():
-        fresh.pipe.load_textual_inversion(path, token=token)
+        if isinstance(fresh, StableDiffusionXL):
+            rows = load_file(path)
+            for table, (tokenizer, text_encoder) in fresh.readers().items():
+                place = {"tokenizer": tokenizer, "text_encoder": text_encoder}
+                fresh.pipe.load_textual_inversion(rows[table], token=token, **place)
+        else:
+            fresh.pipe.load_textual_inversion(path, token=token)
     pictures = {}
     for prompt, lora in loras.items():
         if lora:

@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clora_core.concepts import Timeline, filled
+from clora_core.export.kohya import Family
 from clora_core.export.parts import Part, stem_of
 from clora_core.models.description import BaseModel
+from clora_core.models.hub import hub_model
 
 Word = Callable[[str], str]
 
 
-def usage(timeline: Timeline, base: BaseModel, parts: Sequence[Part], difference: float, proved: bool) -> str:
+def usage(
+    timeline: Timeline, base: BaseModel, family: Family, parts: Sequence[Part], difference: float, proved: bool
+) -> str:
     """The whole text. difference: of the pictures of the proof, of the range of a pixel."""
     count, has_loras = len(timeline.concepts), any(part.summed for part in parts)
     proof = (
@@ -37,7 +41,7 @@ def usage(timeline: Timeline, base: BaseModel, parts: Sequence[Part], difference
         _prompts("A1111 and Forge", parts, lambda stem: stem, "with <lora:{}:1> in the prompt"),
         _prompts("InvokeAI", parts, lambda stem: f"<{stem}>", "with the LoRA {} switched on"),
         "In A1111 and Forge every word that is the name of an embedding's file means its token.",
-        _diffusers(base, parts),
+        _diffusers(base, family, parts),
     ]
     if len(parts) > 1:
         sections.append("Each concept has a file of its own. For two in one picture switch both on.")
@@ -53,19 +57,38 @@ def _prompts(programme: str, parts: Sequence[Part], word: Word, with_lora: str) 
     return "\n".join(lines)
 
 
-def _diffusers(base: BaseModel, parts: Sequence[Part]) -> str:
+def _diffusers(base: BaseModel, family: Family, parts: Sequence[Part]) -> str:
     part = parts[-1]
-    how = "from_single_file" if Path(base.path).is_file() else "from_pretrained"
+    drawn = [(f"embeddings/{stem_of(concept.token)}.safetensors", concept.token) for concept in part.drawn]
+    kind = "StableDiffusionXLPipeline" if family.is_xl else "StableDiffusionPipeline"
     lines = [
         "import torch",
-        "from diffusers import StableDiffusionPipeline",
-        f"pipe = StableDiffusionPipeline.{how}({base.path!r})",
+        f"from diffusers import {kind}",
+        *(["from safetensors.torch import load_file"] if family.is_xl else []),
+        f"pipe = {kind}.{_opened(base)}",
         *([f'pipe.load_lora_weights("loras", weight_name="{part.name}.safetensors")'] if part.summed else []),
-        *(
-            f'pipe.load_textual_inversion("embeddings/{stem_of(concept.token)}.safetensors", token="{concept.token}")'
-            for concept in part.drawn
-        ),
-        f"pipe({filled(part.drawn[-1].template, part.drawn[-1].token)!r}, "
-        'generator=torch.Generator("cpu").manual_seed(0)).images[0].save("picture.png")',
     ]
+    if family.is_xl:
+        readers = (("clip_l", ""), ("clip_g", "_2"))
+        lines += [
+            f'pipe.load_textual_inversion(load_file("{file}")["{name}"], token="{token}", '
+            f"text_encoder=pipe.text_encoder{number}, tokenizer=pipe.tokenizer{number})"
+            for file, token in drawn
+            for name, number in readers
+        ]
+        lines.append("pipe.text_encoder_2.text_model.eos_token_id = pipe.tokenizer_2.eos_token_id  # the prompt's end")
+    else:
+        lines += [f'pipe.load_textual_inversion("{file}", token="{token}")' for file, token in drawn]
+    lines.append(
+        f"pipe({filled(part.drawn[-1].template, part.drawn[-1].token)!r}, "
+        'generator=torch.Generator("cpu").manual_seed(0)).images[0].save("picture.png")'
+    )
     return "\n".join(["diffusers, in Python:", *(f"  {line}" for line in lines)])
+
+
+def _opened(base: BaseModel) -> str:
+    """How diffusers opens the base model, just as it is here."""
+    if Path(base.path).is_file():
+        return f"from_single_file({base.path!r})"
+    hub = hub_model(base.source)
+    return f"from_pretrained({hub.id!r}, revision={hub.revision!r})" if hub else f"from_pretrained({base.path!r})"

@@ -33,7 +33,7 @@ class StableDiffusion:
 
     def __init__(self, pipe: StableDiffusionPipeline) -> None:
         self.pipe = pipe
-        readers = self._readers()
+        readers = self.readers()
         for part in (pipe.unet, pipe.vae, *(text_encoder for _, text_encoder in readers.values())):
             part.requires_grad_(False)
         for part in (pipe.unet, pipe.vae):
@@ -49,8 +49,8 @@ class StableDiffusion:
         halvings = len(pipe.unet.config.block_out_channels) - 1
         self.size_grid = max(8, pipe.vae_scale_factor * 2**halvings)  # diffusers wants 8
 
-    def _readers(self) -> dict[str, Reader]:
-        """By the name of its token table."""
+    def readers(self) -> dict[str, Reader]:
+        """Who reads prompts, by the name of the token table."""
         return {TABLE: (self.pipe.tokenizer, self.pipe.text_encoder)}
 
     @property
@@ -118,7 +118,7 @@ class StableDiffusion:
         own, self.pipe.scheduler = self.pipe.scheduler, scheduler
         try:
             latents = self.pipe(
-                **self._told(conditioning, negative),
+                **self.told(conditioning, negative),
                 num_inference_steps=settings.steps,
                 guidance_scale=settings.guidance_scale,
                 guidance_rescale=settings.guidance_rescale,
@@ -132,6 +132,6 @@ class StableDiffusion:
             self.pipe.scheduler = own
         return self.from_latents(latents)
 
-    def _told(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Tensor | None]:
+    def told(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Tensor | None]:
         """What the pipeline is told instead of prompts."""
         return {"prompt_embeds": conditioning.text, "negative_prompt_embeds": negative.text}

@@ -27,7 +27,8 @@ class StableDiffusionXL(StableDiffusion):
         if pipe.vae.dtype == torch.float16 and pipe.vae.config.force_upcast:
             pipe.vae.to(torch.float32)  # in fp16 it overflows
 
-    def _readers(self) -> dict[str, Reader]:
+    def readers(self) -> dict[str, Reader]:
+        """See `StableDiffusion`."""
         first, second = TABLES
         pipe = self.pipe
         return {first: (pipe.tokenizer, pipe.text_encoder), second: (pipe.tokenizer_2, pipe.text_encoder_2)}
@@ -51,6 +52,7 @@ class StableDiffusionXL(StableDiffusion):
         text = conditioning.text.to(self.dtype)
         return self.pipe.unet(x_t.to(self.dtype), t, text, added_cond_kwargs=told).sample
 
-    def _told(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Tensor | None]:
+    def told(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Tensor | None]:
+        """See `StableDiffusion`."""
         pooled = {"pooled_prompt_embeds": conditioning.pooled, "negative_pooled_prompt_embeds": negative.pooled}
-        return super()._told(conditioning, negative) | pooled
+        return super().told(conditioning, negative) | pooled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,13 +14,16 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tiny.single_file import unet_weights
 from tiny.toy import Toy
 
-from clora_core.concepts import LearnedConcept, Timeline
+from clora_core.concepts import Concept, LearnedConcept, Timeline
 from clora_core.errors import ModelError, SettingsError
 from clora_core.export.export import export_timeline
-from clora_core.export.kohya import V2_WIDTH, family_of, lora_tensors, rank_slices
+from clora_core.export.kohya import V2_WIDTH, Family, family_of, lora_tensors, rank_slices
 from clora_core.export.parts import parts_of
+from clora_core.export.usage import _opened
+from clora_core.learning.trainer import train_concept
 from clora_core.models.description import BaseModel, read_base
 from clora_core.settings.methods import BUILT_IN
 
@@ -85,7 +89,7 @@ def test_every_method_is_spoken_of_here() -> None:
 
 def test_a_proof_fails_where_weights_are_missing(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:
     """The picture depends on every part: the proof says so, and the files stay to be looked at."""
-    monkeypatch.setattr("clora_core.export.export.lora_tensors", lambda summed, dtype: lora_tensors(summed[1:], dtype))
+    monkeypatch.setattr("clora_core.export.export.lora_tensors", lambda summed, *how: lora_tensors(summed[1:], *how))
     made = export_timeline(two("clora"), base, tmp_path / "out", device="cpu")
     assert not made.proved and made.difference > made.tolerance
     assert "NOT PROVED" in (made.folder / "README.txt").read_text()
@@ -94,7 +98,7 @@ def test_a_proof_fails_where_weights_are_missing(two, base: BaseModel, tmp_path:
 def test_the_stack_is_one_lora_by_kohyas_names(two, backbone) -> None:
     timeline = two("clora")
     (part,) = parts_of(backbone, timeline)
-    tensors = lora_tensors(part.summed, torch.float32)
+    tensors = lora_tensors(part.summed, family_of(backbone), torch.float32)
     assert len(tensors) == 3 * len(backbone.matrices)
     for name in backbone.matrices:
         up, down, alpha = (
@@ -188,3 +192,87 @@ def test_another_family_is_refused(two, base: BaseModel, tmp_path: Path, monkeyp
     monkeypatch.setattr("clora_core.export.export.load_backbone", lambda *_: Toy())
     with pytest.raises(ModelError, match="no Stable Diffusion"):
         export_timeline(timeline, base, tmp_path / "out", device="cpu")
+
+
+# ---------------------------------------------------------------------------------------------------------- SDXL
+
+
+@pytest.fixture
+def learned_on_xl(xl, pictures, config):
+    """learned_on_xl(**settings) -> a timeline of <rex> and <mug> on the tiny SDXL."""
+
+    def learned_on_xl(**settings):
+        timeline = Timeline("pets", "Pets", "")
+        for name in ("rex", "mug"):
+            concept = Concept(name, f"<{name}>", pictures)
+            with train_concept(xl, concept, timeline, config.updated({"steps": 2, **settings})) as training:
+                list(training)
+                timeline = timeline.then(training.finish())
+        return timeline
+
+    return learned_on_xl
+
+
+def test_sdxl_draws_the_same_picture_from_its_files(learned_on_xl, folders, tmp_path: Path, monkeypatch) -> None:
+    timeline, base = learned_on_xl(adapts="qkv"), read_base(folders / "stable-diffusion-xl")
+    quick = replace(base, sampling=base.sampling.updated({"steps": 2}))
+    made = export_timeline(timeline, quick, tmp_path / "out", device="cpu")
+    assert made.proved and made.difference < made.tolerance
+    tensors = load_file(made.folder / "embeddings/mug.safetensors")
+    assert {name: tuple(row.shape) for name, row in tensors.items()} == {"clip_l": (1, 8), "clip_g": (1, 12)}
+    assert torch.equal(tensors["clip_g"], timeline.concepts[1].embeddings["clip_g"])
+    said = metadata(made.folder / "loras/pets-2.safetensors")
+    assert said["ss_base_model_version"] == "sdxl_base_v1-0"
+    assert said["modelspec.architecture"] == "stable-diffusion-xl-v1-base/lora"
+    text = (made.folder / "README.txt").read_text()
+    lines = text.partition("diffusers, in Python:\n")[2].split("\n\n")[0].splitlines()
+    monkeypatch.chdir(made.folder)
+    assert lines[-1].rstrip().endswith('.save("picture.png")')
+    lines[-1] = lines[-1].replace("generator=", "num_inference_steps=2, generator=")
+    exec("\n".join(line.strip() for line in lines), {})  # noqa: S102
+    assert (made.folder / "picture.png").is_file()
+
+
+def test_sdxls_layers_have_the_names_of_kohyas_scripts(xl, learned_on_xl) -> None:
+    """They are those of its first repository, where blocks are numbered through."""
+    tensors = lora_tensors(learned_on_xl().concepts, family_of(xl), torch.float32)
+    layers = {name.partition(".")[0] for name in tensors}
+    expected = {f"lora_unet_{name.replace('.', '_')}" for name in unet_weights(xl.pipe.unet)}
+    assert {f"{layer}_weight" for layer in layers} <= expected and len(layers) == len(xl.matrices)
+    full = Family("", "", parts_a_block=3)
+    for ours, theirs in (
+        (
+            "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k",
+            "input_blocks_4_1_transformer_blocks_0_attn2_to_k",
+        ),
+        (
+            "down_blocks.2.attentions.1.transformer_blocks.9.attn2.to_v",
+            "input_blocks_8_1_transformer_blocks_9_attn2_to_v",
+        ),
+        ("mid_block.attentions.0.transformer_blocks.3.attn2.to_k", "middle_block_1_transformer_blocks_3_attn2_to_k"),
+        (
+            "up_blocks.1.attentions.2.transformer_blocks.1.attn2.to_q",
+            "output_blocks_5_1_transformer_blocks_1_attn2_to_q",
+        ),
+    ):
+        assert full.layer(ours) == f"lora_unet_{theirs}"
+
+
+def test_concepts_that_adapt_different_matrices_are_one_lora(two, learn, backbone) -> None:
+    """Of one rank in all layers: diffusers drops the alpha of those that differ."""
+    timeline = two("clora")
+    timeline = timeline.then(learn("Ann", timeline, adapts="qkv"))
+    (part,) = parts_of(backbone, timeline)
+    family, deltas = family_of(backbone), backbone.installation.deltas
+    tensors = lora_tensors(part.summed, family, torch.float32)
+    assert {int(value) for name, value in tensors.items() if name.endswith("alpha")} == {6}
+    for name in (*backbone.matrices, *backbone.queries):
+        up, down = (tensors[f"{family.layer(name)}.lora_{end}.weight"] for end in ("up", "down"))
+        assert torch.allclose(up @ down, deltas[f"{name}.weight"], atol=1e-6)
+
+
+def test_a_base_from_the_hub_or_in_one_file_is_opened_as_it_was(base: BaseModel, tmp_path: Path) -> None:
+    at = replace(base, path="owner/name", source="owner/name@abc")
+    assert _opened(at) == "from_pretrained('owner/name', revision='abc')"
+    (tmp_path / "one.safetensors").write_bytes(b"")
+    assert _opened(replace(base, path=str(tmp_path / "one.safetensors"))).startswith("from_single_file(")
