@@ -295,9 +295,9 @@ class Playground:
         strengths = self.strengths
         # "change", not "input": Gradio's "input" misses chips, pasting by mouse and settings brought back
         typed = [self.notes, *self._brought().values(), self.locked, *strengths.parts]
-        self.prompt.change(told(self._typed), [*place, *strengths.given], typed, trigger_mode="always_last", **QUEUED)
-        named = [self.timeline, self.prompt, *strengths.given]
-        self.timeline.change(told(strengths.follow), named, strengths.parts, **QUEUED)
+        # one handler for both, so that none shows the sliders of a prompt that has changed meanwhile
+        changed = [self.prompt.change, self.timeline.change]
+        gr.on(changed, told(self._typed), [*place, *strengths.given], typed, trigger_mode="always_last", **QUEUED)
         moved = [self.chips, self.point, self.notes]
         self.as_of.change(told(self._moved), place, moved, trigger_mode="always_last", **QUEUED)
 

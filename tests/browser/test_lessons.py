@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from browser.app_process import app_process
 from browser.visitor import (
-    DESKTOP,
-    KNOWS_THE_PAGE,
     LONG,
     NEEDS_CHROMIUM,
     PHONE,
     WAIT_MS,
     Visit,
+    new_page,
     open_tab,
     overflow,
     teach,
@@ -139,13 +138,9 @@ def test_three_lessons_in_the_line_outlive_a_killed_app(
     browser: Browser, studio: Studio, place: Path, tmp_path: Path
 ) -> None:
     home, log = tmp_path / "home", tmp_path / "app.log"
-    open_studio(home, place / "assets" / "base", place / "assets", steps=400).close()  # the preset on disk
+    open_studio(home, place / "assets" / "base", place / "assets", steps=120).close()  # the preset on disk
     people = [sample.name for sample in studio.samples()][:3]
-    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
-    context.add_init_script(KNOWS_THE_PAGE)
-    page = context.new_page()
-    page.set_default_timeout(2 * WAIT_MS)
-    expect.set_options(timeout=2 * WAIT_MS)
+    page = new_page(browser)
     with killed_at_the_end(home, place / "assets", log) as url:
         page.goto(url)
         open_tab(page, "Add concept")
@@ -171,5 +166,4 @@ def test_three_lessons_in_the_line_outlive_a_killed_app(
         expect(page.locator(".cl-card")).to_have_count(3)
         for name in people:
             expect(page.locator("#cards")).to_contain_text(name)
-        page.close()
-    context.close()
+        page.context.close()

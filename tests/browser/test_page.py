@@ -15,13 +15,12 @@ from urllib.parse import unquote
 import pytest
 from browser.app_process import app_process
 from browser.visitor import (
-    DESKTOP,
-    KNOWS_THE_PAGE,
     LONG,
     NEEDS_CHROMIUM,
     PHONE,
     WAIT_MS,
     Visit,
+    new_page,
     open_tab,
     overflow,
     teach,
@@ -309,8 +308,7 @@ def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Walk:
     first, second = Studio.open(home / "look").samples()[:2]
     learning_ms = 600_000
     with app_process(home / "home", home / "app.log") as (url, _):
-        page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
-        page.add_init_script(KNOWS_THE_PAGE)
+        page = new_page(browser)
         page.goto(url)
         expect(page.locator("#chips .cl-chip").first).to_be_visible(timeout=60_000)
         expect(page.locator("#model")).to_contain_text("ready", timeout=120_000)
@@ -340,7 +338,7 @@ def walked(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Walk:
         page.locator("#compare-go").click()
         expect(page.locator("#versus tbody tr")).to_have_count(2, timeout=2 * learning_ms)
         compared = page.locator("#versus").inner_text(), page.locator("#measures").inner_text()
-        page.close()
+        page.context.close()
     return first.name, pictures, compared
 
 
@@ -416,8 +414,7 @@ needs_the_model = pytest.mark.skipif(
 def test_compare_shows_the_shipped_example_at_once(browser: Browser, tmp_path: Path) -> None:
     studio = Studio.open(tmp_path / "home")
     with served(studio, tmp_path / "home", ASSETS) as url:
-        page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
-        page.add_init_script(KNOWS_THE_PAGE)
+        page = new_page(browser)
         page.goto(url)
         expect(page.locator("#chips .cl-chip").first).to_be_visible(timeout=60_000)
         open_tab(page, "Compare")
@@ -434,7 +431,7 @@ def test_compare_shows_the_shipped_example_at_once(browser: Browser, tmp_path: P
             page.locator("#measures tr", has_text="likeness to the real pictures").locator("td").all_inner_texts()
         )
         assert len(likeness) == 2 and all(0.4 < float(value) < 1 for value in likeness)
-        page.close()
+        page.context.close()
 
 
 @needs_the_model

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser.visitor import DESKTOP, NEEDS_CHROMIUM, TABS, Visit, open_tab, teach
+from browser.visitor import NEEDS_CHROMIUM, TABS, Visit, new_page, open_tab, teach
 from playwright.sync_api import Browser, Page, expect
 from tiny.served import open_studio, served
 
@@ -175,7 +175,7 @@ def test_the_first_run_leads_to_what_changed_and_does_not_come_back(
     studio = open_studio(tmp_path / "home", tiny_folder, place / "assets")
     with served(studio, tmp_path / "home", place / "assets") as url:
         studio.warm_up()
-        page = browser.new_context(viewport=DESKTOP).new_page()  # type: ignore[arg-type]
+        page = new_page(browser, knows_the_page=False)
         page.goto(url)
         now = page.locator("#first-run [aria-current=step]")
         expect(now).to_contain_text("Pick a person")
@@ -198,7 +198,7 @@ def test_the_first_run_leads_to_what_changed_and_does_not_come_back(
 
 
 def test_the_first_run_can_be_skipped(browser: Browser, url: str) -> None:
-    page = browser.new_context(viewport=DESKTOP).new_page()  # type: ignore[arg-type]
+    page = new_page(browser, knows_the_page=False)
     page.goto(url)
     page.locator("#first-run").get_by_role("button", name="Skip").click()
     expect(page.locator("#first-run nav")).to_have_count(0)

@@ -3,6 +3,7 @@ of every visit."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,23 +16,23 @@ from clora_core.studio.studio import Studio
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
-    "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else None,
-)
+# the first paints no window and starts no renderers for one, so that it takes half the time
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+PATH = os.environ.get("PATH", "") + os.pathsep + "/usr/bin"
+CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name, path=PATH))), None)
 NEEDS_CHROMIUM = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found: install it, for example apt install chromium"),
 ]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LONG = {"steps": 100_000}
-WAIT_MS = 30_000
+WAIT_MS = 60_000  # a machine may be busy; what does not come costs as much
 TABS = ("Playground", "Add concept", "Timeline", "Compare")
 KNOWS_THE_PAGE = "localStorage['clora-first-run'] ??= '5'"  # the guided first run lies over the foot of the page
 Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
@@ -59,6 +60,16 @@ def url(studio: Studio, place: Path) -> Iterator[str]:
         yield url
 
 
+def new_page(browser: Browser, size: dict[str, int] = DESKTOP, knows_the_page: bool = True) -> Page:
+    """An empty page of a new visitor, who has seen the guided first run already. Nothing moves on it by itself."""
+    context = browser.new_context(viewport=size, reduced_motion="reduce")  # type: ignore[arg-type]
+    if knows_the_page:
+        context.add_init_script(KNOWS_THE_PAGE)
+    context.set_default_timeout(WAIT_MS)
+    page: Page = context.new_page()
+    return page
+
+
 @pytest.fixture
 def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
     """visit(size, address) opens the page as a new visitor, on a new timeline of this test, and fails the test on
@@ -68,10 +79,8 @@ def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
     contexts = []
 
     def visit(size: dict[str, int] = DESKTOP, address: str = url) -> Page:
-        contexts.append(browser.new_context(viewport=size))  # type: ignore[arg-type]
-        contexts[-1].add_init_script(KNOWS_THE_PAGE)
-        page: Page = contexts[-1].new_page()
-        page.set_default_timeout(WAIT_MS)
+        page = new_page(browser, size)
+        contexts.append(page.context)
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -20,7 +21,7 @@ from tiny.model import RESOLUTION
 PEOPLE = {"Ida Rot": (196, 69, 32), "Bo Blau": (40, 90, 180), "Mia Gruen": (40, 140, 80)}
 PRESET = {
     "name": "Tiny test model",
-    "train": {"resolution": RESOLUTION, "rank": 2, "steps": 12, "preview_every_seconds": 0.2},
+    "train": {"resolution": RESOLUTION, "rank": 2, "steps": 12, "preview_every_seconds": 1.0},
     "sampling": {"width": RESOLUTION, "height": RESOLUTION, "steps": 2, "guidance_scale": 3.0},
 }
 
@@ -61,8 +62,18 @@ def served(
     demo = build_demo(studio, may_remove, chosen.mcp)
     options = launch_options(home, assets, chosen)
     try:
-        _, url, _ = demo.launch(**options, prevent_thread_lock=True, quiet=True)
-        yield url
+        yield _launched(demo, options)
     finally:
         demo.close()
         studio.close()
+
+
+def _launched(demo: gr.Blocks, options: dict[str, Any], tries: int = 3) -> str:
+    """The address of the page. On a busy machine Gradio gives up on itself: it waits 3 seconds for its own answer."""
+    try:
+        return demo.launch(**options, prevent_thread_lock=True, quiet=True)[1]
+    except ValueError as error:
+        if tries == 1 or "localhost" not in str(error):
+            raise
+        demo.close()
+        return _launched(demo, options, tries - 1)
