@@ -308,6 +308,7 @@ class Page:
             self.remember,
             [self.kept, prompt, seed, locked, self.timeline],
             self.kept,
+            trigger_mode="always_last",  # else what changes while the last change is kept is not
             **QUIET,
         )
 

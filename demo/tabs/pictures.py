@@ -110,18 +110,21 @@ class FormPictures:
         act, value = picked(event)
         if act != "save":
             return {self.editor: ""}
+        # no notice: it would lie behind the dialog
         try:
             place, edit = _read_edit(value, paths)
-        except PictureError as error:  # a notice would lie behind the dialog
+        except PictureError as error:
             return {self.editor: "", **self.look_at(paths, timeline_id, [str(error)])}
         path = Path(paths[place])
         try:
             if not in_form(path):  # a sample's: the form writes beside its own only
                 path = Path(*given_back([path]))
             edited = str(self.studio.edit_picture(path, edit))
+            return {self.editor: "", **self.look_at([*paths[:place], edited, *paths[place + 1 :]], timeline_id)}
         except StudioError as error:
+            if not path.is_file():
+                return {self.editor: "", **self.look_at(paths, timeline_id, [str(error)])}
             return self._dialog(place, path, token, edit, str(error))
-        return {self.editor: "", **self.look_at([*paths[:place], edited, *paths[place + 1 :]], timeline_id)}
 
 
 def _read_edit(value: str, paths: Sequence[str]) -> tuple[int, Edit]:

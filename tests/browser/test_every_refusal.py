@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from browser.test_refusals import expect_notice
-from browser.visitor import LONG, NEEDS_CHROMIUM, WAIT_MS, new_page, open_tab, teach
+from browser.visitor import LONG, NEEDS_CHROMIUM, WAIT_MS, new_page, open_tab, reload, teach
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from tiny.served import make_people, open_studio, served
@@ -40,6 +40,7 @@ CANNOT = {
     "history.click": "asks for older pictures; where there are none, none come",
     "concept-name.change": "what is wrong with a name stands under it",
     "setting-method.input": "the list holds the methods that are known",
+    "edit-picture.submit": "what is wrong is said in the editor, which lies over any notice",
     "empty-yes.click": "it is asked only where things may be removed",
 }
 
@@ -62,6 +63,7 @@ class World:
         self.page: Page = new_page(self.browser)
         self.page.goto(self.url)
         expect(self.page.locator("#timeline input")).to_have_value(re.compile("Two people"))
+        self.page.wait_for_load_state("networkidle")  # nothing of the start is refused any more
 
     def close(self) -> None:
         """The visitor leaves."""
@@ -147,7 +149,7 @@ def _no_such_model(world: World) -> str:
     world.page.locator(".cl-model").click()
     world.page.locator("#model-typed input, #model-typed textarea").fill("/nowhere")
     world.page.locator("#model-open").click()
-    return "There is no model folder /nowhere"
+    return "There is no model /nowhere"
 
 
 @refusal("prompt.change")
@@ -208,12 +210,14 @@ def _draw(page: Page, prompt: str) -> None:
     expect(page.locator(".cl-wall [data-look]").first).to_have_attribute("aria-label", re.compile(prompt))
 
 
-@refusal("which-history.change")
+@refusal("which-history.change", "find-history.change")
 def _favourites(world: World) -> str:
     list_of_them = world.home / "favourites.json"
     list_of_them.write_text("[")
     try:
         world.page.locator("#which-history label").nth(1).click()
+        expect_notice(world.page, "favourites")
+        world.page.locator("#find-history input, #find-history textarea").fill("a house")
         expect(world.page.get_by_test_id("toast-body")).to_be_visible()
     finally:
         list_of_them.unlink()
@@ -246,7 +250,7 @@ def _a_token(world: World) -> str:
 
 @refusal(
     *("start.click", "concept-name.submit", "concept-token.submit", "setting-*.change", "keep-pictures.change"),
-    *("checked.click", "edit-picture.submit"),
+    *("show-real.change", "checked.click"),
     spoils=True,
 )
 def _a_form_that_is_filled_in(world: World) -> str:
@@ -258,16 +262,18 @@ def _a_form_that_is_filled_in(world: World) -> str:
     expect(page.locator("#start")).to_be_enabled()
     page.locator("#train-advanced button").first.click()
     page.get_by_label("Edit 0.png").click()
-    save = page.get_by_role("dialog").get_by_role("button", name="Use it like this")
-    expect(save).to_be_visible()
+    editor = page.get_by_role("dialog")
+    expect(editor).to_be_visible()
     world.lose()
-    save.click()
-    expect_notice(page, GONE)
+    editor.get_by_role("button", name="Use it like this").click()
+    expect(editor).to_contain_text(GONE)
     page.keyboard.press("Escape")
+    expect(editor).to_have_count(0)
     page.locator("#setting-learning_rate input").fill("0.25")
     expect_notice(page, GONE)
-    page.locator("#keep-pictures input").check()
-    expect_notice(page, GONE)
+    for consent in ("#keep-pictures", "#show-real"):
+        page.locator(f"{consent} input").click()
+        expect_notice(page, GONE)
     page.get_by_label("Remove 0.png").click()
     expect_notice(page, GONE)
     page.locator("#start").click()
@@ -519,7 +525,7 @@ def _a_discarded_lesson(world: World) -> str:
 @refusal("trash-empty.click", shared=True)
 def _the_trash(world: World) -> str:
     world.studio.trash.delete_timeline(world.studio.new_timeline("Soon gone"))
-    world.page.reload()
+    reload(world.page)
     open_tab(world.page, "Timeline")
     world.page.locator("#trash button").first.click()
     world.page.locator("#trash-empty").click()

@@ -19,6 +19,7 @@ from browser.visitor import (
     new_page,
     open_tab,
     overflow,
+    reload,
     teach,
 )
 from playwright.sync_api import Browser, Page, expect
@@ -61,7 +62,7 @@ def test_the_next_are_prepared_while_one_is_learned_and_everybody_sees_it(visit:
     page.get_by_role("button", name="Move Mia Gruen up").click()
     expect(page.locator("#lessons li").nth(1)).to_contain_text("Mia Gruen")
     assert names(page) == ["Ida Rot", "Mia Gruen", "Bo Blau"]
-    page.reload()
+    reload(page)
     other = visit(PHONE)
     for each in (page, other):
         expect(each.locator(".cl-pill")).to_contain_text("Learning Ida Rot")  # on the Playground
@@ -106,7 +107,7 @@ window.Notification.permission = 'granted';
 def test_the_title_and_a_notification_say_that_a_lesson_has_ended(visit: Visit, studio: Studio) -> None:
     page = visit()
     page.add_init_script(NOTED)
-    page.reload()
+    reload(page)
     teach(page, "Ida Rot")
     expect(page.locator("#try-it")).to_be_visible()
     expect(page).to_have_title(re.compile("^Ida Rot is (learned|stored).* · C-LoRA Studio$"))
@@ -114,7 +115,7 @@ def test_the_title_and_a_notification_say_that_a_lesson_has_ended(visit: Visit, 
         ["Ida Rot is learned"],
         ["Ida Rot is stored"],
     )
-    page.reload()
+    reload(page)
     expect(page.locator(".cl-pill")).to_contain_text(re.compile("Ida Rot is (learned|stored)"))
     assert page.evaluate("window.told") == []  # it was told already
     open_tab(page, "Add concept")

@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 
 import pytest
-from browser.visitor import NEEDS_CHROMIUM, PHONE, Visit, overflow
+from browser.visitor import NEEDS_CHROMIUM, PHONE, Visit, overflow, reload
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Page, expect
@@ -138,7 +138,7 @@ def test_drawing_by_keyboard_keeps_the_focus_and_the_prompts(visit: Visit) -> No
     prompt.press("ArrowDown")
     prompt.press("ArrowDown")
     expect(prompt).to_have_value("half")
-    page.reload()
+    reload(page)
     page.locator("#recent summary").click()
     expect(page.locator("#recent [data-prompt]").first).to_have_text("the third")
 
@@ -166,7 +166,7 @@ def test_what_is_in_front_follows_the_timeline(visit: Visit, studio: Studio) -> 
     page = visit()
     draw(page, "only here")
     other = studio.new_timeline("Another")
-    page.reload()
+    reload(page)
     expect(page.locator(".cl-made")).to_have_count(1)
     page.get_by_role("tab", name="Timeline").click()
     page.locator("#timeline input").click()

@@ -15,15 +15,20 @@ from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 
 pytestmark = NEEDS_CHROMIUM
+ON_TOP = """notice => {
+    const {x, y, width, height} = notice.getBoundingClientRect();
+    return notice.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+}"""
 SHARED = "Others can reach this page without a password"
 
 
 def expect_notice(page: Page, words: str) -> None:
-    """The notice with these words is seen; it is closed for the next one."""
-    notice = page.get_by_test_id("toast-body").filter(has_text=words)
-    expect(notice).to_be_visible()
-    notice.get_by_test_id("toast-close").click()
-    expect(notice).to_have_count(0)
+    """The notice with these words is seen, with nothing over it; all are closed for the next one."""
+    notices = page.get_by_test_id("toast-body")
+    expect(notices.filter(has_text=words).first).to_be_visible()
+    assert notices.filter(has_text=words).first.evaluate(ON_TOP), "something lies over the notice"
+    page.get_by_test_id("toast-close").evaluate_all("buttons => buttons.forEach(button => button.click())")
+    expect(notices).to_have_count(0)
 
 
 def stop(studio: Studio) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser.visitor import NEEDS_CHROMIUM, PHONE, Visit, open_tab
+from browser.visitor import NEEDS_CHROMIUM, PHONE, Visit, open_tab, reload
 from playwright.sync_api import Page, expect
 from tiny.concepts import tiny_concept
 
@@ -111,7 +111,7 @@ def test_export_gives_one_file(visit: Visit, studio: Studio, tmp_path: Path) -> 
     sample = studio.samples()[0]
     config = studio.base.train.updated({"steps": 2, "preview_every_seconds": 0.0})
     studio.wait(studio.learn(LearnRequest(timeline_id, Concept("Ida", sample.token, sample.pictures), config)), 60)
-    page.reload()
+    reload(page)
     open_tab(page, "Timeline")
     page.locator("#export").click()
     page.locator("#export-go").click()

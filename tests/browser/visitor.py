@@ -85,7 +85,7 @@ def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("response", lambda r: complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
         page.goto(address)
-        expect(page.locator("#chips :is(.cl-chip, .cl-empty)").first).to_be_visible()
+        _is_filled_in(page)
         return page
 
     yield visit
@@ -96,6 +96,17 @@ def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
     usual = ("Method not implemented.", "AbortError: signal is aborted", "Unexpected error Connection errored out.")
     found = [words for words in complaints if not words.startswith(usual)]
     assert not found, found
+
+
+def _is_filled_in(page: Page) -> None:
+    """Wait until the studio has answered: what is typed before is overwritten."""
+    expect(page.locator("#chips :is(.cl-chip, .cl-empty)").first).to_be_visible()
+
+
+def reload(page: Page) -> None:
+    """The same visitor opens the page again."""
+    page.reload()
+    _is_filled_in(page)
 
 
 def open_tab(page: Page, name: str) -> None:
