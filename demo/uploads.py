@@ -15,8 +15,9 @@ from pathlib import Path
 
 from clora_core.answers import DiskUse, count
 from clora_core.data.beside import CAPTION_SUFFIXES, copy_picture
-from clora_core.data.gathered import PICTURE_SUFFIXES, ZIP_SUFFIX, Gathered, gather, place_below, unpack
+from clora_core.data.gathered import PICTURE_SUFFIXES, ZIP_SUFFIX, Gathered, gather, unpack
 from clora_core.data.pictures import MAX_FILE_BYTES, given_name
+from clora_core.data.zips import place_below
 from clora_core.errors import PictureError, StoreError
 
 PICTURE_TYPES = list(PICTURE_SUFFIXES)  # some of them to be refused by name

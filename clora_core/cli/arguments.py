@@ -122,6 +122,7 @@ def make_parser(methods: Methods) -> _Parser:
     change.add_argument("--new", metavar="NAME", help="make an empty timeline")
     change.add_argument("--rename", metavar="NAME", help="give it, or the concept of --concept, another name")
     change.add_argument("--delete", action="store_true", help="move it, or the concept of --concept, to the trash")
+    change.add_argument("--import", type=Path, metavar="FILE", dest="take_in", help="take in one that was exported")
     change.add_argument("--all", action="store_true", help="list all timelines")
     timeline.add_argument("--concept", metavar="TOKEN", help='which concept is renamed or deleted, such as "<rex>"')
 
@@ -133,12 +134,16 @@ def make_parser(methods: Methods) -> _Parser:
     commands.add_parser("doctor", parents=[common], help="say what this machine can do, and what is missing")
 
     export = commands.add_parser("export", parents=[common], help="write a timeline as files for other programmes")
-    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder to write")
+    export.add_argument("--out", type=Path, required=True, metavar="PLACE", help="new folder, or file, to write")
     export.add_argument("--timeline", metavar="ID", help="timeline to export (default: the one changed last)")
     export.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only")
     export.add_argument(
-        "--format", choices=("kohya",), default="kohya", help="kohya: LoRA and embeddings (default: kohya)"
+        "--format",
+        choices=("kohya", "timeline"),
+        default="kohya",
+        help="kohya: LoRA and embeddings; timeline: one file for timeline --import elsewhere (default: kohya)",
     )
+    export.add_argument("--pictures", action="store_true", help="of a timeline: with the pictures that were kept")
     export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of the LoRA (default: fp32)")
     _add_bench(commands, common, methods)
     return parser

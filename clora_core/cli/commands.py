@@ -280,6 +280,10 @@ def _timeline(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
                 for entry in found
             ]
             return {"text": "\n".join(lines) or "There is no timeline yet.", "timelines": found}
+        if chosen.take_in:
+            taken = studio.take_in(chosen.take_in)
+            problem = f" It cannot be used now: {taken.problem}." if taken.problem else ""
+            return {"text": f"{taken.name} ({taken.id}) is here.{problem}", "timeline": taken}
         timeline_id = chosen.timeline or ("" if chosen.new else studio.default_timeline())
         if chosen.new:
             timeline_id = studio.new_timeline(chosen.new)
@@ -343,6 +347,10 @@ def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     studio, say = _open(chosen, methods), ProgressLine()
     try:
         timeline_id = chosen.timeline or studio.default_timeline()
+        if chosen.format == "timeline":
+            studio.archive(timeline_id, chosen.out, chosen.as_of, chosen.pictures)
+            text = f"{chosen.out}\nTake it in elsewhere: timeline --import {shlex.quote(chosen.out.name)}"
+            return {"text": text, "timeline": timeline_id, "file": chosen.out}
         request = ExportRequest(timeline_id, chosen.as_of, chosen.dtype, chosen.out.resolve())
         made = studio.export_now(request, telling(say))
     finally:

@@ -7,7 +7,6 @@ is written out here, and nothing of it is decoded before its own sizes were foun
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from clora_core.answers import count
 from clora_core.data.beside import CAPTION_SUFFIXES, is_mask
 from clora_core.data.pictures import HEIC_SUFFIXES, MAX_FILE_BYTES, SUFFIXES
+from clora_core.data.zips import Limits, unzip
 from clora_core.errors import PictureError
 
 ZIP_SUFFIX = ".zip"
@@ -23,11 +23,9 @@ PICTURE_SUFFIXES = (*SUFFIXES, *HEIC_SUFFIXES, *REFUSED_SUFFIXES)
 OTHER_KINDS = (*CAPTION_SUFFIXES, ".png", ".json", ".md", ".csv", ".npz")  # masks, and what data sets have beside them
 MAX_ZIP_FILES = 2000
 MAX_ZIP_BYTES = 1_000_000_000  # of what is taken out of it
-MAX_RATIO = 200  # times as large as it is in the zip; a blank PNG has 100
 SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
 KOHYA = re.compile(r"(\d+)_(\S+)(?: (.+))?")  # "10_rex dog": repeats, name, class
 KOHYA_REST = ("reg", "log", "logs", "model")  # its other folders: pictures of the class, what was learned
-UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
 @dataclass(frozen=True)
@@ -110,52 +108,11 @@ def _is_picture(path: Path) -> bool:
 
 
 def unpack(file: Path, into: Path) -> None:
-    """Write the pictures and captions of a zip below ``into``, in its own folders.
-
-    Raises PictureError: it is no sound zip, needs a password, or holds more or larger files than the limits; OSError.
-    """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            wanted = [entry for entry in archive.infolist() if _wanted(entry)]
-            _check_sizes(file.name, wanted)
-            for entry in wanted:
-                target = place_below(into, entry.filename)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(entry) as source, target.open("wb") as copy:
-                    left = entry.file_size  # what the zip says, and no more
-                    while left > 0 and (data := source.read(min(left, 1 << 20))):
-                        copy.write(data)
-                        left -= len(data)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-        raise PictureError(f"{file.name} is damaged or no zip. Make it again, or drop the pictures.") from error
-    except RuntimeError as error:  # zipfile's for a password
-        raise PictureError(f"{file.name} has a password. Unpack it, and drop the folder.") from error
+    """Write the pictures and captions of a zip below ``into``, in its own folders. Raises PictureError as ``unzip``
+    does; OSError."""
+    otherwise = "Make it again, or drop the pictures."
+    unzip(file, into, _wanted, Limits(MAX_ZIP_FILES, MAX_ZIP_BYTES, MAX_FILE_BYTES, PictureError, otherwise))
 
 
-def _wanted(entry: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(entry.filename)
-    sound = bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-    kinds = (*PICTURE_SUFFIXES, *CAPTION_SUFFIXES, "")
-    return not entry.is_dir() and sound and _counts(path.parts) and path.suffix.lower() in kinds
-
-
-def _check_sizes(name: str, entries: Sequence[zipfile.ZipInfo]) -> None:
-    limit = f"Take out what is not needed: up to {MAX_ZIP_FILES} files and {MAX_ZIP_BYTES // 10**9} GB can be read."
-    if len(entries) > MAX_ZIP_FILES:
-        raise PictureError(f"{name} holds {len(entries)} pictures and captions. {limit}")
-    if sum(entry.file_size for entry in entries) > MAX_ZIP_BYTES:
-        raise PictureError(f"{name} holds {sum(entry.file_size for entry in entries) / 1e9:.1f} GB. {limit}")
-    for entry in entries:
-        if entry.file_size > MAX_FILE_BYTES or entry.file_size > MAX_RATIO * entry.compress_size + (1 << 20):
-            inside = PurePosixPath(entry.filename).name
-            raise PictureError(f"{inside} in {name} unpacks to {entry.file_size / 1e6:.0f} MB. Take it out.")
-
-
-def place_below(folder: Path, place: str) -> Path:
-    """Where a file from elsewhere goes below ``folder``: "rex/01.jpg" keeps its folders, whatever they are called."""
-    return folder.joinpath(*map(_safe, PurePosixPath(place).parts))
-
-
-def _safe(part: str) -> str:
-    """A name from elsewhere as a name of a file here; one of dots alone as "_"."""
-    return UNSAFE.sub("_", part)[-150:].strip(" .") or "_"
+def _wanted(path: PurePosixPath) -> bool:
+    return _counts(path.parts) and path.suffix.lower() in (*PICTURE_SUFFIXES, *CAPTION_SUFFIXES, "")

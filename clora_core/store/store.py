@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -54,6 +55,7 @@ from clora_core.disk import HomeLock, check_id, free_name, read_json, refused, s
 from clora_core.errors import ConceptError, MissingMethodError, StoreError
 from clora_core.settings.methods import BUILT_IN, CLORA, Methods
 from clora_core.store import removed
+from clora_core.store.archive import check_timeline, read_archive, write_archive
 from clora_core.store.files import (
     FORMAT,
     LOOK_FILE,
@@ -341,22 +343,42 @@ class ConceptStore:
                     f"The timeline {index['name']!r} has {len(index['concepts'])} concepts; a branch "
                     f"can start after 0 to {len(index['concepts'])} of them, not after {k}."
                 )
-            name = self._free(name)
-            new_id, now, ids = self._new_id(name), _now(), index["concepts"][:k]
-            copied = {
-                **index,
-                "id": new_id,
-                "name": name,
-                "created": now,
-                "updated": now,
-                "concepts": ids,
-                "undone": [],
-                "set_aside": [],
-                "removed": [],
-            }
-            sources = [self._folder / timeline_id / concept for concept in ids]
-            place_timeline(self._folder / new_id, copied, sources)
-            return new_id
+            return self._copy(index, self._folder / timeline_id, k, self._free(name))
+
+    def archive(self, timeline_id: str, file: Path, k: int | None = None, pictures: bool = False) -> None:
+        """Write the first ``k`` concepts (None = all) into one file, for another installation's ``take_in``.
+
+        pictures: those that were kept to learn from go with them. Raises StoreError.
+        """
+        index = self._index(timeline_id)
+        start = _start_of(index, len(index["concepts"]) if k is None else k)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_archive(self._folder / timeline_id, start["concepts"], start, file, pictures)
+        except OSError as error:
+            raise refused(f"The timeline {index['name']!r} could not be written to {file}", error) from error
+
+    def take_in(self, file: Path) -> str:
+        """The timeline in ``file`` as a new one, under its own name or that with a number; returns its id.
+
+        Raises StoreError: it holds no timeline, or one that is damaged or of another version, or the disk refuses.
+        """
+        with tempfile.TemporaryDirectory(prefix=".in-", dir=self._folder.parent) as place:
+            folder = Path(place) / file.name
+            try:
+                read_archive(file, folder)
+            except OSError as error:
+                raise refused(f"{file.name} could not be read", error) from error
+            index = check_timeline(folder)
+            with self.lock:
+                return self._copy(index, folder, len(index["concepts"]), self.free_title(index["name"]))
+
+    def _copy(self, index: Mapping[str, Any], folder: Path, k: int, name: str) -> str:
+        """The first ``k`` concepts of the timeline in ``folder`` as a new one of this name; returns its id."""
+        new_id, now, start = self._new_id(name), _now(), _start_of(index, k)
+        copied = {**start, "id": new_id, "name": name, "created": now, "updated": now}
+        place_timeline(self._folder / new_id, copied, [folder / concept for concept in start["concepts"]])
+        return new_id
 
     def adopt(self, shipped: Path) -> None:
         """Copy a timeline folder that ships with the app, unless its id is taken."""
@@ -541,6 +563,11 @@ class ConceptStore:
             {path.name.split(".")[0] for path in self._folder.iterdir()}
             | {entry.name for entry in self.trash.entries()},
         )
+
+
+def _start_of(index: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """What timeline.json says of the first ``k`` concepts alone."""
+    return {**index, "concepts": index["concepts"][:k], "undone": [], "set_aside": [], "removed": []}
 
 
 def _fits(index: dict[str, Any], base_id: str) -> bool:

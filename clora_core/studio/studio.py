@@ -424,6 +424,22 @@ class Studio:
         StoreError."""
         return self._store.branch(timeline_id, k, name)
 
+    def archive(self, timeline_id: str, file: Path, as_of: int | None = None, pictures: bool = False) -> None:
+        """Write a timeline as of its first ``as_of`` concepts (None = all) into one file, for ``take_in`` elsewhere.
+
+        pictures: those that were kept to learn from go with them. Raises StoreError, DiskError.
+        """
+        self._store.archive(timeline_id, file, as_of, pictures)
+
+    def take_in(self, file: Path) -> TimelineSummary:
+        """The timeline in a file that ``archive`` wrote, here or elsewhere, as a new one.
+
+        It may belong to another base model (``TimelineSummary.elsewhere``): then it is shown when that is open. Raises
+        StoreError: there is none in it, or it is damaged.
+        """
+        timeline_id = self._store.take_in(file)
+        return next(found for found in self.timelines() if found.id == timeline_id)
+
     def changes(self, timeline_id: str) -> tuple[tuple[float | None, ...], ...]:
         """The forgetting map: row i holds, for the concepts 1 to i, how much each one's picture after concept i
         differs from the one drawn when it was learned (``pictures.difference``)."""
