@@ -1,4 +1,5 @@
-"""The dialog that writes a timeline as files for other programmes and gives them to download."""
+"""The dialog that writes a timeline as files for other programmes, or for this one elsewhere, and gives them to
+download."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
 
 POLL_SECONDS = 0.3
+FOR = [("Other programmes: a LoRA, and a file a token", "lora"), ("A C-LoRA Studio elsewhere: all of it", "timeline")]
 NUMBERS = [("fp16: half the size, as most files are", "fp16"), ("fp32: every digit", "fp32")]
 
 
@@ -33,6 +35,7 @@ class ExportDialog:
         self.studio = studio
         with dialog("ask-export", wide=True) as self.asked:
             self.title = gr.HTML()
+            self.what = gr.Radio(FOR, value="lora", label="For", elem_id="export-for")
             self.dtype = gr.Radio(NUMBERS, value="fp16", label="Numbers", elem_id="export-numbers")
             self.status = gr.HTML(elem_id="export-status")
             with gr.Row(elem_classes="cl-actions"):
@@ -50,26 +53,42 @@ class ExportDialog:
         self.buttons = JobButtons(studio, self.go, stop)
         parts: list[Block] = [self.status, self.download, self.usage, *self.buttons.parts]
         wire_close(close, self.asked)
-        button.click(told(self._open), timeline, [self.asked, self.title, self.dtype, *parts], **QUEUED)
-        self.go.click(told(self._start), [timeline, self.dtype], parts, trigger_mode="once", **QUEUED)
+        button.click(told(self._open), timeline, [self.asked, self.title, self.what, self.dtype, *parts], **QUEUED)
+        self.what.input(told(self._ready), [timeline, self.what], [self.dtype, *parts], **QUEUED)
+        given = [timeline, self.what, self.dtype]
+        self.go.click(told(self._start), given, parts, trigger_mode="once", **QUEUED)
 
     def _open(self, timeline_id: str) -> Iterator[Changes]:
-        view = self.studio.timeline(timeline_id)
-        running, problem = self.studio.exporting(timeline_id), self.studio.export_problem(timeline_id)
-        yield {
+        running = self.studio.exporting(timeline_id)
+        opened = {
             self.asked: gr.update(visible=True),
-            self.title: exporting_html.title(view),
-            self.dtype: gr.update(visible=not problem),
-            **self.buttons.running(running),
-            self.go: gr.update(visible=not running and not problem),
+            self.title: exporting_html.title(self.studio.timeline(timeline_id)),
+            self.what: "lora",
+        }
+        yield self._ready(timeline_id, "lora") | opened | self.buttons.running(running)
+        if running:
+            yield from self._follow(running)
+
+    def _ready(self, timeline_id: str, what: str) -> Changes:
+        """Nothing is written yet."""
+        problem = self.studio.export_problem(timeline_id) if what == "lora" else ""
+        return {
+            self.dtype: gr.update(visible=what == "lora" and not problem),
+            self.go: gr.update(visible=not problem),
             self.status: exporting_html.problem(problem),
             self.download: gr.update(visible=False),
             self.usage: "",
         }
-        if running:
-            yield from self._follow(running)
 
-    def _start(self, timeline_id: str, dtype: str) -> Iterator[Changes]:
+    def _start(self, timeline_id: str, what: str, dtype: str) -> Iterator[Changes]:
+        if what == "timeline":
+            file = self.studio.archive(timeline_id)
+            yield {
+                self.status: exporting_html.archived(file.name),
+                self.download: gr.update(value=str(file), label=file.name, visible=True),
+                self.usage: "",
+            }
+            return
         job_id = self.studio.export(ExportRequest(timeline_id, dtype="fp16" if dtype == "fp16" else "fp32"))
         hidden = {self.download: gr.update(visible=False), self.usage: "", self.status: ""}
         yield self.buttons.running(job_id) | hidden

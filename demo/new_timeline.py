@@ -1,8 +1,9 @@
-"""The form that makes a timeline: an empty one, or a branch of one."""
+"""The form that makes a timeline: an empty one, a branch of one, or one from a file."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -50,8 +51,11 @@ class NewTimeline:
                     "Create", variant="primary", elem_id="create-timeline", size="md", min_width=120, scale=0
                 )
                 self.forget = close_button("Cancel", "forget-timeline")
+                self.file = gr.UploadButton(
+                    "Bring one in", file_types=[".zip"], elem_id="take-in", size="md", min_width=120, scale=0
+                )
         self.branch_at = gr.State(-1)  # -1: a new timeline, else how many concepts a branch takes over
-        self.parts: list[Block] = [self.asked, self.title, self.name, self.branch_at]
+        self.parts: list[Block] = [self.asked, self.title, self.name, self.branch_at, self.file]
         wire_close(self.forget, self.asked)
 
     def opened_by(self, button: gr.Button) -> None:
@@ -61,6 +65,7 @@ class NewTimeline:
             self.title: timeline_html.new_title(),
             self.name: "",
             self.branch_at: -1,
+            self.file: gr.update(visible=True),
         }
         button.click(never_refuses(lambda: opened), None, self.parts, **QUIET)
 
@@ -74,6 +79,7 @@ class NewTimeline:
             self.title: timeline_html.branch_title(view, place),
             self.name: self.studio.free_title(f"{view.name}, branch {place}"),
             self.branch_at: place,
+            self.file: gr.update(visible=False),
         }
 
     def created(self) -> Any:
@@ -85,6 +91,16 @@ class NewTimeline:
             [self.timeline, self.asked],
             **QUEUED,
         )
+
+    def taken_in(self) -> Any:
+        """The event that took one in from a file and chose it."""
+        return self.file.upload(told(self._take_in), self.file, [self.timeline, self.asked], **QUEUED)
+
+    def _take_in(self, file: str) -> Changes:
+        taken = self.studio.take_in(Path(file))
+        if taken.problem:
+            raise StoreError(f"{taken.name!r} is here, but cannot be used now: {taken.problem}.")
+        return {self.timeline: gr.update(choices=choices(self.studio), value=taken.id)} | closed(self.asked)
 
     def _create(self, timeline_id: str, name: str, place: int) -> Changes:
         made = self.studio.branch(timeline_id, place, name) if place >= 0 else self.studio.new_timeline(name)

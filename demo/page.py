@@ -292,7 +292,7 @@ class Page:
             [*self.everywhere, *self.presets, self.shown_model],
             **QUEUED,
         )
-        changes = [self.header.naming.created(), *self.history.changes]
+        changes = [self.header.naming.created(), self.header.naming.taken_in(), *self.history.changes]
         for change in (self.timeline.input, *(change.success for change in changes)):
             change(told(self.follow_chosen), [self.timeline, prompt, self.here], self.everywhere, **QUEUED)
         for change in (self.lightbox.removed.change, self.history.picture_back.change):

@@ -424,12 +424,17 @@ class Studio:
         StoreError."""
         return self._store.branch(timeline_id, k, name)
 
-    def archive(self, timeline_id: str, file: Path, as_of: int | None = None, pictures: bool = False) -> None:
+    def archive(
+        self, timeline_id: str, file: Path | None = None, as_of: int | None = None, pictures: bool = False
+    ) -> Path:
         """Write a timeline as of its first ``as_of`` concepts (None = all) into one file, for ``take_in`` elsewhere.
 
-        pictures: those that were kept to learn from go with them. Raises StoreError, DiskError.
+        file: None = one in the home.  pictures: those that were kept to learn from go with them. Returns the file;
+        raises StoreError, DiskError.
         """
+        file = file or self._home / "exports" / f"{timeline_id}-whole" / f"{timeline_id}.zip"
         self._store.archive(timeline_id, file, as_of, pictures)
+        return file
 
     def take_in(self, file: Path) -> TimelineSummary:
         """The timeline in a file that ``archive`` wrote, here or elsewhere, as a new one.

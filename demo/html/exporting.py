@@ -35,6 +35,13 @@ def progress(job: JobView) -> str:
     return render("export_done", made=job.exported)
 
 
+def archived(name: str) -> str:
+    """Where the file of a whole timeline goes."""
+    return say(
+        f"Done. In the other C-LoRA Studio press New, then Bring one in; or type: clora timeline --import {name}"
+    )
+
+
 def usage(text: str) -> str:
     """How the files are used, with prompts to copy."""
     return render("export_usage", text=text)

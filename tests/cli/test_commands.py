@@ -349,3 +349,14 @@ def test_the_doctor_says_with_its_code_whether_something_is_bad(command: Command
     assert code == 0 and "model: " in out
     code, out, _ = command("doctor", "--model", "/no/such/model", "--json")
     assert code == 1 and json.loads(out)["ok"] is False
+
+
+def test_a_timeline_leaves_as_a_file_and_comes_in_again(command: Command, folder: Path, tmp_path: Path) -> None:
+    command("learn", "--pictures", folder, "--name", "Rex", *QUICK)
+    file = tmp_path / "out" / "mine.zip"
+    code, out, _ = command("export", "--format", "timeline", "--out", file)
+    assert code == 0 and file.is_file() and "--import mine.zip" in out
+    code, out, _ = command("timeline", "--import", file, "--json")
+    taken = json.loads(out)["timeline"]
+    assert code == 0 and taken["concepts"] == 1
+    assert "<rex>" in command("timeline", "--timeline", taken["id"])[1]
