@@ -329,7 +329,7 @@ def test_a_method_from_a_file_is_measured(
     assert cli.main([str(word) for word in [*words, *where, "--people", "2", "--draws", "1"]]) == 0
     line = json.loads(capsys.readouterr().out)
     assert line["arm"] == line["train"]["method"] == "small" and line["train"]["size_weight"] == 2.0
-    assert "method small, rank 2, size_weight 2.0, learning_rate" in (tmp_path / "out/report.md").read_text()
+    assert "method small, rank 2, adapts kv, size_weight 2.0, learning_rate" in (tmp_path / "out/report.md").read_text()
 
 
 def test_it_starts_as_a_module() -> None:
