@@ -9,7 +9,7 @@ extends the prompt of its picture. The views of a concept are made and encoded o
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -175,15 +175,22 @@ class LatentDataset:
             yield orders[lap][place]
 
 
-def encode_views(backbone: Backbone, views: Sequence[View]) -> LatentDataset:
+def encode_views(
+    backbone: Backbone, views: Sequence[View], on_encode: Callable[[int, int], None] | None = None
+) -> LatentDataset:
     """The views as latents. The token must be installed.
+
+    on_encode: is called before each batch with how many views are encoded, and how many there are.
 
     Raises ConceptError when a prompt is so long that the token falls off its end.
     """
     _check_prompts(backbone, views)
-    images = [view.image for view in views]
-    batches = (images[first : first + ENCODE_BATCH] for first in range(0, len(images), ENCODE_BATCH))
-    latents = torch.cat([backbone.to_latents(batch) for batch in batches])
+    images, encoded = [view.image for view in views], list[Tensor]()
+    for first in range(0, len(images), ENCODE_BATCH):
+        if on_encode:
+            on_encode(first, len(images))
+        encoded.append(backbone.to_latents(images[first : first + ENCODE_BATCH]))
+    latents = torch.cat(encoded)
     valid = torch.from_numpy(np.stack([view.valid for view in views]))[:, None]
     masks = latent_mask(valid, valid.shape[-1] // latents.shape[-1]).to(latents.device)
     sizes = torch.tensor([view.sizes for view in views], device=latents.device)

@@ -64,15 +64,21 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     resume = read_checkpoint(job)
     job.go_on_from(resume.curve if resume else ())
 
-    def on_draw(done: int, total: int) -> None:
-        job.update(phase=f"drawing pictures to learn along, step {done} of {total}")
+    def getting_ready(phase: str) -> None:
+        job.update(phase=phase)
         job.check()
         if job.stop_wish and not resume:
             raise Cancelled(NOTHING_TO_KEEP)
 
+    def on_draw(done: int, total: int) -> None:
+        getting_ready(f"drawing pictures to learn along, step {done} of {total}")
+
+    def on_encode(done: int, total: int) -> None:
+        getting_ready(f"preparing the pictures, view {done + 1} of {total}")
+
     sampling = model.base.sampling
     with train_concept(
-        model.backbone, concept, timeline, config, resume, sampling, on_draw, opening=opening
+        model.backbone, concept, timeline, config, resume, sampling, on_draw, opening=opening, on_encode=on_encode
     ) as training:
         _Progress(model, job, timeline, config, serve).run(training)
         if not job.record["step"]:

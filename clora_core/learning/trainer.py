@@ -85,13 +85,15 @@ def train_concept(
     on_draw: Callable[[int, int], None] | None = None,
     clock: Callable[[], float] = time.time,
     opening: Opening | None = None,
+    on_encode: Callable[[int, int], None] | None = None,
 ) -> Training:
     """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
 
     backbone: the base model (`models.loading.load_backbone`).  resume: go on from a checkpoint made with
     the same concept, timeline and config.  sampling: how the model draws for methods that learn from its
     own pictures; on_draw is called after each of its steps, and what it raises ends the learning.  clock: seconds
-    since 1970, for the date of the learned concept.  opening: see `open_pictures`.
+    since 1970, for the date of the learned concept.  opening: see `open_pictures`.  on_encode: see `encode_views`; what
+    it raises ends the learning, too.
 
     Raises at once PictureError, ConceptError (token taken), SettingsError (method, and see `checked_settings`);
     while stepping TrainingError at the first number that is not finite, before it reaches the parameters.
@@ -108,7 +110,7 @@ def train_concept(
     concept = with_object_word(concept, config)
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
-    return Training(backbone, concept, timeline, method, pictures, resume, drawing, on_draw, clock)
+    return Training(backbone, concept, timeline, method, pictures, resume, drawing, on_draw, clock, on_encode)
 
 
 def checked_settings(backbone: Backbone, config: TrainConfig, last: TrainConfig | None) -> TrainConfig:
@@ -136,8 +138,9 @@ class Training(Iterator[TrainStep]):
         sampling: SamplingConfig,
         on_draw: Callable[[int, int], None] | None,
         clock: Callable[[], float],
+        on_encode: Callable[[int, int], None] | None,
     ) -> None:
-        self._sampling, self._on_draw = sampling, on_draw
+        self._sampling, self._on_draw, self._on_encode = sampling, on_draw, on_encode
         self._backbone, self._concept, self._timeline = backbone, concept, timeline
         self._method, self._config, self._pictures, self._clock = method, method.config, pictures, clock
         self._accelerator = make_accelerator(backbone.device, self._config.precision)
@@ -195,7 +198,7 @@ class Training(Iterator[TrainStep]):
         self._install()
         given = self._pictures
         shown = make_views(given.images, self._concept, self._config, given.captions, given.masks)
-        self._dataset = encode_views(self._backbone, shown)
+        self._dataset = encode_views(self._backbone, shown, self._on_encode)
         self._drawn = encode_views(self._backbone, views) if views else None
 
     def _draw(self, timeline: Timeline, prompt: str, count: int, guidance: float | None = None) -> list[Image.Image]:

@@ -160,6 +160,18 @@ def test_latents_are_the_vaes_and_scaled(backbone, concept, config) -> None:
     assert dataset.prompts[5] == views[5].prompt
 
 
+def test_encoding_says_how_far_it_is(backbone, concept, config) -> None:
+    backbone.installation.install((), reserve="<rex>")
+    images = [Image.new("RGB", (64, 64))] * 10
+    told: list[tuple[int, int]] = []
+    encode_views(
+        backbone,
+        make_views(images, concept, config.updated({"augment_copies": 1})),
+        lambda done, total: told.append((done, total)),
+    )
+    assert told == [(0, 10), (8, 10)]
+
+
 def test_a_prompt_too_long_for_the_token_is_refused(backbone, concept, config) -> None:
     backbone.installation.install((), reserve="<rex>")
     long = Concept("Rex", "<rex>", concept.pictures, template="a b c d e f g h i j k l m n o p q r s t u v {}")
