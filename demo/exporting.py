@@ -4,7 +4,7 @@ download."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import gradio as gr
 from gradio.blocks import Block
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from clora_core.studio.studio import Studio
 
 POLL_SECONDS = 0.3
-FOR = [("Other programmes: a LoRA, and a file a token", "lora"), ("A C-LoRA Studio elsewhere: all of it", "timeline")]
+FOR = [
+    ("Other programmes: a LoRA, and a file a token", "kohya"),
+    ("diffusers: a whole model", "diffusers"),
+    ("A C-LoRA Studio elsewhere: all of it", "timeline"),
+]
 NUMBERS = [("fp16: half the size, as most files are", "fp16"), ("fp32: every digit", "fp32")]
 
 
@@ -35,7 +39,7 @@ class ExportDialog:
         self.studio = studio
         with dialog("ask-export", wide=True) as self.asked:
             self.title = gr.HTML()
-            self.what = gr.Radio(FOR, value="lora", label="For", elem_id="export-for")
+            self.what = gr.Radio(FOR, value="kohya", label="For", elem_id="export-for")
             self.dtype = gr.Radio(NUMBERS, value="fp16", label="Numbers", elem_id="export-numbers")
             self.status = gr.HTML(elem_id="export-status")
             with gr.Row(elem_classes="cl-actions"):
@@ -63,17 +67,17 @@ class ExportDialog:
         opened = {
             self.asked: gr.update(visible=True),
             self.title: exporting_html.title(self.studio.timeline(timeline_id)),
-            self.what: "lora",
+            self.what: "kohya",
         }
-        yield self._ready(timeline_id, "lora") | opened | self.buttons.running(running)
+        yield self._ready(timeline_id, "kohya") | opened | self.buttons.running(running)
         if running:
             yield from self._follow(running)
 
     def _ready(self, timeline_id: str, what: str) -> Changes:
         """Nothing is written yet."""
-        problem = self.studio.export_problem(timeline_id) if what == "lora" else ""
+        problem = self.studio.export_problem(timeline_id, format=what) if what != "timeline" else ""
         return {
-            self.dtype: gr.update(visible=what == "lora" and not problem),
+            self.dtype: gr.update(visible=what != "timeline" and not problem),
             self.go: gr.update(visible=not problem),
             self.status: exporting_html.problem(problem),
             self.download: gr.update(visible=False),
@@ -89,7 +93,9 @@ class ExportDialog:
                 self.usage: "",
             }
             return
-        job_id = self.studio.export(ExportRequest(timeline_id, dtype="fp16" if dtype == "fp16" else "fp32"))
+        numbers: Literal["fp16", "fp32"] = "fp16" if dtype == "fp16" else "fp32"
+        kind: Literal["diffusers", "kohya"] = "diffusers" if what == "diffusers" else "kohya"
+        job_id = self.studio.export(ExportRequest(timeline_id, dtype=numbers, format=kind))
         hidden = {self.download: gr.update(visible=False), self.usage: "", self.status: ""}
         yield self.buttons.running(job_id) | hidden
         yield from self._follow(job_id)

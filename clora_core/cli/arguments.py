@@ -139,12 +139,13 @@ def make_parser(methods: Methods) -> _Parser:
     export.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only")
     export.add_argument(
         "--format",
-        choices=("kohya", "timeline"),
+        choices=("kohya", "diffusers", "timeline"),
         default="kohya",
-        help="kohya: LoRA and embeddings; timeline: one file for timeline --import elsewhere (default: kohya)",
+        help="kohya: LoRA and embeddings; diffusers: a whole model; timeline: one file for timeline --import elsewhere "
+        "(default: kohya)",
     )
     export.add_argument("--pictures", action="store_true", help="of a timeline: with the pictures that were kept")
-    export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of the LoRA (default: fp32)")
+    export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of the numbers (default: fp32)")
     _add_bench(commands, common, methods)
     return parser
 

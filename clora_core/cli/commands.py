@@ -351,7 +351,7 @@ def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
             studio.archive(timeline_id, chosen.out, chosen.as_of, chosen.pictures)
             text = f"{chosen.out}\nTake it in elsewhere: timeline --import {shlex.quote(chosen.out.name)}"
             return {"text": text, "timeline": timeline_id, "file": chosen.out}
-        request = ExportRequest(timeline_id, chosen.as_of, chosen.dtype, chosen.out.resolve())
+        request = ExportRequest(timeline_id, chosen.as_of, chosen.dtype, chosen.out.resolve(), chosen.format)
         made = studio.export_now(request, telling(say))
     finally:
         studio.close()

@@ -1,28 +1,25 @@
-"""A timeline as files for other programmes: LoRAs, embeddings, how to use them, and the proof of them."""
+"""A timeline as files for other programmes, how they are used there, and the proof of them."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from safetensors.torch import save
 
 from clora_core.answers import Exported
-from clora_core.concepts import Timeline
+from clora_core.concepts import SamplingConfig, Timeline
 from clora_core.disk import write_text
 from clora_core.errors import ModelError, SettingsError
-from clora_core.export.embeddings import save_embedding
-from clora_core.export.kohya import Family, family_of, lora_metadata, lora_tensors
-from clora_core.export.parts import Part, parts_of
-from clora_core.export.prove import STEPS, live_picture, reloaded_pictures
-from clora_core.export.usage import usage
+from clora_core.export.loras import Loras
+from clora_core.export.merged import Merged
+from clora_core.export.prove import STEPS, Picture, live_picture
 from clora_core.models.backbone import Backbone
 from clora_core.models.description import BaseModel
 from clora_core.models.loading import load_backbone
-from clora_core.models.precision import DTYPES
 from clora_core.models.stable_diffusion import StableDiffusion
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2}  # of the range of a pixel; fp16 has rounded the weights
@@ -32,10 +29,37 @@ PHASES = (
     "loading the model",
     "drawing as it is here",
     "writing the files",
-    "loading the model again, without what was learned",
+    "loading the model afresh",
     "drawing from the files",
 )
 OnPhase = Callable[[int, int, str], None]
+
+
+class Files(Protocol):
+    """One kind of files. Made of the model as it stands here, which it may keep until `write` has ended.
+
+    prompts: what is drawn to prove them.
+    """
+
+    prompts: tuple[str, ...]
+
+    def write(self, place: Path) -> None:
+        """Write them into the empty folder `place`. Raises OSError."""
+
+    def model(self, place: Path) -> str:
+        """What is loaded for the proof, as `load_backbone` takes it."""
+
+    def draw(self, fresh: StableDiffusion, settings: SamplingConfig) -> dict[str, Picture]:
+        """Each of `prompts` drawn from the files, with that model."""
+
+    def usage(self, difference: float, proved: bool) -> str:
+        """README.txt. difference: of the pictures of the proof, of the range of a pixel."""
+
+
+KINDS: Mapping[str, Callable[[StableDiffusion, Timeline, BaseModel, str], Files]] = {
+    "kohya": Loras,
+    "diffusers": Merged,
+}
 
 
 def export_timeline(
@@ -46,15 +70,16 @@ def export_timeline(
     device: str | None = None,
     on_phase: OnPhase | None = None,
     here: Backbone | None = None,
+    kind: str = "kohya",
 ) -> Exported:
-    """Write the model as of the end of `timeline` into `folder`: loras/, embeddings/ and README.txt.
+    """Write the model as of the end of `timeline` into `folder`, with README.txt.
 
-    dtype: of the LoRA's numbers, "fp32" or "fp16".  device: where the pictures of the proof are drawn.  on_phase: is
+    dtype: of the numbers, "fp32" or "fp16".  device: where the pictures of the proof are drawn.  on_phase: is
     called as each of PHASES begins with how many are done, how many there are, and which it is; what it raises ends it.
     here: the base model in fp32, where it stands in memory; else it is loaded. It is loaded again for the proof.
-    The folder is there when all is proved or measured, and not on an error.
+    kind: of the files, one of KINDS. The folder is there when all is proved or measured, and not on an error.
 
-    Raises SettingsError: nothing is learned, the method is no sum of low-rank pairs, or the folder holds something.
+    Raises SettingsError: nothing is learned, the method cannot be such files, or the folder holds something.
     ModelError: the base model is no Stable Diffusion 1.x, 2.x or XL.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -68,23 +93,22 @@ def export_timeline(
     settings = replace(base.sampling, steps=min(base.sampling.steps, STEPS), pictures=1)
     backbone = _usable(base, here or load_backbone(base.path, device, "fp32"))
     begin(PHASES[1])
-    family, parts = family_of(backbone), parts_of(backbone, timeline)
-    live = {part.prompt: live_picture(backbone, timeline, part.prompt, settings) for part in parts}
+    files = KINDS[kind](backbone, timeline, base, dtype)
+    live = {prompt: live_picture(backbone, timeline, prompt, settings) for prompt in files.prompts}
     del backbone  # there may be no room for two, where nobody else has it
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as made:
         begin(PHASES[2])
         place = Path(made) / "files"
-        (place / "embeddings").mkdir(parents=True)
-        loras = {part.prompt: _save_lora(part, timeline, base, family, place, dtype) for part in parts}
-        embeddings = {c.token: save_embedding(c, family, place / "embeddings") for c in timeline.concepts}
+        place.mkdir()
+        files.write(place)
         begin(PHASES[3])
-        fresh = _usable(base, load_backbone(base.path, device, "fp32"))
+        fresh = _usable(base, load_backbone(files.model(place), device, "fp32"))
         begin(PHASES[4])
-        again = reloaded_pictures(fresh, loras, embeddings, settings)
+        again = files.draw(fresh, settings)
         difference = max(float(np.abs(live[prompt] - again[prompt]).max()) for prompt in live)
         proved = difference <= TOLERANCE[dtype]
-        write_text(place / "README.txt", usage(timeline, base, family, parts, difference, proved))
+        write_text(place / "README.txt", files.usage(difference, proved))
         names = sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file())
         if folder.exists():
             folder.rmdir()
@@ -96,14 +120,3 @@ def _usable(base: BaseModel, backbone: Backbone) -> StableDiffusion:
     if not isinstance(backbone, StableDiffusion):
         raise ModelError(f"{base.name} is no Stable Diffusion 1.x, 2.x or XL, and only those can be exported so far.")
     return backbone
-
-
-def _save_lora(part: Part, timeline: Timeline, base: BaseModel, family: Family, place: Path, dtype: str) -> Path | None:
-    """The part's file; None where it holds no pairs."""
-    if not part.summed:
-        return None
-    tensors = lora_tensors(part.summed, family, DTYPES[dtype])
-    path = place / "loras" / f"{part.name}.safetensors"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(save(tensors, lora_metadata(part, timeline, base, family, tensors)))
-    return path

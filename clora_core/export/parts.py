@@ -18,11 +18,8 @@ NOTHING = "No concept is learned at this point, so there is nothing to export."
 
 
 def whole_weights(method: MethodRow) -> str:
-    """Why a method that changes weights by more than pairs A B cannot be exported, as a sentence."""
-    return (
-        f"{method.title} changes whole weights, and a LoRA file holds low-rank pairs only. Export a timeline of "
-        "another method, for example C-LoRA."
-    )
+    """Why a method that changes weights by more than pairs A B cannot be exported as LoRAs, as a sentence."""
+    return f"{method.title} changes whole weights, and a LoRA file holds low-rank pairs only. Export the whole model."
 
 
 @dataclass(frozen=True)

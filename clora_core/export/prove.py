@@ -29,7 +29,7 @@ def live_picture(backbone: StableDiffusion, timeline: Timeline, prompt: str, set
     class_of(timeline.method).install(backbone, timeline, prompt)
     with torch.no_grad():
         told = backbone.told(*(backbone.encode([words]) for words in (prompt, settings.negative_prompt)))
-    return _drawn(backbone, settings, **told)
+    return drawn(backbone, settings, **told)
 
 
 def reloaded_pictures(
@@ -55,7 +55,7 @@ def reloaded_pictures(
         if lora:
             with _quiet():
                 fresh.pipe.load_lora_weights(lora.parent, weight_name=lora.name)
-        pictures[prompt] = _drawn(fresh, settings, prompt=prompt, negative_prompt=settings.negative_prompt)
+        pictures[prompt] = drawn(fresh, settings, prompt=prompt, negative_prompt=settings.negative_prompt)
         if lora:
             fresh.pipe.unload_lora_weights()
     return pictures
@@ -72,7 +72,8 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def _drawn(backbone: StableDiffusion, settings: SamplingConfig, **prompts: Any) -> Picture:
+def drawn(backbone: StableDiffusion, settings: SamplingConfig, **prompts: Any) -> Picture:
+    """A picture by diffusers' pipeline alone. prompts: as it takes them."""
     picture: Picture = backbone.pipe(
         **prompts,
         num_inference_steps=settings.steps,

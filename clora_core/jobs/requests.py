@@ -115,7 +115,8 @@ class DrawRequest(Request):
 class ExportRequest(Request):
     """Write the model as of its first ``as_of`` concepts (None = all) as files for other programmes.
 
-    dtype: of the LoRA's numbers.  folder: a new one to be written; None = one in the home, and a zip beside it.
+    dtype: of the numbers.  folder: a new one to be written; None = one in the home, and a zip beside it.  format:
+    "kohya" = LoRAs and embeddings; "diffusers" = a whole model.
     """
 
     kind: ClassVar[str] = "export"
@@ -123,6 +124,7 @@ class ExportRequest(Request):
     as_of: int | None = None
     dtype: Literal["fp32", "fp16"] = "fp32"
     folder: Path | None = None
+    format: Literal["kohya", "diffusers"] = "kohya"
 
 
 @dataclass(frozen=True)

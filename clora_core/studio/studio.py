@@ -463,15 +463,15 @@ class Studio:
         before = self._store.load(timeline_id, self.base.id)
         self._store.append(replace(before, method=learned.config.method), learned)
 
-    def export_problem(self, timeline_id: str, as_of: int | None = None) -> str:
-        """Why a timeline as of its first ``as_of`` concepts cannot be exported, as a sentence; "" = it can, as far as
-        that is known before the model is asked."""
+    def export_problem(self, timeline_id: str, as_of: int | None = None, format: str = "kohya") -> str:
+        """Why a timeline as of its first ``as_of`` concepts cannot be exported so (``ExportRequest.format``), as a
+        sentence; "" = it can, as far as that is known before the model is asked."""
         from clora_core.export.parts import NOTHING, whole_weights
 
         view = self.timeline(timeline_id)
         if not view.cards[:as_of]:
             return NOTHING
-        whole = self._store.has_whole_weights(timeline_id, as_of)
+        whole = format == "kohya" and self._store.has_whole_weights(timeline_id, as_of)
         return whole_weights(self.methods.stored(view.method)) if whole else ""
 
     def export(self, request: ExportRequest) -> str:
@@ -485,7 +485,7 @@ class Studio:
         view, as_of = self.timeline(request.timeline_id), request.as_of
         if as_of is not None and not 0 <= as_of <= len(view.cards):
             raise SettingsError(f"The timeline {view.name!r} has {len(view.cards)} concepts; there is no {as_of}.")
-        if problem := self.export_problem(request.timeline_id, as_of):
+        if problem := self.export_problem(request.timeline_id, as_of, request.format):
             raise SettingsError(problem)
         job = self._board.create(request)
         self._board.submit(job)

@@ -89,7 +89,7 @@ def test_every_method_is_spoken_of_here() -> None:
 
 def test_a_proof_fails_where_weights_are_missing(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:
     """The picture depends on every part: the proof says so, and the files stay to be looked at."""
-    monkeypatch.setattr("clora_core.export.export.lora_tensors", lambda summed, *how: lora_tensors(summed[1:], *how))
+    monkeypatch.setattr("clora_core.export.loras.lora_tensors", lambda summed, *how: lora_tensors(summed[1:], *how))
     made = export_timeline(two("clora"), base, tmp_path / "out", device="cpu")
     assert not made.proved and made.difference > made.tolerance
     assert "NOT PROVED" in (made.folder / "README.txt").read_text()
@@ -276,3 +276,28 @@ def test_a_base_from_the_hub_or_in_one_file_is_opened_as_it_was(base: BaseModel,
     assert _opened(at) == "from_pretrained('owner/name', revision='abc')"
     (tmp_path / "one.safetensors").write_bytes(b"")
     assert _opened(replace(base, path=str(tmp_path / "one.safetensors"))).startswith("from_single_file(")
+
+
+@pytest.mark.parametrize("method", ["clora", "textual_inversion", "ewc"])
+def test_a_whole_model_draws_the_same_picture(two, base: BaseModel, tmp_path: Path, method: str) -> None:
+    timeline = two(method)
+    made = export_timeline(timeline, base, tmp_path / "out", device="cpu", kind="diffusers")
+    assert made.proved and made.difference < made.tolerance == 1e-3
+    assert (made.folder / "model/model_index.json").is_file()
+    assert "<mug>" in (made.folder / "README.txt").read_text()
+    half = export_timeline(timeline, base, tmp_path / "half", "fp16", "cpu", kind="diffusers")
+    assert half.megabytes < 0.7 * made.megabytes and half.difference < 0.1
+
+
+def test_weights_of_each_prompts_own_are_no_whole_model(two, base: BaseModel, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="LoRAs"):
+        export_timeline(two("routed"), base, tmp_path / "out", device="cpu", kind="diffusers")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_whole_sdxl_draws_the_same_picture(learned_on_xl, folders, tmp_path: Path) -> None:
+    base = read_base(folders / "stable-diffusion-xl")
+    quick = replace(base, sampling=base.sampling.updated({"steps": 2}))
+    made = export_timeline(learned_on_xl(), quick, tmp_path / "out", device="cpu", kind="diffusers")
+    assert made.proved
+    assert read_base(made.folder / "model").resolution == base.resolution

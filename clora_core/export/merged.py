@@ -1,0 +1,97 @@
+"""A timeline as a whole model in diffusers' layout: what was learned is in its weights, its tokens in its tokenizer."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from clora_core.concepts import SamplingConfig, Timeline, filled
+from clora_core.errors import SettingsError
+from clora_core.export.parts import NOTHING
+from clora_core.export.prove import Picture, drawn
+from clora_core.methods import class_of
+from clora_core.models.description import BaseModel
+from clora_core.models.precision import DTYPES
+from clora_core.models.stable_diffusion import StableDiffusion
+
+FOLDER = "model"
+
+
+class Merged:
+    """model/, which opens as any model does. See `export.Files`.
+
+    Of every method that draws all prompts with the same weights, whole weights included.
+    """
+
+    def __init__(self, backbone: StableDiffusion, timeline: Timeline, base: BaseModel, dtype: str) -> None:
+        """Raises SettingsError: nothing is learned, or each prompt has weights of its own."""
+        if not timeline.concepts:
+            raise SettingsError(NOTHING)
+        self._backbone: StableDiffusion | None = backbone
+        self._timeline, self._base, self._dtype = timeline, base, DTYPES[dtype]
+        last = timeline.concepts[-1]
+        self.prompts: tuple[str, ...] = (filled(last.template, " ".join(timeline.tokens)),)
+        method, weights = class_of(timeline.method), []
+        for concept in timeline.concepts:
+            method.install(backbone, timeline, filled(concept.template, concept.token))
+            weights.append(backbone.installation.deltas)
+        if any(other is not weights[0] for other in weights):
+            raise SettingsError(
+                f"{timeline.method.title} draws each concept with weights of its own, and a model has one set. Export "
+                "it as LoRAs: they can be switched."
+            )
+
+    def write(self, place: Path) -> None:
+        backbone, self._backbone = self._backbone, None
+        assert backbone is not None
+        class_of(self._timeline.method).install(backbone, self._timeline, self.prompts[0])
+        folder, pipe = place / FOLDER, backbone.pipe
+        pipe.save_config(folder)  # model_index.json
+        words = {id(tokenizer): table for (tokenizer, _), table in _readers(backbone)}
+        readers = {id(text_encoder): table for (_, text_encoder), table in _readers(backbone)}
+        for name, part in pipe.components.items():
+            if part is None:
+                continue
+            if table := words.get(id(part)):
+                table.tokenizer.save_pretrained(folder / name)
+                continue
+            part = self._rounded(part)
+            if table := readers.get(id(pipe.components[name])):
+                part.config.vocab_size = len(table.embedding.weight)
+                part.config.eos_token_id = table.tokenizer.eos_token_id  # else the end is read at a learned token
+            part.save_pretrained(folder / name)
+
+    def _rounded(self, part: Any) -> Any:
+        """A part of the pipeline in the number format that is asked for, not the one that stands in memory."""
+        return copy.deepcopy(part).to(self._dtype) if hasattr(part, "parameters") else part
+
+    def model(self, place: Path) -> str:
+        return str(place / FOLDER)
+
+    def draw(self, fresh: StableDiffusion, settings: SamplingConfig) -> dict[str, Picture]:
+        negative = settings.negative_prompt
+        return {prompt: drawn(fresh, settings, prompt=prompt, negative_prompt=negative) for prompt in self.prompts}
+
+    def usage(self, difference: float, proved: bool) -> str:
+        said = "Proved" if proved else "NOT PROVED"
+        concepts = [filled(concept.template, concept.token) for concept in self._timeline.concepts]
+        lines = [
+            f"{self._timeline.name}, as of concept {len(concepts)}, learned with {self._timeline.method.title}",
+            f"A whole model, made from {self._base.name}; its licence holds for this one, too.",
+            f"{said}: loaded from these files it draws what the Studio draws (a seeded picture, largest difference of "
+            f"a pixel {difference:.1e} of its range).",
+            "Programmes that read folders in diffusers' layout open model/ as it is. For ComfyUI, A1111 and Forge take "
+            "the LoRAs instead.",
+            "diffusers, in Python:\n"
+            "  from diffusers import AutoPipelineForText2Image\n"
+            '  pipe = AutoPipelineForText2Image.from_pretrained("model")\n'
+            f'  pipe({concepts[-1]!r}).images[0].save("picture.png")',
+            "\n".join(["Prompts:", *(f"  {prompt}" for prompt in concepts)]),
+        ]
+        return "\n\n".join(lines) + "\n"
+
+
+def _readers(backbone: StableDiffusion) -> list[tuple[tuple[Any, Any], Any]]:
+    """Tokenizer and text encoder of the pipeline, with the token table that stands in for them."""
+    return [(reader, backbone.tables[name]) for name, reader in backbone.readers().items()]
