@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fastapi.middleware import Middleware
+from fastapi.middleware.gzip import GZipMiddleware
+
 from clora_core.disk import ASSETS, HOME, home_folder
 from clora_core.errors import StudioError
 from clora_core.settings.plugins import known_methods
@@ -92,6 +95,7 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
         "enable_monitoring": False,
         "show_error": True,
         "mcp_server": options.mcp,  # said, or $GRADIO_MCP_SERVER decides
+        "app_kwargs": {"middleware": [Middleware(GZipMiddleware)]},  # Gradio compresses its files, but not the page
     }
 
 

@@ -184,7 +184,7 @@ class Playground:
         point = last if as_of is None else min(int(as_of), last)
         tokens = [card.token for card in timeline.cards]
         if not prompt.strip() or not (keep_prompt or set(tokens_in(prompt)) <= set(tokens)):
-            prompt = ready_prompt(timeline, base.plain, "" if self.studio.history(1) else base.first.prompt)
+            prompt = ready_prompt(timeline, base.plain, base.first.prompt)
             written = {self.prompt: prompt}
         if not keep_prompt:
             written |= self.show(self.gallery.fitting(timeline_id, prompt), timeline_id, prompt)

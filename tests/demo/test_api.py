@@ -256,6 +256,12 @@ def test_pictures_are_served_and_other_files_are_not(url: str, studio: Studio, c
     assert httpx.get(f"{url}gradio_api/file=app.py").status_code == 403
 
 
+def test_the_page_is_sent_compressed(url: str) -> None:
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as answer:
+        as_sent = sum(map(len, answer.iter_raw()))
+    assert answer.headers["content-encoding"] == "gzip" and as_sent < 100_000
+
+
 def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studio, folder: Path, learned: str) -> None:
     shared = Api(studio, may_remove=False)
     for refuse in (shared.undo, shared.redo, shared.delete, shared.restore, shared.rename):

@@ -200,7 +200,7 @@ def test_a_seed_of_minus_one_is_a_new_one_and_is_not_kept() -> None:
     assert tab.seed.minimum is None
 
 
-def test_a_home_in_which_nothing_was_drawn_begins_with_the_models_own_prompt_and_seed() -> None:
+def test_somebody_new_begins_with_the_models_own_prompt_and_with_its_seed_where_nothing_is_drawn() -> None:
     drawn: list[Path] = []
     asked: list[DrawRequest] = []
     tab = playground(draw=lambda request: asked.append(request) or "job")
@@ -214,7 +214,7 @@ def test_a_home_in_which_nothing_was_drawn_begins_with_the_models_own_prompt_and
     next(tab._start(given))
     assert asked[0].settings.seed == 7
     drawn.append(Path("a.png"))
-    assert tab.follow("t", "")[tab.prompt] == "a photo of <ann>"
+    assert tab.follow("t", "")[tab.prompt] == "a photo of <ann>, red"
     next(tab._start(given))
     assert asked[1].settings.seed != 7
 
