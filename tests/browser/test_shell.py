@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser.visitor import NEEDS_CHROMIUM, TABS, Visit, new_page, open_tab, reload, teach
-from playwright.sync_api import Browser, Page, expect
+from browser.visitor import NEEDS_CHROMIUM, TABS, WAIT_MS, Visit, new_page, open_tab, reload, teach
+from playwright.sync_api import Browser, Page, Response, expect
 from tiny.served import open_studio, served
 
 from clora_core.studio.studio import Studio
@@ -24,6 +24,12 @@ def focused(page: Page) -> str:
     return found
 
 
+def kept_in_browser(response: Response, timeline_id: str) -> bool:
+    """Whether the page was told to keep this timeline for the next visit."""
+    asked = response.request.post_data or ""
+    return '"timelines"' in asked and f'"{timeline_id}"' in asked
+
+
 def test_the_timeline_is_chosen_once_for_all_tabs(visit: Visit, studio: Studio) -> None:
     page = visit()
     for name in TABS:
@@ -33,7 +39,8 @@ def test_the_timeline_is_chosen_once_for_all_tabs(visit: Visit, studio: Studio) 
     page.locator("#new-timeline").click()
     expect(page.locator("#new-name input, #new-name textarea")).to_be_focused()
     page.keyboard.type("Somewhere else")
-    page.keyboard.press("Enter")
+    with page.expect_response(lambda response: kept_in_browser(response, "somewhere-else"), timeout=WAIT_MS):
+        page.keyboard.press("Enter")
     expect(page.locator("#timeline input")).to_have_value("Somewhere else · 0 concepts")
     expect(page.locator("#coming")).to_contain_text("Somewhere else")
     studio.new_timeline("Made by another visitor")
