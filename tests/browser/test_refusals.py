@@ -15,10 +15,11 @@ from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 
 pytestmark = NEEDS_CHROMIUM
-ON_TOP = """notice => {
+ON_TOP = """words => [...document.querySelectorAll('[data-testid=toast-body]')].some(notice => {
     const {x, y, width, height} = notice.getBoundingClientRect();
-    return notice.contains(document.elementFromPoint(x + width / 2, y + height / 2));
-}"""
+    const there = document.elementFromPoint(x + width / 2, y + height / 2);
+    return notice.contains(there) && notice.textContent.toLowerCase().includes(words.toLowerCase());
+})"""
 SHARED = "Others can reach this page without a password"
 
 
@@ -26,7 +27,7 @@ def expect_notice(page: Page, words: str) -> None:
     """The notice with these words is seen, with nothing over it; all are closed for the next one."""
     notices = page.get_by_test_id("toast-body")
     expect(notices.filter(has_text=words).first).to_be_visible()
-    assert notices.filter(has_text=words).first.evaluate(ON_TOP), "something lies over the notice"
+    page.wait_for_function(ON_TOP, arg=words)
     page.get_by_test_id("toast-close").evaluate_all("buttons => buttons.forEach(button => button.click())")
     expect(notices).to_have_count(0)
 
