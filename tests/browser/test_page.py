@@ -101,7 +101,7 @@ def test_a_seed_typed_while_a_picture_is_drawn_stays(visit: Visit) -> None:
     page.locator("#lock-seed input").check()
     prompt.fill("a tall picture")
     seed.fill("11")
-    with page.expect_request(lambda request: ",11,true," in (request.post_data or "")):
+    with page.expect_request(lambda asked: "queue/join" in asked.url and ",11,true," in (asked.post_data or "")):
         prompt.press("Enter")
     seed.fill("33")
     expect(page.locator(".cl-made")).to_contain_text("seed 11")
