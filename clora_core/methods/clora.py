@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from clora_core.concepts import Concept, Timeline
 from clora_core.methods.base import LowRankMethod
@@ -48,10 +49,18 @@ def forgetting_loss(layers: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
     summed over entries, over K and V and over layers; (.) is elementwise, so the sign of P is without
     effect. layers: one (P (D1, D2), A (D1, r), B (r, D2)) for each adapted matrix; returns a scalar, fp32.
     With no layers it is 0. Autocast is switched off: lambda is 1e8, and the squares are small.
+
+    No D is kept for the gradient, which computes each anew: at one time there is one, and not all of a model's, which
+    are 1.4 GB in SDXL.
     """
     total = torch.zeros(())
     for past, a, b in layers:
-        with torch.autocast(past.device.type, enabled=False):
-            overlap = (past * (a.float() @ b.float())).flatten()  # (D1 * D2,)
-            total = total.to(past.device) + torch.dot(overlap, overlap)
+        overlap = checkpoint(_squared_overlap, past, a, b, use_reentrant=False, preserve_rng_state=False)
+        total = total.to(past.device) + overlap
     return total
+
+
+def _squared_overlap(past: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    with torch.autocast(past.device.type, enabled=False):
+        overlap = (past * (a.float() @ b.float())).flatten()  # (D1 * D2,)
+        return torch.dot(overlap, overlap)

@@ -43,6 +43,24 @@ def test_forgetting_loss_of_no_past_is_zero(layers) -> None:
     assert float(forgetting_loss((torch.zeros_like(past), a, b) for past, a, b in layers)) == 0.0
 
 
+def test_forgetting_loss_keeps_no_dense_product() -> None:
+    """Neither between value and gradient, nor more than a few at a time on the way."""
+    side, count = 200, 20
+    dense = 4 * side**2
+    past = torch.ones(side, side)
+    pairs = [(torch.ones(side, 2, requires_grad=True), torch.ones(2, side, requires_grad=True)) for _ in range(count)]
+    with torch.autograd.profiler.profile(profile_memory=True) as seen:
+        loss = forgetting_loss((past, a, b) for a, b in pairs)
+    assert 0 <= sum(event.self_cpu_memory_usage for event in seen.key_averages()) < dense
+    live = peak = 0
+    with torch.autograd.profiler.profile(profile_memory=True) as seen:
+        loss.backward()
+    for event in sorted(seen.function_events, key=lambda event: event.time_range.end):
+        live += event.self_cpu_memory_usage
+        peak = max(peak, live)
+    assert dense <= peak < 5 * dense
+
+
 def test_forgetting_loss_starts_flat(layers) -> None:
     """At D = 0, the first step, value and gradients are zero."""
     pairs = [(past, torch.zeros_like(a).requires_grad_(), b.clone().requires_grad_()) for past, a, b in layers]
