@@ -309,6 +309,14 @@ def _a_name(world: World) -> str:
     return "The timeline has no name"
 
 
+@refusal("take-in.upload")
+def _a_timeline_from_elsewhere(world: World) -> str:
+    world.page.locator("#new-timeline").click()
+    bad = {"name": "bad.zip", "mimeType": "application/zip", "buffer": b"no zip"}
+    world.page.locator("#ask-name input[type=file]").set_input_files(bad)
+    return "bad.zip"
+
+
 @refusal("undo.click")
 def _a_question(world: World) -> str:
     open_tab(world.page, "Timeline")
@@ -363,12 +371,14 @@ def _another_name(world: World) -> str:
     return GONE
 
 
-@refusal("export-go.click")
+@refusal("export-go.click", "export-for.input")
 def _an_export(world: World) -> str:
     open_tab(world.page, "Timeline")
     world.page.locator("#export").click()
     expect(world.page.locator("#export-go")).to_be_visible()
     world.lose()
+    world.page.locator("#export-for label").last.click()
+    expect_notice(world.page, GONE)
     world.page.locator("#export-go").click()
     return GONE
 
