@@ -130,5 +130,6 @@ class Plan:
             noted["base"] = {**noted["base"], "id": self.base.id}
         if cell is None or noted != self._common():
             return noted == self._common()
-        wanted = decisive(self.config(cell))  # lines were once noted with options of other methods, too
-        return {name: value for name, value in train.items() if name in wanted} == wanted
+        config = self.config(cell)  # lines were once noted with options of other methods, too, and without newer ones
+        wanted, plain = decisive(config), TrainConfig(config.method).to_json()
+        return {name: train.get(name, plain[name]) for name in wanted} == wanted

@@ -260,9 +260,14 @@ class Comparisons:
         row = self._base().methods.find(side.timeline.method)
         specs = TrainConfig(row).specs() if row else {}
         told = [
-            f"{specs[name].metadata['label']} {cards[0].settings[name]:g}" for name in _told_settings(row, cards[0])
+            f"{specs[name].metadata['label']} {_told(cards[0].settings[name])}"
+            for name in _told_settings(row, cards[0])
         ]
         return [*lines, f"{'; '.join(efforts)}. {', '.join(told)}."]
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _told_settings(row: MethodRow | None, card: Card) -> list[str]:
