@@ -122,6 +122,7 @@ def test_what_is_learned_alone_is_learned_once_and_gives_the_same_figures(
     assert len(list((tmp_path / "apart").rglob("jobs/*learn*"))) == plan.count * len(cells)
 
 
+@pytest.mark.slow
 def test_a_sequence_and_a_sweep_draw_when_learned_and_at_the_end(run: Measured, plan: Plan, tmp_path: Path) -> None:
     few = Plan(plan.base, 2, 1, plan.concepts, dino=plan.dino, settings={"steps": 2}, whole=False)
     (line,) = run([sequence_cell(few)], few)
@@ -137,6 +138,7 @@ def test_a_sequence_and_a_sweep_draw_when_learned_and_at_the_end(run: Measured, 
     assert "| routed | 0.02" in sweep_report(lines)["text"]
 
 
+@pytest.mark.slow
 def test_the_command_line_runs_a_sweep_of_a_method_and_takes_it_up(
     plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +155,7 @@ def test_the_command_line_runs_a_sweep_of_a_method_and_takes_it_up(
     assert (tmp_path / "out/report.md").read_text().startswith("| method | steps |")
 
 
+@pytest.mark.slow
 def test_clip_judges_other_models(run: Measured, plan: Plan, tmp_path: Path, clip_folder: str) -> None:
     clip = Plan(plan.base, 2, 2, plan.concepts, dino=plan.dino, clip=clip_folder)
     (line,) = run(cells_of(["clora"], 1, 1, plan.base), clip)
@@ -240,6 +243,7 @@ def test_a_network_that_cannot_be_had_is_told_before_anything_is_learned(
         run(cells_of(["clora"], 1, 1, plan.base), other)
 
 
+@pytest.mark.slow
 def test_a_cells_folder_that_was_begun_with_other_settings_is_refused(
     open_bench: Open, plan: Plan, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def test_every_tab_opens_and_nothing_scrolls_sideways(visit: Visit, size: dict[s
         assert overflow(page) <= 0
 
 
+@pytest.mark.slow
 def test_teach_see_prompt(visit: Visit, studio: Studio) -> None:
     page = visit()
     teach(page, "Ida Rot")

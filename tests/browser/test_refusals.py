@@ -77,6 +77,7 @@ def test_add_concept(visit: Visit, studio: Studio) -> None:
     expect_notice(page, "bad.zip is damaged")
 
 
+@pytest.mark.slow
 def test_timeline(visit: Visit, studio: Studio) -> None:
     page = visit()
     open_tab(page, "Timeline")
@@ -120,6 +121,7 @@ def shared_page(visit: Visit, tmp_path: Path, place: Path, tiny_folder: Path) ->
         stop(studio)
 
 
+@pytest.mark.slow
 def test_a_shared_page_says_that_it_takes_nothing_back(shared_page: tuple[Page, Studio]) -> None:
     page, studio = shared_page
     open_tab(page, "Timeline")

@@ -86,13 +86,6 @@ def tried(
     return mattered
 
 
-def test_a_disk_that_fills_in_the_midst_of_a_lesson(
-    studio: Studio, pictures: tuple[Path, ...], config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk = FullDisk(tmp_path / "home", monkeypatch)
-    assert tried(studio, pictures, config, disk, lambda writes: [writes // 3]) == [True]
-
-
 @pytest.mark.slow
 def test_a_disk_that_fills_anywhere_in_a_lesson(
     studio: Studio, pictures: tuple[Path, ...], config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
