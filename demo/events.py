@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -35,3 +35,16 @@ def never_refuses(handler: Handler) -> Handler:
 def unchanged() -> Changes:
     """No component changes. Gradio takes an empty dict for a value."""
     return gr.skip()  # type: ignore[no-any-return]
+
+
+def whenever(
+    changes: Sequence[Callable[..., Any]], handler: Handler, inputs: Any, outputs: Any, **how: Any
+) -> gr.events.Dependency:
+    """Run ``handler`` after the last of many changes: never twice at once, and once more for what came meanwhile.
+
+    Gradio's own ``always_last`` does that by playing the whole event again, with everything else that is bound to it.
+    Two such handlers on one event call each other without end, and the page is busy for good. So the event itself only
+    passes on, and the handler follows.
+    """
+    passed = gr.on(changes, None, js="() => []", trigger_mode="multiple", **QUIET)
+    return passed.then(handler, inputs, outputs, trigger_mode="always_last", **how)

@@ -49,7 +49,7 @@ class FirstRun:
             now = str(steps[int(place)])
             return {self.place: now, self.bar: self._show(now)}
 
-        event(never_refuses(go_on), [self.place, *changed], [self.place, self.bar], **QUIET)
+        event(never_refuses(go_on), [self.place, *changed], [self.place, self.bar], trigger_mode="multiple", **QUIET)
 
     def _show(self, place: str) -> str:
         """The bar after so many steps; nothing once it is done."""

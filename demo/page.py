@@ -13,7 +13,7 @@ from demo.api import Api
 from demo.clicks import KEYS, picked, scroll_to
 from demo.dialogs import closed
 from demo.errors import told
-from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
+from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged, whenever
 from demo.first_run import FirstRun
 from demo.header import Header
 from demo.html import lessons as lessons_html
@@ -279,7 +279,8 @@ class Page:
         for event in (loaded, opened):  # whichever ends last
             event.success(told(self.compare.catch_up), seen, self.compare.followers, **QUEUED)
         self.compare.teach.click(self._to_add, None, self.tabs, **QUIET)
-        self.landed.change(
+        whenever(
+            [self.landed.change],
             told(self.follow_landed),
             [self.landed, self.followed, self.timeline, prompt, self.playground.as_of, *self.compare.looks],
             [*self.everywhere, self.followed],
@@ -303,12 +304,11 @@ class Page:
                 **QUEUED,
             )
         self._wire_ways(prompt, clock)
-        gr.on(
+        whenever(  # else what changes while the last change is kept is not
             [prompt.blur, prompt.submit, seed.change, locked.change, self.timeline.change],
             self.remember,
             [self.kept, prompt, seed, locked, self.timeline],
             self.kept,
-            trigger_mode="always_last",  # else what changes while the last change is kept is not
             **QUIET,
         )
 

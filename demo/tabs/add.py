@@ -15,7 +15,7 @@ from clora_core.errors import ConceptError, SettingsError, StudioError
 from clora_core.jobs.requests import LearnRequest
 from demo.clicks import SEND, picked, scroll_to
 from demo.errors import told
-from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
+from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged, whenever
 from demo.html import add as add_html
 from demo.html import parts
 from demo.pill import ASK_TO_NOTIFY
@@ -151,19 +151,18 @@ class AddTab:
     def _wire_name(self) -> None:
         """The name proposes the token until the user writes one of their own."""
         # "change", not "input": Gradio's "input" misses pasting by mouse and autofill
-        self.name.change(
+        whenever(
+            [self.name.change],
             told(self._named),
             [self.name, self.token, self.proposed],
             [self.token, self.name_note, self.proposed],
-            trigger_mode="always_last",
             **QUEUED,
         )
-        gr.on(
+        whenever(
             [self.token.change, self.timeline.change],
             told(lambda token, timeline_id: {self.token_note: self._judged(token, timeline_id)}),
             [self.token, self.timeline],
             self.token_note,
-            trigger_mode="always_last",
             **QUEUED,
         )
 
@@ -192,30 +191,27 @@ class AddTab:
     def _wire_readiness(self) -> None:
         """Start says what is missing, and the browser keeps the form."""
         told_by: list[Any] = [self.pictures.good, self.name, self.token, self.timeline]
-        gr.on(
+        whenever(
             [part.change for part in told_by],
             self.readiness,
             told_by,
             [self.start, self.start_note],
-            trigger_mode="always_last",
             **QUIET,
         )
         deciding: list[Any] = [self.pictures.good, self.timeline, *self.advanced.inputs]
-        gr.on(
+        whenever(
             [part.change for part in deciding],
             told(self.estimated),
             {self.pictures.good, *self.inputs},
             self.estimate,
-            trigger_mode="always_last",
             **QUEUED,
         )
         changing: list[Any] = [self.pictures.paths, self.name, self.token, *self.advanced.inputs]
-        gr.on(
+        whenever(
             [part.change for part in changing],
             self.remember,
             {self.awake, *self.inputs},
             self.kept,
-            trigger_mode="always_last",
             **QUIET,
         )
 

@@ -10,7 +10,7 @@ from gradio.blocks import Block
 
 from clora_core.settings.learning import GROUPS, TrainConfig
 from demo.errors import told
-from demo.events import QUEUED, Changes, unchanged
+from demo.events import QUEUED, Changes, unchanged, whenever
 from demo.fields import from_inputs, input_facts, setting_inputs
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Advanced:
         self.shown: list[Block] = [self.method, *self.settings.values(), *self.groups.values()]
         self.inputs: list[Block] = [self.method, self.keep_pictures, self.show_real, *self.settings.values()]
         self.method.input(told(self._preset), self.method, self.shown, **QUEUED)
-        self.timeline.change(told(self._preset_of), [self.timeline, self.method], self.shown, **QUEUED)
+        whenever([self.timeline.change], told(self._preset_of), [self.timeline, self.method], self.shown, **QUEUED)
 
     def config(self, given: Changes) -> TrainConfig:
         """What was chosen. given: the values of ``inputs``. Raises SettingsError for a value that is out of range."""

@@ -18,7 +18,7 @@ from clora_core.data.pictures import given_name
 from clora_core.errors import PictureError, StudioError
 from demo.clicks import SEND, picked, script
 from demo.errors import told
-from demo.events import QUEUED, Changes, unchanged
+from demo.events import QUEUED, Changes, unchanged, whenever
 from demo.html import add as add_html
 from demo.uploads import given_back, in_form, taken_in, uploaded
 
@@ -47,7 +47,7 @@ class FormPictures:
         asked = [self.paths, self.timeline]
         self.checked.click(told(self._clicked), [*asked, token], [*self.shown, self.editor], **QUEUED)
         self.editor.submit(told(self._edited), [*asked, token], [*self.shown, self.editor], **QUEUED)
-        self.timeline.change(told(self._again), asked, self.shown, **QUEUED)
+        whenever([self.timeline.change], told(self._again), asked, self.shown, **QUEUED)
 
     def look_at(self, paths: Sequence[str], timeline_id: str, notes: Iterable[str] = ()) -> Changes:
         """These pictures are in the form now. notes: what else is to be said of them."""

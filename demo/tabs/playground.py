@@ -18,7 +18,7 @@ from clora_core.jobs.requests import DrawRequest
 from clora_core.settings.drawing import NEW_SEED, SamplingConfig, seed_drawn
 from demo.clicks import INSERT, SEND, picked, scroll_to
 from demo.errors import told
-from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged
+from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged, whenever
 from demo.fields import from_inputs, setting_inputs
 from demo.html import playground as playground_html
 from demo.job_buttons import JobButtons
@@ -297,9 +297,9 @@ class Playground:
         typed = [self.notes, *self._brought().values(), self.locked, *strengths.parts]
         # one handler for both, so that none shows the sliders of a prompt that has changed meanwhile
         changed = [self.prompt.change, self.timeline.change]
-        gr.on(changed, told(self._typed), [*place, *strengths.given], typed, trigger_mode="always_last", **QUEUED)
+        whenever(changed, told(self._typed), [*place, *strengths.given], typed, **QUEUED)
         moved = [self.chips, self.point, self.notes]
-        self.as_of.change(told(self._moved), place, moved, trigger_mode="always_last", **QUEUED)
+        whenever([self.as_of.change], told(self._moved), place, moved, **QUEUED)
 
         self.dropped.upload(
             told(self._drop),
@@ -439,14 +439,13 @@ class Playground:
     def _wire_history(self) -> None:
         """The history follows what is drawn, chosen and marked."""
         follows = (self.drawn, self.which, self.most, self.marked, self.words)
-        for change in (each.change for each in follows):
-            change(
-                told(self.gallery.wall),
-                [self.shown, self.timeline, self.which, self.most, self.words],
-                self.history,
-                trigger_mode="always_last",
-                **QUEUED,
-            )
+        whenever(
+            [each.change for each in follows],
+            told(self.gallery.wall),
+            [self.shown, self.timeline, self.which, self.most, self.words],
+            self.history,
+            **QUEUED,
+        )
         self.history.click(told(self._more), self.most, self.most, **QUEUED)
 
     def _more(self, most: int, event: gr.EventData) -> Changes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from demo.errors import told
-from demo.events import QUEUED, Changes
+from demo.events import QUEUED, Changes, whenever
 from demo.html import parts
 
 if TYPE_CHECKING:
@@ -22,4 +22,4 @@ def wire_warnings(studio: Studio, paths: gr.State, timeline: gr.Dropdown, note: 
         said = studio.likeness.warnings(timeline_id, found) if found else []
         return {note: parts.say(" ".join(said), "warn")}
 
-    gr.on([paths.change, timeline.change], told(warn), [paths, timeline], note, trigger_mode="always_last", **QUEUED)
+    whenever([paths.change, timeline.change], told(warn), [paths, timeline], note, **QUEUED)

@@ -135,7 +135,9 @@ def can_refuse(studio: Studio) -> set[str]:
     for handler in demo.fns.values():
         if not (handler.fn and handler.queue and handler.api_visibility == "private"):
             continue
-        for block, event in handler.targets:
+        event_of = handler if handler.trigger_after is None else demo.fns[handler.trigger_after]
+        passed_on = handler if event_of.fn else event_of  # bound with ``whenever``
+        for block, event in passed_on.targets:
             name = getattr(demo.blocks.get(block), "elem_id", None)
             if name:
                 found.add(re.sub(r"^setting-\w+\.change", "setting-*.change", f"{name}.{event}"))

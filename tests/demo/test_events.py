@@ -35,3 +35,14 @@ def test_what_can_refuse_says_it_in_a_notice(bound: list[BlockFunction]) -> None
 
 def test_nothing_but_uploads_waits_for_its_turn(bound: list[BlockFunction]) -> None:
     assert {f.name for f in bound if f.queue and f.concurrency_limit is not None} == {"_dropped", "_collect"}
+
+
+def test_no_event_is_played_again_for_two_handlers(bound: list[BlockFunction]) -> None:
+    """Gradio plays the whole event again for an ``always_last`` handler: two of them would call each other for good."""
+    again: dict[object, set[str]] = {}
+    for handler in bound:
+        if handler.trigger_mode == "always_last":
+            for target in handler.targets:
+                if target[0] is not None:
+                    again.setdefault(target, set()).add(str(handler.name))
+    assert [names for names in again.values() if len(names) > 1] == [], "bind these with whenever"
