@@ -47,4 +47,5 @@ def whenever(
     passes on, and the handler follows.
     """
     passed = gr.on(changes, None, js="() => []", trigger_mode="multiple", **QUIET)
-    return passed.then(handler, inputs, outputs, trigger_mode="always_last", **how)
+    follows: gr.events.Dependency = passed.then(handler, inputs, outputs, trigger_mode="always_last", **how)
+    return follows
