@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -73,7 +72,7 @@ def draw_some(page: Page) -> None:
         page.locator("#draw").click()
         expect(page.locator(".cl-made")).to_contain_text(prompt, timeout=120_000)
         expect(page.locator("#draw")).to_be_visible()
-    page.locator("#pictures label").filter(has_text=re.compile("^4$")).click()
+    page.locator("#pictures").get_by_text("4", exact=True).click()
     page.locator("#draw").click()
     expect(page.locator(".cl-shown figure")).to_have_count(4, timeout=120_000)
     expect(page.locator("#draw")).to_be_visible()
