@@ -69,7 +69,8 @@ class ExportDialog:
             self.title: exporting_html.title(self.studio.timeline(timeline_id)),
             self.what: "kohya",
         }
-        yield self._ready(timeline_id, "kohya") | opened | self.buttons.running(running)
+        ready = self._ready(timeline_id, "kohya")
+        yield self.buttons.running(running) | ready | opened | ({self.go: gr.update(visible=False)} if running else {})
         if running:
             yield from self._follow(running)
 

@@ -139,7 +139,7 @@ def test_three_lessons_in_the_line_outlive_a_killed_app(
     browser: Browser, studio: Studio, place: Path, tmp_path: Path
 ) -> None:
     home, log = tmp_path / "home", tmp_path / "app.log"
-    open_studio(home, place / "assets" / "base", place / "assets", steps=250).close()  # the preset on disk
+    open_studio(home, place / "assets" / "base", place / "assets", steps=800).close()  # the preset on disk
     people = [sample.name for sample in studio.samples()][:3]
     page = new_page(browser)
     with killed_at_the_end(home, place / "assets", log) as url:

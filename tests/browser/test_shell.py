@@ -54,7 +54,7 @@ def test_a_question_has_the_focus_and_gives_it_back(visit: Visit) -> None:
     opener.focus()
     page.keyboard.press("Enter")
     question = page.get_by_role("dialog")
-    expect(question.locator("input, textarea")).to_be_focused()
+    expect(question.get_by_label("Name")).to_be_focused()
     for _ in range(4):  # Tab stays inside
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.closest('.cl-dialog') !== null")
