@@ -63,23 +63,23 @@ class ExportDialog:
         self.go.click(told(self._start), given, parts, trigger_mode="once", **QUEUED)
 
     def _open(self, timeline_id: str) -> Iterator[Changes]:
-        running = self.studio.exporting(timeline_id)
         opened = {
             self.asked: gr.update(visible=True),
             self.title: exporting_html.title(self.studio.timeline(timeline_id)),
             self.what: "kohya",
         }
-        ready = self._ready(timeline_id, "kohya")
-        yield self.buttons.running(running) | ready | opened | ({self.go: gr.update(visible=False)} if running else {})
+        yield self._ready(timeline_id, "kohya") | opened
+        running = self.studio.exporting(timeline_id)
         if running:
             yield from self._follow(running)
 
     def _ready(self, timeline_id: str, what: str) -> Changes:
-        """Nothing is written yet."""
+        """Nothing of this is written yet."""
+        running = self.studio.exporting(timeline_id)
         problem = self.studio.export_problem(timeline_id, format=what) if what != "timeline" else ""
-        return {
+        return self.buttons.running(running) | {
             self.dtype: gr.update(visible=what != "timeline" and not problem),
-            self.go: gr.update(visible=not problem),
+            self.go: gr.update(visible=not running and not problem),
             self.status: exporting_html.problem(problem),
             self.download: gr.update(visible=False),
             self.usage: "",

@@ -6,6 +6,9 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+from transformers import PreTrainedModel
+
 from clora_core.concepts import SamplingConfig, Timeline, filled
 from clora_core.errors import SettingsError
 from clora_core.export.parts import NOTHING
@@ -14,6 +17,7 @@ from clora_core.methods import class_of
 from clora_core.models.description import BaseModel
 from clora_core.models.precision import DTYPES
 from clora_core.models.stable_diffusion import StableDiffusion
+from clora_core.models.tokens import TokenTable
 
 FOLDER = "model"
 
@@ -48,23 +52,17 @@ class Merged:
         class_of(self._timeline.method).install(backbone, self._timeline, self.prompts[0])
         folder, pipe = place / FOLDER, backbone.pipe
         pipe.save_config(folder)  # model_index.json
-        words = {id(tokenizer): table for (tokenizer, _), table in _readers(backbone)}
-        readers = {id(text_encoder): table for (_, text_encoder), table in _readers(backbone)}
+        instead: dict[Any, Any] = {}  # by what the pipeline has: what is saved in its place
+        for name, (tokenizer, text_encoder) in backbone.readers().items():
+            instead[tokenizer] = backbone.tables[name].tokenizer
+            instead[text_encoder] = _with_words(text_encoder, backbone.tables[name])
         for name, part in pipe.components.items():
             if part is None:
                 continue
-            if table := words.get(id(part)):
-                table.tokenizer.save_pretrained(folder / name)
-                continue
-            part = self._rounded(part)
-            if table := readers.get(id(pipe.components[name])):
-                part.config.vocab_size = len(table.embedding.weight)
-                part.config.eos_token_id = table.tokenizer.eos_token_id  # else the end is read at a learned token
+            part = instead.get(part, part)
+            if isinstance(part, nn.Module) and part.dtype != self._dtype:
+                part = copy.deepcopy(part).to(self._dtype)
             part.save_pretrained(folder / name)
-
-    def _rounded(self, part: Any) -> Any:
-        """A part of the pipeline in the number format that is asked for, not the one that stands in memory."""
-        return copy.deepcopy(part).to(self._dtype) if hasattr(part, "parameters") else part
 
     def model(self, place: Path) -> str:
         return str(place / FOLDER)
@@ -92,6 +90,9 @@ class Merged:
         return "\n\n".join(lines) + "\n"
 
 
-def _readers(backbone: StableDiffusion) -> list[tuple[tuple[Any, Any], Any]]:
-    """Tokenizer and text encoder of the pipeline, with the token table that stands in for them."""
-    return [(reader, backbone.tables[name]) for name, reader in backbone.readers().items()]
+def _with_words(text_encoder: PreTrainedModel, table: TokenTable) -> PreTrainedModel:
+    """A copy whose config knows the tokens in place."""
+    made = copy.deepcopy(text_encoder)
+    made.config.vocab_size = len(table.embedding.weight)
+    made.config.eos_token_id = table.tokenizer.eos_token_id  # else the end is read at a learned token
+    return made

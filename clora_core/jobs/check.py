@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from clora_core.drawing.generate import generate
 from clora_core.drawing.png_settings import picture_info, save_picture
 from clora_core.errors import TrainingError
 from clora_core.jobs.folder import Job
-from clora_core.jobs.likeness import RealPictures
+from clora_core.jobs.likeness import RealPictures, features
 from clora_core.measures.difference import difference
 from clora_core.models.backbone import Backbone
 from clora_core.models.description import BaseModel
@@ -77,7 +78,8 @@ def check_learned(
     for number, seed in enumerate(seeds, 1):
         job.update(phase=f"checking what was learned (picture {number} of {len(seeds)})")
         pictures.append(draw_card(after, learned, f"{learned.id}-{number}", seed))
-    alike = real.likeness(pictures) if real else np.zeros(1)
+    rows = features(real.network, pictures) if real else np.zeros((1, 1))
+    alike = rows @ real.mean if real else np.zeros(1)
     best = int(np.argmax(alike))
     card, seed = pictures[best], seeds[best]
     drawn[learned.id] = card
@@ -102,7 +104,7 @@ def check_learned(
         return Verdict(moved, tuple(changed)), drawn
     like, was = float(alike.mean()), float(real.likeness([not_yet])[0])
     others = [
-        (concept.token, float(real.likeness_to(look, pictures).mean()))
+        (concept.token, float((rows @ look.mean).mean()))
         for concept in before.concepts
         if (look := looks.get(concept.id)) and look.network == real.network.name
     ]
@@ -118,10 +120,10 @@ def check_learned(
 
 def weight(backbone: Backbone, learned: LearnedConcept) -> float:
     """Norm of what was learned as a share of that of the model's own weights in the same places."""
-    changes = {f"{layer}.weight": a @ b for layer, (a, b) in learned.factors.items()} | dict(learned.deltas)
+    pairs = ((f"{layer}.weight", a @ b) for layer, (a, b) in learned.factors.items())  # one dense product at a time
     squares = [
         (float(change.norm()) ** 2, float(backbone.installation.pristine(name).norm()) ** 2)
-        for name, change in changes.items()
+        for name, change in chain(pairs, learned.deltas.items())
     ]
     own = sum(square for _, square in squares)
     return math.sqrt(sum(square for square, _ in squares) / own) if own else 0.0

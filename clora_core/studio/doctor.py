@@ -42,19 +42,19 @@ def examine(home: Path, model: str | None = None, device: str | None = None) -> 
 
     home: where timelines live.  model: folder, file or Hub id; None = the embedded one.  device: None = the best.
     """
-    looks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _python,
-        _packages,
-        lambda: _disk(home),
-        lambda: _machine(device),
-        lambda: _model(model or str(ASSETS / "base"), device),
-        _hub,
-    )
-    for look in looks:
+    looks: dict[str, Callable[[], Iterator[Finding]]] = {
+        "Python": _python,
+        "packages": _packages,
+        "home": lambda: _disk(home),
+        "device": lambda: _machine(device),
+        "model": lambda: _model(model or str(ASSETS / "base"), device),
+        "Hub": _hub,
+    }
+    for what, look in looks.items():
         try:
             yield from look()
         except (OSError, ImportError, RuntimeError, ValueError, StudioError) as error:
-            yield Finding(look.__name__.strip("_"), " ".join(str(error).split()), "bad", "See what the error says.")
+            yield Finding(what, " ".join(str(error).split()), "bad", "See what the error says.")
 
 
 def _python() -> Iterator[Finding]:

@@ -430,8 +430,9 @@ class Studio:
         """Write a timeline as of its first ``as_of`` concepts (None = all) into one file, for ``take_in`` elsewhere.
 
         file: None = one in the home.  pictures: those that were kept to learn from go with them. Returns the file;
-        raises StoreError, DiskError.
+        raises SettingsError (no such point), StoreError, DiskError.
         """
+        self._check_point(self.timeline(timeline_id), as_of)
         file = file or self._home / "exports" / f"{timeline_id}-whole" / f"{timeline_id}.zip"
         self._store.archive(timeline_id, file, as_of, pictures)
         return file
@@ -483,13 +484,18 @@ class Studio:
         """
         self._store.check(request.timeline_id, self.base.id)
         view, as_of = self.timeline(request.timeline_id), request.as_of
-        if as_of is not None and not 0 <= as_of <= len(view.cards):
-            raise SettingsError(f"The timeline {view.name!r} has {len(view.cards)} concepts; there is no {as_of}.")
+        self._check_point(view, as_of)
         if problem := self.export_problem(request.timeline_id, as_of, request.format):
             raise SettingsError(problem)
         job = self._board.create(request)
         self._board.submit(job)
         return job.id
+
+    @staticmethod
+    def _check_point(view: TimelineView, as_of: int | None) -> None:
+        """Raise SettingsError where a timeline has no such point."""
+        if as_of is not None and not 0 <= as_of <= len(view.cards):
+            raise SettingsError(f"The timeline {view.name!r} has {len(view.cards)} concepts; there is no {as_of}.")
 
     def exporting(self, timeline_id: str) -> str:
         """Id of the job that exports this timeline now; "" = none does."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny.drawn import by_the_pipeline
 
 from clora_core.concepts import OLD_TABLE
 from clora_core.errors import SettingsError
@@ -72,16 +73,7 @@ def test_what_is_drawn_is_what_the_pipeline_draws(backbone, settings) -> None:
     steps: list[int] = []
     ours = backbone.draw(*read, settings, generators, steps.append)
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
-    theirs = backbone.pipe(
-        ["a photo"] * 2,
-        negative_prompt=["far"] * 2,
-        num_inference_steps=2,
-        guidance_scale=settings.guidance_scale,
-        guidance_rescale=0.5,
-        width=48,
-        height=32,
-        generator=generators,
-    ).images
+    theirs = by_the_pipeline(backbone.pipe, settings, generators)
     assert [picture.tobytes() for picture in ours] == [picture.tobytes() for picture in theirs]
     assert steps == [1, 2]
 

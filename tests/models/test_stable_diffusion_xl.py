@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from tiny.drawn import by_the_pipeline
 from transformers import CLIPTextConfig
 
 from clora_core.concepts import Concept, Timeline
@@ -62,16 +63,7 @@ def test_a_prompts_vector_is_read_where_the_prompt_ends_also_with_a_token(xl) ->
 def test_what_is_drawn_is_what_the_pipeline_draws(xl, settings) -> None:
     settings = settings.updated({"guidance_rescale": 0.5, "width": 48})
     ours = xl.draw(*(xl.encode([text] * 2) for text in ("a photo", "far")), settings, _two(), lambda step: None)
-    theirs = xl.pipe(
-        ["a photo"] * 2,
-        negative_prompt=["far"] * 2,
-        num_inference_steps=2,
-        guidance_scale=settings.guidance_scale,
-        guidance_rescale=0.5,
-        width=48,
-        height=32,
-        generator=_two(),
-    ).images
+    theirs = by_the_pipeline(xl.pipe, settings, _two())
     assert [picture.tobytes() for picture in ours] == [picture.tobytes() for picture in theirs]
 
 

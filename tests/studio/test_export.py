@@ -45,6 +45,13 @@ def test_files_to_download(studio: Studio, tmp_path: Path, pictures: tuple[Path,
         studio.export_now(ExportRequest(timeline_id, folder=tmp_path / "mine"))
 
 
+@pytest.mark.parametrize("point", [-1, 1])
+def test_a_point_that_is_not_there_is_no_file(studio: Studio, tmp_path: Path, point: int) -> None:
+    with pytest.raises(SettingsError, match=f"there is no {point}"):
+        studio.archive(studio.new_timeline("Empty"), tmp_path / "empty.zip", point)
+    assert not (tmp_path / "empty.zip").exists()
+
+
 def test_whole_weights_are_refused_at_the_door(studio: Studio, tmp_path: Path) -> None:
     from clora_core.store.store import ConceptStore
 
