@@ -22,11 +22,11 @@ from clora_core.concepts import Concept, TrainConfig, captioned, filled
 from clora_core.errors import ConceptError
 from clora_core.models.backbone import Backbone
 from clora_core.seeds import generator_for
+from clora_core.settings.memory import AT_ONCE
 
 FAR_AWAY_SCALES = (1 / 3, 1.0)  # of the canvas, as in Custom Diffusion
 FAR_AWAY_BELOW = 0.6  # smaller than this, the prompt says "far away"
 CLOSE_UP_SCALES = (1.2, 1.4)
-ENCODE_BATCH = 8  # pictures in the VAE at once
 GREY = (127, 127, 127)
 
 
@@ -176,20 +176,24 @@ class LatentDataset:
 
 
 def encode_views(
-    backbone: Backbone, views: Sequence[View], on_encode: Callable[[int, int], None] | None = None
+    backbone: Backbone,
+    views: Sequence[View],
+    on_encode: Callable[[int, int], None] | None = None,
+    at_once: int = AT_ONCE,
 ) -> LatentDataset:
     """The views as latents. The token must be installed.
 
-    on_encode: is called before each batch with how many views are encoded, and how many there are.
+    on_encode: is called before each batch with how many views are encoded, and how many there are.  at_once: views in
+    such a batch.
 
     Raises ConceptError when a prompt is so long that the token falls off its end.
     """
     _check_prompts(backbone, views)
     images, encoded = [view.image for view in views], list[Tensor]()
-    for first in range(0, len(images), ENCODE_BATCH):
+    for first in range(0, len(images), at_once):
         if on_encode:
             on_encode(first, len(images))
-        encoded.append(backbone.to_latents(images[first : first + ENCODE_BATCH]))
+        encoded.append(backbone.to_latents(images[first : first + at_once]))
     latents = torch.cat(encoded)
     valid = torch.from_numpy(np.stack([view.valid for view in views]))[:, None]
     masks = latent_mask(valid, valid.shape[-1] // latents.shape[-1]).to(latents.device)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from inspect import GEN_CLOSED, getgeneratorstate
 from math import inf, isfinite
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -33,6 +34,7 @@ from clora_core.concepts import (
     TrainStep,
     check_token,
     concept_id,
+    filled,
 )
 from clora_core.data.dataset import LatentDataset, encode_views, make_views, with_object_word
 from clora_core.data.pictures import Opening, PictureSet, accepted, minimum_side, open_pictures
@@ -43,9 +45,13 @@ from clora_core.learning.noise import draw_noise
 from clora_core.learning.optimizer import learning_rate_scale, make_optimizer
 from clora_core.methods import Method, class_of
 from clora_core.models.backbone import Backbone, check_size
+from clora_core.models.footprint import footprint, planned
+from clora_core.models.memory import give_back
 from clora_core.models.precision import make_accelerator, resolved_precision
 from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.memory import Savings
 
+Result = TypeVar("Result")
 DRAWN_AT_ONCE = 16  # pictures that a method has the model draw to learn from
 ADAMW_MOMENTS = ("exp_avg", "exp_avg_sq")
 LIBRARIES = ("torch", "diffusers", "transformers", "accelerate")
@@ -86,6 +92,7 @@ def train_concept(
     clock: Callable[[], float] = time.time,
     opening: Opening | None = None,
     on_encode: Callable[[int, int], None] | None = None,
+    on_short: Callable[[Savings], None] | None = None,
 ) -> Training:
     """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
 
@@ -93,7 +100,8 @@ def train_concept(
     the same concept, timeline and config.  sampling: how the model draws for methods that learn from its
     own pictures; on_draw is called after each of its steps, and what it raises ends the learning.  clock: seconds
     since 1970, for the date of the learned concept.  opening: see `open_pictures`.  on_encode: see `encode_views`; what
-    it raises ends the learning, too.
+    it raises ends the learning, too.  on_short: is told what is done from now on, where memory did not suffice; the
+    step is then done again.
 
     Raises at once PictureError, ConceptError (token taken), SettingsError (method, and see `checked_settings`);
     while stepping TrainingError at the first number that is not finite, before it reaches the parameters.
@@ -110,7 +118,8 @@ def train_concept(
     concept = with_object_word(concept, config)
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
-    return Training(backbone, concept, timeline, method, pictures, resume, drawing, on_draw, clock, on_encode)
+    told = {"on_draw": on_draw, "on_encode": on_encode, "on_short": on_short}
+    return Training(backbone, concept, timeline, method, pictures, resume, drawing, clock, **told)
 
 
 def checked_settings(backbone: Backbone, config: TrainConfig, last: TrainConfig | None) -> TrainConfig:
@@ -125,7 +134,11 @@ def checked_settings(backbone: Backbone, config: TrainConfig, last: TrainConfig 
 
 
 class Training(Iterator[TrainStep]):
-    """One concept being learned; made by `train_concept`. A context manager that closes itself."""
+    """One concept being learned; made by `train_concept`. A context manager that closes itself.
+
+    fit: whether it fits, and with what, as estimated before the first step.  savings: what is done now to take less
+    memory.
+    """
 
     def __init__(
         self,
@@ -136,11 +149,12 @@ class Training(Iterator[TrainStep]):
         pictures: PictureSet,
         resume: TrainState | None,
         sampling: SamplingConfig,
-        on_draw: Callable[[int, int], None] | None,
         clock: Callable[[], float],
+        on_draw: Callable[[int, int], None] | None,
         on_encode: Callable[[int, int], None] | None,
+        on_short: Callable[[Savings], None] | None,
     ) -> None:
-        self._sampling, self._on_draw, self._on_encode = sampling, on_draw, on_encode
+        self._sampling, self._on_draw, self._on_encode, self._on_short = sampling, on_draw, on_encode, on_short
         self._backbone, self._concept, self._timeline = backbone, concept, timeline
         self._method, self._config, self._pictures, self._clock = method, method.config, pictures, clock
         self._accelerator = make_accelerator(backbone.device, self._config.precision)
@@ -156,6 +170,12 @@ class Training(Iterator[TrainStep]):
             self._optimizer = self._accelerator.prepare(make_optimizer(self._parameters, method))
             if resume:
                 self._load(resume)
+            with method.attached():
+                prompt = filled(concept.template, concept.token)
+                side, computing = self._config.resolution, self._accelerator.autocast
+                found = footprint(backbone, prompt, side, self._parameters, computing)
+            self.fit = planned(found, self._config.memory, self._config.batch_size, backbone.device)
+            self.savings = self.fit.savings
         except BaseException:
             self.close()
             raise
@@ -171,19 +191,10 @@ class Training(Iterator[TrainStep]):
         config, backbone = self._config, self._backbone
         try:
             began, spent = time.perf_counter(), self._curve[-1].seconds if self._curve else 0.0
-            self._prepare_pictures()
+            self._with_room(self._prepare_pictures, 0)
             for step in range(len(self._curve) + 1, config.steps + 1):
                 self._install()  # a picture may have been drawn since; free when none was
-                with self._method.attached():
-                    loss = self._step_loss(step, config.batch_size)  # Eq. 1
-                    penalty = self._method.penalty()  # lambda * L_forget, Eq. 3
-                    values = float(loss.detach()), float(penalty.detach())
-                    self._demand_finite(step, sum(values))
-                    total = loss + penalty
-                    if self._drawn:
-                        drawn = self._loss(self._drawn, config.seed + 1, step, config.batch_size)
-                        total = total + config.prior_weight * drawn
-                    self._accelerator.backward(total)
+                values = self._with_room(self._gradients, step)
                 grad_norm = self._update(step)
                 spent += time.perf_counter() - began
                 self._curve.append(TrainStep(step, config.steps, *values, grad_norm, spent))
@@ -192,14 +203,68 @@ class Training(Iterator[TrainStep]):
         finally:
             self._method.install(backbone, self._timeline.as_of(0), "")
 
-    def _prepare_pictures(self) -> None:
+    def _gradients(self, step: int) -> tuple[float, float]:
+        """Loss and penalty of a step; their gradients are left at the parameters.
+
+        A batch that goes through the model in parts has the gradient of the whole within floating point: the loss is a
+        mean over pictures.
+        """
+        config, batch, penalty = self._config, self._config.batch_size, 0.0
+        together, losses = self.savings.at_once or batch, 0.0
+        self._optimizer.zero_grad()
+        for first in range(0, batch, together):
+            part = slice(first, min(first + together, batch))
+            share = (part.stop - first) / batch
+            with self._method.attached(), self._saving():
+                loss = share * self._loss(self._dataset, config.seed, step, batch, part)  # Eq. 1
+                total = loss
+                if not first:
+                    own = self._method.penalty()  # lambda * L_forget, Eq. 3
+                    penalty, total = float(own.detach()), loss + own
+                losses += float(loss.detach())
+                self._demand_finite(step, losses + penalty)
+                if self._drawn:
+                    drawn = self._loss(self._drawn, config.seed + 1, step, batch, part)
+                    total = total + config.prior_weight * share * drawn
+                self._accelerator.backward(total)
+        return losses, penalty
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        """While open, forward and backward passes take as little memory as `savings` says."""
+        backbone, pinned = self._backbone, self._backbone.device.type == "cuda"
+        backbone.keep_activations(not self.savings.checkpointing)
+        offload = torch.autograd.graph.save_on_cpu(pinned) if self.savings.offload else nullcontext()
+        try:
+            with offload:
+                yield
+        finally:
+            backbone.keep_activations(True)
+
+    def _with_room(self, work: Callable[[int], Result], step: int) -> Result:
+        """What `work(step)` returns; where memory does not suffice it is done again with less, as long as there is a
+        further saving. Raises torch.OutOfMemoryError when there is none."""
+        while True:
+            try:
+                return work(step)
+            except torch.OutOfMemoryError:
+                further = self.savings.further(self._config.batch_size)
+                if further is None:
+                    raise
+            give_back()  # here, where the error no longer holds what it was computing
+            self.savings = further
+            if self._on_short:
+                self._on_short(further)
+
+    def _prepare_pictures(self, _: int = 0) -> None:
         """Encode the concept's pictures, and those that the method wants the model to draw."""
         views = self._method.drawn_views(self._timeline, self._draw)
         self._install()
         given = self._pictures
         shown = make_views(given.images, self._concept, self._config, given.captions, given.masks)
-        self._dataset = encode_views(self._backbone, shown, self._on_encode)
-        self._drawn = encode_views(self._backbone, views) if views else None
+        at_once = self.savings.encoded_at_once
+        self._dataset = encode_views(self._backbone, shown, self._on_encode, at_once)
+        self._drawn = encode_views(self._backbone, views, at_once=at_once) if views else None
 
     def _draw(self, timeline: Timeline, prompt: str, count: int, guidance: float | None = None) -> list[Image.Image]:
         images: list[Image.Image] = []
@@ -213,14 +278,16 @@ class Training(Iterator[TrainStep]):
         return images
 
     def _step_loss(self, step: int, pictures: int) -> Tensor:
-        assert self._dataset
-        return self._loss(self._dataset, self._config.seed, step, pictures)
+        return self._loss(self._dataset, self._config.seed, step, pictures, slice(None))
 
-    def _loss(self, dataset: LatentDataset, seed: int, step: int, pictures: int) -> Tensor:
-        """Eq. 1 on the batch, noise and timesteps of a step, a function of (seed, step) and the weights."""
+    def _loss(self, dataset: LatentDataset | None, seed: int, step: int, pictures: int, part: slice) -> Tensor:
+        """Eq. 1 on a part of the batch, noise and timesteps of a step, a function of (seed, step) and the weights."""
+        assert dataset
         backbone, noise_scheduler = self._backbone, self._backbone.noise_scheduler
         x0, mask, prompts, sizes = dataset.batch(seed, step, pictures)
         noise, t = draw_noise(x0, noise_scheduler, seed, step, self._config.timestep_shift)
+        x0, mask, sizes, noise, t = (each[part] for each in (x0, mask, sizes, noise, t))
+        prompts = prompts[part]
         xt = noise_scheduler.add_noise(x0, noise, t)  # (B, C, h, w)
         with self._accelerator.autocast():
             prediction = backbone.predict(xt, t, replace(backbone.encode(prompts), sizes=sizes))
@@ -293,7 +360,8 @@ class Training(Iterator[TrainStep]):
             raise TrainingError(f"Nothing is learned of {self._concept.token} yet. Let it do one step.")
         try:
             self._install()
-            self._memory = self._method.end_concept(self._backbone, self._dataset, self._step_loss)
+            with self._saving():
+                self._memory = self._method.end_concept(self._backbone, self._dataset, self._step_loss)
         finally:
             self.close()
         return self.snapshot()

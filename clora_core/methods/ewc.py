@@ -61,7 +61,7 @@ class EWC(CustomDiffusion):
         for draw in range(FISHER_DRAWS):
             with self.attached():
                 loss = step_loss(self.config.steps + 1 + draw, 1)  # noise that was not trained on
-            gradients = torch.autograd.grad(FISHER_SCALE * loss, parameters)
+                gradients = torch.autograd.grad(FISHER_SCALE * loss, parameters)
             for total, gradient in zip(fisher, gradients, strict=True):
                 total += (gradient.float() / FISHER_SCALE) ** 2 / FISHER_DRAWS
         return {f"fisher.{name}": total.cpu() for name, total in zip(self.weights.trained, fisher, strict=True)}

@@ -75,6 +75,13 @@ class Backbone(Protocol):
     def from_latents(self, latents: Tensor) -> list[Image.Image]:
         """The N pictures that latents (N, C, h, w) stand for."""
 
+    def keep_activations(self, kept: bool) -> None:
+        """Whether the denoiser keeps what the backward pass needs, as it does at first, or computes it again there
+        (gradient checkpointing). The numbers are the same."""
+
+    def picture_bytes(self, side: int) -> int:
+        """About what one picture of this side, in pixels, takes while it is made latents of, or made from them."""
+
     def draw(
         self,
         conditioning: Conditioning,

@@ -99,6 +99,17 @@ class StableDiffusion:
             decoded = vae.decode(latents.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample
         return self.pipe.image_processor.postprocess(decoded)
 
+    def keep_activations(self, kept: bool) -> None:
+        """See `Backbone`."""
+        unet = self.pipe.unet
+        (unet.disable_gradient_checkpointing if kept else unet.enable_gradient_checkpointing)()
+
+    def picture_bytes(self, side: int) -> int:
+        """Four maps of the widest layer that sees whole pictures: what goes in and out of it, and two between."""
+        vae = self.pipe.vae
+        widest = max(vae.config.block_out_channels[:2])
+        return 4 * int(widest) * side**2 * vae.dtype.itemsize
+
     def draw(
         self,
         conditioning: Conditioning,

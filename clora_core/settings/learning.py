@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from clora_core.errors import SettingsError
 from clora_core.settings.fields import Settings, labelled, setting
+from clora_core.settings.memory import SIZES
 from clora_core.settings.methods import BUILT_IN, CLORA, MethodRow, Methods
 
 GROUPS = {
@@ -128,6 +129,14 @@ class TrainConfig(Settings):
         choices=("auto", "fp32", "bf16", "fp16"),
         group="machine",
     )
+    memory: str = setting(
+        "auto",
+        "Memory",
+        "What learning may take, in GB: as on a card of that size. auto goes by what is free here, all saves nothing. "
+        "What does not fit is made to, at the price of time.",
+        choices=("auto", *SIZES, "all"),
+        group="machine",
+    )
     gradient_clip: float = setting(
         1.0,
         "Gradient clip",
@@ -223,5 +232,5 @@ class TrainConfig(Settings):
 
 
 def decisive(config: TrainConfig) -> dict[str, Any]:
-    """As plain values, the settings that decide what is learned: without the time between previews."""
-    return {name: value for name, value in config.to_json().items() if name != "preview_every_seconds"}
+    """As plain values, the settings that decide what is learned: without the time between previews, and memory."""
+    return {name: value for name, value in config.to_json().items() if name not in ("preview_every_seconds", "memory")}

@@ -54,6 +54,12 @@ class Toy:
         pixels = ((latents.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         return [Image.fromarray(picture).resize((2 * picture.shape[1], 2 * picture.shape[0])) for picture in pixels]
 
+    def keep_activations(self, kept: bool) -> None:
+        """There is but one layer."""
+
+    def picture_bytes(self, side: int) -> int:
+        return 12 * side**2
+
     @torch.no_grad()
     def draw(
         self,
