@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from clora_core.concepts import TrainStep
 from clora_core.settings.grid import Axis
+from clora_core.settings.memory import Fit
 from clora_core.verdict import Verdict
 
 JobState = Literal["queued", "running", "paused", "done", "stopped", "failed", "interrupted"]
@@ -221,6 +222,8 @@ class JobView:
         here: this programme has it in its hands.
         stopping: it was asked to stop or to pause, and will.
         ended: when it ended, in seconds since 1970; 0.0 while it has not.
+        memory: of a learn job, whether it fits and with what, as a sentence; "" before that is known.
+        tight: it fits only with savings, or not at all.
     """
 
     id: str
@@ -250,6 +253,8 @@ class JobView:
     stopping: bool = False
     ended: float = 0.0
     exported: Exported | None = None
+    memory: str = ""
+    tight: bool = False
 
     @property
     def share(self) -> float:
@@ -264,11 +269,12 @@ class JobView:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a lesson will take: seconds, previews and checks included; megabytes of memory, None where the system does
-    not tell."""
+    """What a lesson will take: seconds, previews and checks included; megabytes of memory as measured, None where the
+    system does not tell; whether it fits, None where that is not known."""
 
     seconds: float
     megabytes: int | None
+    fit: Fit | None = None
 
 
 @dataclass(frozen=True)

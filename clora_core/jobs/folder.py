@@ -367,6 +367,8 @@ class Job:
             stopping=bool(self.stop_wish) and not self.finished,
             ended=self.ended,
             exported=Exported.from_json(record["exported"]) if record.get("exported") else None,
+            memory=record.get("memory", ""),
+            tight=record.get("tight", False),
         )
 
     def _grid(self, record: Mapping[str, Any]) -> Grid | None:

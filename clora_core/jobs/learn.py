@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import OutOfMemoryError, Tensor
 
-from clora_core.answers import Preview
+from clora_core.answers import Preview, to_plain
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
 from clora_core.data.pictures import Opening
 from clora_core.errors import Cancelled, PictureError, StudioError
@@ -27,7 +27,10 @@ from clora_core.jobs.likeness import RealPictures, look_at
 from clora_core.jobs.requests import LearnRequest
 from clora_core.learning.trainer import Training, train_concept
 from clora_core.models.peak_memory import peak_memory_mb
+from clora_core.settings.drawing import SamplingConfig
+from clora_core.settings.fields import labelled
 from clora_core.settings.learning import TrainConfig
+from clora_core.settings.memory import Fit
 from clora_core.store.store import ConceptStore
 from clora_core.verdict import Verdict
 
@@ -76,10 +79,25 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     def on_encode(done: int, total: int) -> None:
         getting_ready(f"preparing the pictures, view {done + 1} of {total}")
 
+    def on_short(fit: Fit) -> None:
+        said = f"Memory did not suffice. From step {job.record['step'] + 1} on with {fit.savings.words()}."
+        job.log(said)
+        job.update(memory=said, tight=True, fit=to_plain(fit))
+
     sampling = model.base.sampling
     with train_concept(
-        model.backbone, concept, timeline, config, resume, sampling, on_draw, opening=opening, on_encode=on_encode
+        model.backbone,
+        concept,
+        timeline,
+        config,
+        resume,
+        sampling,
+        on_draw,
+        opening=opening,
+        on_encode=on_encode,
+        on_short=on_short,
     ) as training:
+        job.update(memory=training.fit.words(), tight=training.fit.tight, fit=to_plain(training.fit))
         _Progress(model, job, timeline, config, serve).run(training)
         if not job.record["step"]:
             raise Cancelled(NOTHING_TO_KEEP)
@@ -174,6 +192,7 @@ class _Progress:
         self._serving_due = 0.0
         # not spent on learning: until the first step is done, and drawing pictures that were asked for
         self._other_seconds = 0.0
+        self._small = False  # previews, for want of memory
 
     def run(self, training: Training) -> None:
         """Step until the end or until "stop and keep"; the caller finishes the training."""
@@ -239,6 +258,7 @@ class _Progress:
     def _preview(self, training: Training, step: int) -> None:
         began = time.monotonic()
         self._job.update(phase="drawing a preview")
+        self._small = self._small or training.fit.savings.small_previews
         timeline = self._timeline.then(training.snapshot())
         with suppress(Cancelled):  # the pause that this is part of ends by meeting the wish
             self._draw(timeline, timeline.concepts[-1], step, is_new=True)
@@ -259,14 +279,24 @@ class _Progress:
         began = time.monotonic()
         try:
             path = self._job.preview_path(step, is_new, "" if is_new else concept.id)
-            draw_concept(self._model, timeline, concept, self._settings, path, self._keep_going)
+            draw_concept(self._model, timeline, concept, self._preview_settings(), path, self._keep_going)
             self._job.add_preview(Preview(step, concept.token, concept.name, path, is_new))
         except Exception as error:  # noqa: BLE001  a preview that cannot be drawn or written ends no lesson
             if isinstance(error, StudioError) and not isinstance(error, PictureError):
                 raise
             self._job.log(f"No preview: {traceback.format_exc()}")
+            self._small = self._small or isinstance(error, OutOfMemoryError)
             return
         self._preview_seconds = time.monotonic() - began
+
+    def _preview_settings(self) -> SamplingConfig:
+        """Half as wide and high where memory is short."""
+        settings, grid = self._settings, self._model.backbone.size_grid
+        width, height = (side // 2 // grid * grid for side in (settings.width, settings.height))
+        smallest = labelled(settings)["width"].metadata["minimum"]
+        if not self._small or min(width, height) < smallest:
+            return settings
+        return replace(settings, width=width, height=height)
 
     def _keep_going(self, done: int, total: int) -> None:
         if self._job.stop_wish:

@@ -49,7 +49,7 @@ from clora_core.models.footprint import footprint, planned
 from clora_core.models.memory import give_back
 from clora_core.models.precision import make_accelerator, resolved_precision
 from clora_core.settings.drawing import SamplingConfig
-from clora_core.settings.memory import Savings
+from clora_core.settings.memory import Fit
 
 Result = TypeVar("Result")
 DRAWN_AT_ONCE = 16  # pictures that a method has the model draw to learn from
@@ -92,7 +92,7 @@ def train_concept(
     clock: Callable[[], float] = time.time,
     opening: Opening | None = None,
     on_encode: Callable[[int, int], None] | None = None,
-    on_short: Callable[[Savings], None] | None = None,
+    on_short: Callable[[Fit], None] | None = None,
 ) -> Training:
     """Learn `concept` after the concepts of `timeline`: iterate over what is returned.
 
@@ -118,8 +118,8 @@ def train_concept(
     concept = with_object_word(concept, config)
     side = {"width": config.resolution, "height": config.resolution}
     drawing = (sampling or SamplingConfig()).updated(side)
-    told = {"on_draw": on_draw, "on_encode": on_encode, "on_short": on_short}
-    return Training(backbone, concept, timeline, method, pictures, resume, drawing, clock, **told)
+    telling = on_draw, on_encode, on_short
+    return Training(backbone, concept, timeline, method, pictures, resume, drawing, clock, *telling)
 
 
 def checked_settings(backbone: Backbone, config: TrainConfig, last: TrainConfig | None) -> TrainConfig:
@@ -136,8 +136,8 @@ def checked_settings(backbone: Backbone, config: TrainConfig, last: TrainConfig 
 class Training(Iterator[TrainStep]):
     """One concept being learned; made by `train_concept`. A context manager that closes itself.
 
-    fit: whether it fits, and with what, as estimated before the first step.  savings: what is done now to take less
-    memory.
+    footprint, fit: what it takes, whether that fits and with what, as estimated before the first step; the savings of
+    ``fit`` are what is done now.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Training(Iterator[TrainStep]):
         clock: Callable[[], float],
         on_draw: Callable[[int, int], None] | None,
         on_encode: Callable[[int, int], None] | None,
-        on_short: Callable[[Savings], None] | None,
+        on_short: Callable[[Fit], None] | None,
     ) -> None:
         self._sampling, self._on_draw, self._on_encode, self._on_short = sampling, on_draw, on_encode, on_short
         self._backbone, self._concept, self._timeline = backbone, concept, timeline
@@ -173,9 +173,8 @@ class Training(Iterator[TrainStep]):
             with method.attached():
                 prompt = filled(concept.template, concept.token)
                 side, computing = self._config.resolution, self._accelerator.autocast
-                found = footprint(backbone, prompt, side, self._parameters, computing)
-            self.fit = planned(found, self._config.memory, self._config.batch_size, backbone.device)
-            self.savings = self.fit.savings
+                self.footprint = footprint(backbone, prompt, side, self._parameters, computing)
+            self.fit = planned(self.footprint, self._config.memory, self._config.batch_size, backbone.device)
         except BaseException:
             self.close()
             raise
@@ -210,7 +209,7 @@ class Training(Iterator[TrainStep]):
         mean over pictures.
         """
         config, batch, penalty = self._config, self._config.batch_size, 0.0
-        together, losses = self.savings.at_once or batch, 0.0
+        together, losses = self.fit.savings.at_once or batch, 0.0
         self._optimizer.zero_grad()
         for first in range(0, batch, together):
             part = slice(first, min(first + together, batch))
@@ -231,10 +230,10 @@ class Training(Iterator[TrainStep]):
 
     @contextmanager
     def _saving(self) -> Iterator[None]:
-        """While open, forward and backward passes take as little memory as `savings` says."""
+        """While open, forward and backward passes take as little memory as `fit` says."""
         backbone, pinned = self._backbone, self._backbone.device.type == "cuda"
-        backbone.keep_activations(not self.savings.checkpointing)
-        offload = torch.autograd.graph.save_on_cpu(pinned) if self.savings.offload else nullcontext()
+        backbone.keep_activations(not self.fit.savings.checkpointing)
+        offload = torch.autograd.graph.save_on_cpu(pinned) if self.fit.savings.offload else nullcontext()
         try:
             with offload:
                 yield
@@ -248,13 +247,13 @@ class Training(Iterator[TrainStep]):
             try:
                 return work(step)
             except torch.OutOfMemoryError:
-                further = self.savings.further(self._config.batch_size)
+                further = self.fit.savings.further(self._config.batch_size)
                 if further is None:
                     raise
             give_back()  # here, where the error no longer holds what it was computing
-            self.savings = further
+            self.fit = replace(self.fit, savings=further)
             if self._on_short:
-                self._on_short(further)
+                self._on_short(self.fit)
 
     def _prepare_pictures(self, _: int = 0) -> None:
         """Encode the concept's pictures, and those that the method wants the model to draw."""
@@ -262,7 +261,7 @@ class Training(Iterator[TrainStep]):
         self._install()
         given = self._pictures
         shown = make_views(given.images, self._concept, self._config, given.captions, given.masks)
-        at_once = self.savings.encoded_at_once
+        at_once = self.fit.savings.encoded_at_once
         self._dataset = encode_views(self._backbone, shown, self._on_encode, at_once)
         self._drawn = encode_views(self._backbone, views, at_once=at_once) if views else None
 

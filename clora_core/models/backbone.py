@@ -77,7 +77,7 @@ class Backbone(Protocol):
 
     def keep_activations(self, kept: bool) -> None:
         """Whether the denoiser keeps what the backward pass needs, as it does at first, or computes it again there
-        (gradient checkpointing). The numbers are the same."""
+        (gradient checkpointing)."""
 
     def picture_bytes(self, side: int) -> int:
         """About what one picture of this side, in pixels, takes while it is made latents of, or made from them."""

@@ -104,9 +104,9 @@ def _kept(backbone: Backbone, prompt: str, side: int, computing: Callable[[], Ab
 def planned(found: Footprint, memory: str, batch: int, device: torch.device) -> Fit:
     """The first step down at which learning fits; the last where none does.
 
-    memory: as the setting has it. Without a card, "auto" only takes what gives the same bits.
+    memory: as the setting has it. Without a card, "auto" goes no further than checkpointing.
     """
-    on_card = device.type != "cpu"
+    on_card = device.type == "cuda"
     there = round(USABLE * (int(memory) * 2**30 if memory in SIZES else room(device)))
     steps = list(ladder(batch))
     if memory == "all":

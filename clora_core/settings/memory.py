@@ -5,15 +5,15 @@
     small previews   pictures drawn meanwhile are half as wide and high
     offload          what is kept for the backward pass waits in main memory
 
-The first gives the same bits, the others but for previews the same gradient within floating point. They are taken in
-this order, the cheapest first. Attention slicing is none of them: PyTorch's attention never holds the scores that it
-slices.
+The gradient is the same within floating point: only the order in which it is added up changes. They are taken in this
+order, the cheapest first. Attention slicing is none of them: PyTorch's attention never holds the scores that it slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 SIZES = ("8", "12", "16", "24")
 """Memory of the graphics cards that people have, in GB."""
@@ -79,10 +79,25 @@ class Fit:
         """There is room."""
         return self.needs <= self.room
 
-    def words(self) -> str:
-        """ "Fits with gradient checkpointing: about 6.1 of 7.7 GB, as estimated from a small picture." """
+    @property
+    def verdict(self) -> str:
+        """ "Fits", "Fits with gradient checkpointing", "Does not fit, even with gradient checkpointing"."""
         saved = self.savings.words()
-        verdict = (f"Fits with {saved}" if saved else "Fits") if self.fits else "Does not fit"
-        even = f", even with {saved}" if saved and not self.fits else ""
-        amount = f"about {self.needs / 1e9:.1f} of {self.room / 1e9:.1f} GB{even}"
-        return f"{verdict}: {amount}, as estimated from a small picture."
+        if self.fits:
+            return f"Fits with {saved}" if saved else "Fits"
+        return f"Does not fit, even with {saved}" if saved else "Does not fit"
+
+    @property
+    def tight(self) -> bool:
+        """Somebody should know."""
+        return bool(self.savings.words()) or not self.fits
+
+    def words(self) -> str:
+        """The verdict, and what it is from."""
+        amount = f"about {self.needs / 1e9:.1f} of {self.room / 1e9:.1f} GB"
+        return f"{self.verdict}: {amount} of memory, as estimated from a small picture."
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Fit:
+        """The inverse of ``answers.to_plain``."""
+        return cls(values["needs"], values["room"], Savings(**values["savings"]))

@@ -140,7 +140,7 @@ def _machine(device: str | None) -> Iterator[Finding]:
 
 
 def _model(model: str, device: str | None) -> Iterator[Finding]:
-    """Whether it can be used, and whether its denoiser's weights fit."""
+    """Whether it can be used, whether its denoiser's weights fit, and if they do, whether learning does."""
     from clora_core.models.description import read_base
 
     try:
@@ -163,8 +163,17 @@ def _model(model: str, device: str | None) -> Iterator[Finding]:
     said = f"{base.name}, {base.resolution} px; the U-Net's weights take {_gb(weights)} of {_gb(room)}"
     if weights > room:
         yield Finding("model", said, "bad", "It does not fit. Use a smaller model, or a larger card.")
+        return
+    yield Finding("model", said)
+    from clora_core.jobs.check import Loaded
+    from clora_core.jobs.pace import fit_of
+    from clora_core.models.loading import load_backbone
+
+    fit = fit_of(Loaded(load_backbone(model, device), base))
+    if fit.fits:
+        yield Finding("learning", fit.words())
     else:
-        yield Finding("model", said)
+        yield Finding("learning", fit.words(), "bad", "Learn at a lower --resolution, or use a larger card.")
 
 
 def _hub() -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from clora_core.jobs.board import JobBoard
 from clora_core.jobs.requests import LearnRequest
 from clora_core.models.description import BaseModel
 from clora_core.settings.learning import TrainConfig, decisive
+from clora_core.settings.memory import Fit
 from clora_core.store.store import ConceptStore
 
 if TYPE_CHECKING:
@@ -88,13 +89,14 @@ class Estimates:
             rest = max(0.0, whole - done / rate)  # getting ready, and checking every concept
             before = int(str(record["concept_id"]).split("-")[0]) - 1
             learning = config.steps / rate * config.method.pace / request.config.method.pace
-            return Estimate(learning + rest * (older + 2) / (before + 2), record.get("memory_mb"))
+            fit = Fit.from_json(record["fit"]) if record.get("fit") else None
+            return Estimate(learning + rest * (older + 2) / (before + 2), record.get("memory_mb"), fit)
         return None
 
     def _pace(self, timeline_id: str, config: TrainConfig, wait: bool) -> Pace | None:
         """The pace that was tried for such a lesson; None = not yet, or it could not be."""
         alike = ("steps", "seed", "augment_copies", "prior_pictures", "learning_rate", "token_learning_rate")
-        key = (timeline_id, *(item for item in decisive(config).items() if item[0] not in alike))
+        key = (timeline_id, config.memory, *(item for item in decisive(config).items() if item[0] not in alike))
         with self._lock:
             tried = self._tried.get(key)
             if tried is None or (tried.done() and (tried.cancelled() or tried.exception())):
@@ -122,4 +124,4 @@ def _kind(config: TrainConfig) -> tuple[object, ...]:
 
 def _size(config: TrainConfig) -> tuple[object, ...]:
     """What decides it whatever the method."""
-    return config.resolution, config.batch_size, config.precision
+    return config.resolution, config.batch_size, config.precision, config.memory

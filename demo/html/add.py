@@ -91,9 +91,15 @@ def estimate(found: Estimate, steps: int) -> str:
     """What the lesson will take, in a sentence."""
     exact = max(1.0, found.seconds)
     seconds = round(exact, -1) if exact > 60 else 5 * math.ceil(exact / 5)
-    memory = f" It takes up to {found.megabytes / 1000:.1f} GB of memory." if found.megabytes else ""
-    lasts = words.duration(seconds)
-    return parts.say(f"About {lasts} on this machine: {count(steps, 'step')}, previews and checks.{memory}", "quiet")
+    lasts, fit = words.duration(seconds), found.fit
+    measured = f"{found.megabytes / 1000:.1f}" if found.megabytes else ""
+    memory = f"It takes up to {measured} GB of memory." if measured else ""
+    if fit and fit.fits and measured:
+        memory = f"{fit.verdict}: it takes up to {measured} of {fit.room / 1e9:.1f} GB of memory."
+    elif fit:
+        memory = fit.words()
+    said = f"About {lasts} on this machine: {count(steps, 'step')}, previews and checks. {memory}"
+    return parts.say(said.rstrip(), "quiet" if fit is None or fit.fits else "warn")
 
 
 def edit_picture(

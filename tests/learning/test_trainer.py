@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 from tiny.digests import base_digest, digest
+from tiny.model import RESOLUTION
 
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainConfig
 from clora_core.drawing.generate import generate
@@ -17,8 +18,10 @@ from clora_core.errors import ConceptError, PictureError, SettingsError, Trainin
 from clora_core.learning.noise import draw_noise
 from clora_core.learning.optimizer import learning_rate_scale
 from clora_core.learning.trainer import TrainState, train_concept
+from clora_core.models.footprint import Footprint, planned
 from clora_core.models.loading import load_backbone
 from clora_core.models.precision import resolved_precision
+from clora_core.settings.memory import SIZES, Savings, ladder
 from clora_core.settings.methods import SEQUENTIAL
 
 
@@ -348,3 +351,87 @@ def test_the_precision_follows_the_models_own() -> None:
         resolved_precision("fp16", cpu, torch.float32)
     with pytest.raises(SettingsError, match="loaded in bf16, so it cannot learn in fp32"):
         resolved_precision("fp32", cuda, torch.bfloat16)
+
+
+# ------------------------------------------------------------------------------------------ memory
+
+
+def test_checkpointing_and_offload_learn_the_same(xl, rex, config) -> None:
+    """In a U-Net as SDXL has it, with its convolutions and transformers."""
+    timeline, learned = Timeline("test", "Test", "base"), []
+    for savings in (Savings(), Savings(checkpointing=True), Savings(checkpointing=True, offload=True)):
+        with train_concept(xl, rex, timeline, config) as training:
+            training.fit = replace(training.fit, savings=savings)
+            steps = list(training)
+            learned.append([(step.loss, step.grad_norm) for step in steps])
+            training.finish()
+    assert learned[0][0][0] == learned[1][0][0] == learned[2][0][0]
+    assert learned[0] == [pytest.approx(step, rel=1e-3) for step in learned[1]]
+    assert learned[1] == learned[2]
+    assert not xl.denoiser.is_gradient_checkpointing
+
+
+def test_a_batch_in_parts_learns_the_same_within_floating_point(backbone, rex, config, empty) -> None:
+    batch, learned = config.updated({"batch_size": 5, "prior_pictures": 2}), []
+    for at_once in (0, 2):
+        with train_concept(backbone, rex, empty, batch, clock=lambda: 0.0) as training:
+            training.fit = replace(training.fit, savings=Savings(at_once=at_once))
+            learned.append(([step.loss for step in training], training.finish().tensors()))
+    assert learned[0][0] == pytest.approx(learned[1][0], rel=1e-4)
+    for name, value in learned[0][1].items():
+        torch.testing.assert_close(learned[1][1][name], value, rtol=1e-2, atol=1e-4)
+
+
+def test_where_memory_does_not_suffice_it_steps_down_and_learns_the_same(
+    backbone, rex, config, empty, monkeypatch
+) -> None:
+    """PyTorch's own error, out of the model in the middle of a step: once, then until there is nothing left to save."""
+    whole = config.updated({"batch_size": 2})
+    with train_concept(backbone, rex, empty, whole) as training:
+        plain = [step.loss for step in training]
+    predict, calls, failing, told = type(backbone).predict, [], {3}, []
+
+    def short(self, x_t, t, conditioning):
+        calls.append(len(x_t))
+        if len(calls) in failing:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return predict(self, x_t, t, conditioning)
+
+    with train_concept(backbone, rex, empty, whole, on_short=lambda fit: told.append(fit.savings)) as training:
+        monkeypatch.setattr(type(backbone), "predict", short)
+        assert [step.loss for step in training] == plain
+        assert told == [Savings(checkpointing=True)] and calls == [2] * 5
+        monkeypatch.undo()
+    failing, told = set(range(1, 100)), []
+    calls.clear()
+    with train_concept(backbone, rex, empty, whole, on_short=lambda fit: told.append(fit.savings)) as training:
+        monkeypatch.setattr(type(backbone), "predict", short)
+        with pytest.raises(torch.OutOfMemoryError):
+            next(training)
+        assert told == list(ladder(2))[1:] and calls == [2, 2, 1, 1, 1]
+    monkeypatch.undo()
+    assert backbone.installation.summed == () and not backbone.denoiser.is_gradient_checkpointing
+
+
+def test_it_is_planned_for_the_memory_there_is(backbone, rex, config, empty) -> None:
+    """What is counted grows with the pictures, and less of it is kept with checkpointing."""
+    found = []
+    for side in (RESOLUTION, 2 * RESOLUTION):
+        with train_concept(backbone, rex, empty, config.updated({"resolution": side})) as training:
+            found.append(training.footprint)
+            assert training.fit.fits and training.fit.savings == Savings()
+    assert 3 < found[1].whole / found[0].whole < 5
+    assert all(0 < each.checkpointed < each.whole / 2 for each in found)
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    large = Footprint(resident=2 * 10**9, whole=95 * 10**8, checkpointed=10**9, picture=4 * 10**8)
+    fits = {size: planned(large, size, 2, cuda) for size in SIZES}
+    assert {size: fit.savings for size, fit in fits.items() if fit.fits} == {
+        "8": Savings(True, 1),
+        "12": Savings(True),
+        "16": Savings(True),
+        "24": Savings(),
+    }
+    assert planned(large, "all", 2, cpu).savings == Savings()
+    huge = planned(replace(large, resident=10**11), "24", 2, cuda)
+    assert not huge.fits and huge.savings == list(ladder(2))[-1] and huge.verdict.startswith("Does not fit")
+    assert planned(replace(large, resident=10**13), "auto", 2, cpu).savings == Savings(True)

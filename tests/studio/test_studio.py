@@ -37,6 +37,7 @@ from clora_core.errors import (
 )
 from clora_core.jobs import learn as work
 from clora_core.jobs.requests import DrawRequest, LearnRequest
+from clora_core.learning.trainer import Training
 from clora_core.measures.difference import difference
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
@@ -555,6 +556,39 @@ def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
     assert view and (view.id, view.state, view.resumable) == (job_id, "interrupted", True)
     again.resume(job_id)
     assert again.wait(job_id, SECONDS).state == "done"
+
+
+def test_a_lesson_that_runs_out_of_memory_says_so_and_goes_on(
+    tiny_folder: Path, tmp_path: Path, rex: Concept, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's own error, in the second step and in a preview, on the tiny model: a card is not at hand."""
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+    (model / "clora.json").write_text(json.dumps({"sampling": {"width": 64, "height": 64, "steps": 2}}))
+    studio = Studio.open(tmp_path / "home", str(model), "cpu", assets=tmp_path / "assets")
+    loss, calls, draw, sizes = Training._loss, [], work.draw_concept, []
+
+    def short(self: Training, *values: Any) -> Any:
+        calls.append(values)
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return loss(self, *values)
+
+    def draw_short(model: Any, timeline: Any, concept: Any, settings: SamplingConfig, *rest: Any) -> Path:
+        sizes.append((settings.width, settings.height))
+        if len(sizes) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return draw(model, timeline, concept, settings, *rest)
+
+    monkeypatch.setattr(Training, "_loss", short)
+    monkeypatch.setattr(work, "draw_concept", draw_short)
+    monkeypatch.setattr("clora_core.jobs.learn.PREVIEW_SHARE", 1e9)  # after every step
+    often = config.updated({"steps": 5, "preview_every_seconds": 0.001})
+    view = studio.wait(studio.learn(LearnRequest(studio.default_timeline(), rex, often)), SECONDS)
+    studio.close()
+    assert view.state == "done" and view.step == 5 and len(calls) == 6, view.message
+    assert view.tight and "From step 2 on with gradient checkpointing" in view.memory
+    assert sizes == [(64, 64), (32, 32), (32, 32), (32, 32)]  # after all steps but the last
+    assert len(view.previews) == 3
 
 
 def test_pictures_that_could_not_be_copied_leave_nothing_behind(
