@@ -263,6 +263,32 @@ def felt() -> str:
     return table(["", *sides, "wanted"], rows)
 
 
+def performance() -> str:
+    """A step here and in the reference loop, from docs/results/performance.jsonl: a row for each thing that was
+    measured, over its pairs."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for line in results("performance"):
+        asked = (line["model"], line["resolution"], line["batch"], line["precision"], line["machine"], line["threads"])
+        groups.setdefault(asked, []).append(line)
+    rows = []
+    for (model, pixels, batch, precision, machine, threads), lines in groups.items():
+        ours, reference = (
+            statistics.median(line[f"{side}_seconds"] for line in lines) for side in ("ours", "reference")
+        )
+        times = sorted(line["reference_seconds"] / line["ours_seconds"] for line in lines)
+        rows.append(
+            [
+                f"{model}, {pixels} px, batch {batch}, {precision}",
+                f"{machine}, {'1 thread' if threads == 1 else f'{threads} threads'}",
+                f"{ours:.3g} s",
+                f"{reference:.3g} s",
+                f"{statistics.median(times):.2f} ({times[0]:.2f} to {times[-1]:.2f}, {len(times)} pairs)",
+                *(f"{max(line[f'{side}_mb'] for line in lines) / 1000:.1f} GB" for side in ("ours", "reference")),
+            ]
+        )
+    return table(["model", "machine", "here", "reference", "times as fast", "memory here", "reference"], rows)
+
+
 def methods() -> str:
     """The built-in methods: their rows in ``clora_core.settings.methods``."""
     rows = []
@@ -280,6 +306,7 @@ SAMPLE_GUIDED = Row("Generative replay, guidance 4", "forgetting-guided", "gener
 TABLES: Mapping[str, Callable[[], str]] = {
     "methods": methods,
     "felt": felt,
+    "performance": performance,
     "measured": lambda: runs(MEASURED, [row for row in main_rows("forgetting-fresh") if row.arm != "merged"]),
     "main": lambda: runs(ALL[:-1], main_rows("forgetting-fresh")),
     "all": lambda: runs(ALL, all_rows("forgetting-fresh", 0, (TENTH, GUIDED))),

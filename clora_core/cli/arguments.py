@@ -240,8 +240,18 @@ def _add_judge(kind: Any, network: str, judges: str) -> None:
 
 
 def _add_bench(commands: Any, common: _Parser, methods: Methods) -> None:
-    bench = commands.add_parser("bench", parents=[common], help="measure: speed, sequence, sweep, forgetting")
-    kinds = bench.add_subparsers(dest="bench", required=True, metavar="speed|sequence|sweep|forgetting")
+    bench = commands.add_parser("bench", parents=[common], help="measure: speed, train, sequence, sweep, forgetting")
+    kinds = bench.add_subparsers(dest="bench", required=True, metavar="speed|train|sequence|sweep|forgetting")
+    train = kinds.add_parser("train", parents=[common], help="a step here, and as diffusers' example scripts do it")
+    train.add_argument("--out", type=Path, metavar="FILE", help="JSON lines to add a row a pair to")
+    train.add_argument("--pairs", type=int, default=5, help="how often both are timed (default: 5)")
+    train.add_argument("--repeats", type=int, default=3, help="steps of each in a pair (default: 3)")
+    train.add_argument(
+        "--random-weights",
+        metavar="FAMILY",
+        help="a model of full size with random weights: stable-diffusion-v1, -v2 or -xl (default: --model)",
+    )
+    _add_learning(train, methods)
     for name, help_text in (
         ("speed", "seconds to learn a concept, seconds a picture"),
         ("sequence", "learn the sample concepts in order, then count which are recognised"),

@@ -17,13 +17,16 @@ from clora_core.bench.run import run_cells
 from clora_core.bench.sequence import sequence_cell, sequence_report
 from clora_core.bench.speed import measure_speed, speed_cell, speed_report
 from clora_core.bench.sweep import decade_arms, grid_arms, sweep_cells, sweep_report
+from clora_core.bench.train import measure_train, train_report
 from clora_core.bench.workers import workers_on
 from clora_core.cli.arguments import DECADES, chosen_settings
-from clora_core.disk import ASSETS, write_text
+from clora_core.disk import ASSETS, append_line, write_text
 from clora_core.errors import SettingsError
 from clora_core.measures.features import CLIP_MODEL, DINO_MODEL
 from clora_core.models.description import BaseModel, read_base
 from clora_core.models.loading import load_backbone
+from clora_core.models.random_weights import FAMILIES, random_backbone
+from clora_core.models.single_file import CONFIGS
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import MethodRow, Methods
 from clora_core.studio.progress import ProgressLine
@@ -32,6 +35,8 @@ from clora_core.studio.studio import Studio
 
 def bench(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     """Run one benchmark. It works in a folder of its own, never in the user's home folder."""
+    if chosen.bench == "train":
+        return _train(chosen, methods)
     if chosen.out:
         return _run(chosen, methods, chosen.out)
     with tempfile.TemporaryDirectory(prefix="clora-bench-") as folder:
@@ -64,6 +69,31 @@ def _run(chosen: argparse.Namespace, methods: Methods, out: Path) -> dict[str, A
     found: dict[str, Any] = reports[chosen.bench]()
     write_text(out / "report.md", found["text"] + "\n")
     return found
+
+
+def _train(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    """A row is written when its pair is done: what is measured stays when the rest is stopped."""
+    if min(chosen.pairs, chosen.repeats) < 1:
+        raise SettingsError("--pairs and --repeats must be at least 1.")
+    settings, family, say = chosen_settings(chosen), chosen.random_weights, ProgressLine()
+    if family:
+        if family not in FAMILIES:
+            raise SettingsError(f"There are random weights of {', '.join(FAMILIES)}, not of {family!r}.")
+        model = str(CONFIGS / family)
+        config, name = read_base(model, methods).train_with(settings), f"{family}, random weights"
+        backbone = random_backbone(family, chosen.device, chosen.precision)
+    else:
+        model = chosen.model or str(ASSETS / "base")
+        base = _base(model, methods)
+        config, name = base.train_with(settings), base.name
+        backbone = load_backbone(model, chosen.device, chosen.precision)
+    rows = []
+    for row in measure_train(backbone, config, chosen.pairs, chosen.repeats, say):
+        rows.append({"model": name, **row})
+        if chosen.out:
+            append_line(chosen.out, rows[-1])
+    say("")
+    return train_report(rows)
 
 
 def _base(model: str, methods: Methods) -> BaseModel:

@@ -22,6 +22,7 @@ from typing import Any
 
 from clora_core.answers import JobView, TimelineView, count, to_plain
 from clora_core.cli.arguments import COMMON, chosen_settings, make_parser, method_files
+from clora_core.cli.processes import shared_home
 from clora_core.concepts import Concept
 from clora_core.data.gathered import ZIP_SUFFIX, Gathered, gather, unpack
 from clora_core.data.pictures import CheckedPicture
@@ -88,6 +89,12 @@ def _learn(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
         raise SettingsError(
             "--resume goes on with what was asked for then. Give no pictures, name or settings with it."
         )
+    with shared_home(home_folder(chosen.home), chosen.device) as chosen.home:
+        return _learned(chosen, methods)
+
+
+def _learned(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    """What is asked for is learned."""
     studio, say = _open(chosen, methods), ProgressLine()
     asked: list[str] = []
     try:

@@ -88,11 +88,11 @@ def _trial(model: Loaded, timeline: Timeline, config: TrainConfig, on_draw: Call
         config.updated(short),
         sampling=model.base.sampling,
         on_draw=on_draw,
-        opening=_noise,
+        opening=noise_picture,
     )
 
 
-def _noise(path: Path, min_side: int) -> CheckedPicture:
+def noise_picture(path: Path, min_side: int) -> CheckedPicture:
     """A picture of noise in the place of a file."""
     rng = np.random.default_rng(sum(path.name.encode()))
     side = 2 * min_side

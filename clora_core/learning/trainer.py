@@ -193,7 +193,7 @@ class Training(Iterator[TrainStep]):
             self._with_room(self._prepare_pictures, 0)
             for step in range(len(self._curve) + 1, config.steps + 1):
                 self._install()  # a picture may have been drawn since; free when none was
-                values = self._with_room(self._gradients, step)
+                values = self._added(step, *self._with_room(self._gradients, step))
                 grad_norm = self._update(step)
                 spent += time.perf_counter() - began
                 self._curve.append(TrainStep(step, config.steps, *values, grad_norm, spent))
@@ -203,30 +203,51 @@ class Training(Iterator[TrainStep]):
             self._method.install(backbone, self._timeline.as_of(0), "")
 
     def _gradients(self, step: int) -> tuple[float, float]:
-        """Loss and penalty of a step; their gradients are left at the parameters.
+        """Loss and penalty of a step, as far as this process computes them; their gradients are left at the parameters.
 
         A batch that goes through the model in parts has the gradient of the whole within floating point: the loss is a
         mean over pictures.
         """
-        config, batch, penalty = self._config, self._config.batch_size, 0.0
-        together, losses = self.fit.savings.at_once or batch, 0.0
+        config, batch, losses, penalty = self._config, self._config.batch_size, 0.0, 0.0
         self._optimizer.zero_grad()
-        for first in range(0, batch, together):
-            part = slice(first, min(first + together, batch))
-            share = (part.stop - first) / batch
+        for part in self._parts():
+            share = (part.stop - part.start) / batch
             with self._method.attached(), self._saving():
                 loss = share * self._loss(self._dataset, config.seed, step, batch, part)  # Eq. 1
                 total = loss
-                if not first:
+                if not part.start:
                     own = self._method.penalty()  # lambda * L_forget, Eq. 3
                     penalty, total = float(own.detach()), loss + own
                 losses += float(loss.detach())
-                self._demand_finite(step, losses + penalty)
+                if self._accelerator.num_processes == 1:
+                    self._demand_finite(step, losses + penalty)
                 if self._drawn:
                     drawn = self._loss(self._drawn, config.seed + 1, step, batch, part)
                     total = total + config.prior_weight * share * drawn
                 self._accelerator.backward(total)
         return losses, penalty
+
+    def _parts(self) -> Iterator[slice]:
+        """What of a batch goes through the model here, one part after the other: of several processes (accelerate)
+        each has its share."""
+        batch, ours = self._config.batch_size, self._accelerator.process_index
+        first, last = (batch * place // self._accelerator.num_processes for place in (ours, ours + 1))
+        while first < last:
+            together = self.fit.savings.at_once or last - first
+            yield slice(first, min(first + together, last))
+            first += together
+
+    def _added(self, step: int, loss: float, penalty: float) -> tuple[float, float]:
+        """Loss and penalty over all processes, whose gradients are added up, too."""
+        if self._accelerator.num_processes == 1:
+            return loss, penalty
+        for parameter in self._parameters:
+            own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad = self._accelerator.reduce(own, "sum")
+        values = torch.tensor([loss, penalty], dtype=torch.float64, device=self._backbone.device)
+        loss, penalty = self._accelerator.reduce(values, "sum").tolist()
+        self._demand_finite(step, loss + penalty)
+        return loss, penalty
 
     @contextmanager
     def _saving(self) -> Iterator[None]:
@@ -247,11 +268,11 @@ class Training(Iterator[TrainStep]):
             try:
                 return work(step)
             except torch.OutOfMemoryError:
-                further = self.fit.savings.further(self._config.batch_size)
+                further = self.fit.further(self._config.batch_size)
                 if further is None:
                     raise
             give_back()  # here, where the error no longer holds what it was computing
-            self.fit = replace(self.fit, savings=further)
+            self.fit = further
             if self._on_short:
                 self._on_short(self.fit)
 
@@ -261,7 +282,7 @@ class Training(Iterator[TrainStep]):
         self._install()
         given = self._pictures
         shown = make_views(given.images, self._concept, self._config, given.captions, given.masks)
-        at_once = self.fit.savings.encoded_at_once
+        at_once = self.fit.encoded
         self._dataset = encode_views(self._backbone, shown, self._on_encode, at_once)
         self._drawn = encode_views(self._backbone, views, at_once=at_once) if views else None
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from clora_core.models.backbone import Backbone
 from clora_core.models.memory import room, taken
-from clora_core.settings.memory import SIZES, USABLE, Fit, Savings, ladder
+from clora_core.settings.memory import AT_ONCE, SIZES, USABLE, Fit, Savings, ladder
 
 BYTES_TO_COME = 12  # a trained number: its gradient, and AdamW's two moments, fp32
 AGAIN = 0.2  # of a picture's activations, while one layer is computed again
@@ -47,8 +47,11 @@ class Footprint:
             step = self.checkpointed + again
         else:
             step = MORE * self.whole
-        pictures = savings.encoded_at_once * self.picture
-        return round(self.resident + max(together * step, pictures))
+        return round(self.resident + max(together * step, self.picture))
+
+    def encoded(self, room: int) -> int:
+        """Pictures that the VAE has room for at once, before the first step."""
+        return max(1, min(AT_ONCE, (room - self.resident) // max(self.picture, 1)))
 
 
 def footprint(
@@ -113,5 +116,7 @@ def planned(found: Footprint, memory: str, batch: int, device: torch.device) -> 
         steps = steps[:1]
     elif memory == "auto" and not on_card:
         steps = steps[:2]
-    fits = [Fit(found.peak(step, batch, on_card), there, step) for step in steps]
+    encoded = found.encoded(there)
+    pictures = found.resident + encoded * found.picture
+    fits = [Fit(max(found.peak(step, batch, on_card), pictures), there, step, encoded) for step in steps]
     return next((fit for fit in fits if fit.fits), fits[-1])

@@ -25,7 +25,6 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     precision: of the weights, "fp32", "bf16" or "fp16"; None is fp32 on CPU and mps, else bf16 (fp16 on
     older GPUs). Raises ModelError when it cannot be found, read or used, with what to do.
     """
-    import torch
     from diffusers.utils import logging
     from safetensors import SafetensorError
     from transformers.utils import logging as text_logging
@@ -34,7 +33,7 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
 
     file, folder = file_of(model), folder_of(str(model))
     device = device or best_device()
-    precision = precision or _precision_for(torch, device)
+    precision = precision or precision_for(device)
     if precision not in DTYPES:
         raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(DTYPES)}.")
     dtype = DTYPES[precision]
@@ -49,7 +48,7 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
         raise ModelError(f"The model {model} could not be loaded: {error} {remedy}") from error
     index = {**pipe.config, "_class_name": type(pipe).__name__}
     check_family(str(model), index, lambda part: getattr(pipe, part).config)
-    family = _family_of(pipe)
+    family = family_of(pipe)
     try:
         pipe.to(device)
     except (RuntimeError, AssertionError) as error:
@@ -66,7 +65,8 @@ def _load_parts(folder: Path, dtype: torch.dtype) -> Any:
     return AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype, variant=variant_of(folder), **without)
 
 
-def _family_of(pipe: Any) -> Callable[[Any], Backbone]:
+def family_of(pipe: Any) -> Callable[[Any], Backbone]:
+    """What makes a backbone of a pipeline."""
     from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
     from clora_core.models.stable_diffusion import StableDiffusion
@@ -107,9 +107,12 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _precision_for(torch: Any, device: str) -> str:
+def precision_for(device: str) -> str:
+    """Of the weights, where none is asked for."""
     if not device.startswith("cuda"):
         return "fp32"
+    import torch
+
     from clora_core.models.precision import bf16_in_hardware
 
     return "bf16" if torch.cuda.is_available() and bf16_in_hardware(torch.device(device)) else "fp16"

@@ -30,11 +30,6 @@ class Savings:
     small_previews: bool = False
     offload: bool = False
 
-    @property
-    def encoded_at_once(self) -> int:
-        """Pictures in the VAE at once."""
-        return 1 if self.checkpointing else AT_ONCE
-
     def further(self, batch: int) -> Savings | None:
         """The next step down from here with this batch size; None = there is none."""
         together = self.at_once or batch
@@ -68,11 +63,18 @@ def ladder(batch: int) -> Iterator[Savings]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Whether learning fits. needs: bytes at the peak with ``savings``, as estimated.  room: bytes there are."""
+    """Whether learning fits. needs: bytes at the peak with ``savings``, as estimated.  room: bytes there are.  encoded:
+    pictures in the VAE at once."""
 
     needs: int
     room: int
     savings: Savings
+    encoded: int = AT_ONCE
+
+    def further(self, batch: int) -> Fit | None:
+        """With the next step down, where memory did not suffice after all; None = there is none."""
+        savings = self.savings.further(batch)
+        return replace(self, savings=savings, encoded=1) if savings else None
 
     @property
     def fits(self) -> bool:
@@ -100,4 +102,4 @@ class Fit:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Fit:
         """The inverse of ``answers.to_plain``."""
-        return cls(values["needs"], values["room"], Savings(**values["savings"]))
+        return cls(values["needs"], values["room"], Savings(**values["savings"]), values["encoded"])
