@@ -174,7 +174,9 @@ class Training(Iterator[TrainStep]):
                 prompt = filled(concept.template, concept.token)
                 side, computing = self._config.resolution, self._accelerator.autocast
                 self.footprint = footprint(backbone, prompt, side, self._parameters, computing)
-            self.fit = planned(self.footprint, self._config.memory, self._config.batch_size, backbone.device)
+            views = len(pictures.images) * self._config.augment_copies
+            memory, batch = self._config.memory, self._config.batch_size
+            self.fit = planned(self.footprint, memory, batch, backbone.device, views)
         except BaseException:
             self.close()
             raise

@@ -104,10 +104,10 @@ def _kept(backbone: Backbone, prompt: str, side: int, computing: Callable[[], Ab
     return count
 
 
-def planned(found: Footprint, memory: str, batch: int, device: torch.device) -> Fit:
+def planned(found: Footprint, memory: str, batch: int, device: torch.device, views: int = AT_ONCE) -> Fit:
     """The first step down at which learning fits; the last where none does.
 
-    memory: as the setting has it. Without a card, "auto" goes no further than checkpointing.
+    memory: as the setting has it. Without a card, "auto" goes no further than checkpointing.  views: that are encoded.
     """
     on_card = device.type == "cuda"
     there = round(USABLE * (int(memory) * 2**30 if memory in SIZES else room(device)))
@@ -116,7 +116,7 @@ def planned(found: Footprint, memory: str, batch: int, device: torch.device) -> 
         steps = steps[:1]
     elif memory == "auto" and not on_card:
         steps = steps[:2]
-    encoded = found.encoded(there)
+    encoded = min(views, found.encoded(there))
     pictures = found.resident + encoded * found.picture
     fits = [Fit(max(found.peak(step, batch, on_card), pictures), there, step, encoded) for step in steps]
     return next((fit for fit in fits if fit.fits), fits[-1])

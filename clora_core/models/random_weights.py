@@ -31,13 +31,12 @@ def random_backbone(family: str, device: str | None = None, precision: str | Non
             parts[name] = clip_tokenizer(pads.get(name, END))
         elif library == "transformers":
             network = getattr(transformers, kind)
-            parts[name] = network(network.config_class.from_pretrained(folder / name)).to(dtype)
+            parts[name] = network(network.config_class.from_pretrained(folder / name))
         elif library == "diffusers":
             made = getattr(diffusers, kind)
-            part = made.from_config(made.load_config(folder, subfolder=name))
-            parts[name] = part.to(dtype) if isinstance(part, torch.nn.Module) else part
+            parts[name] = made.from_config(made.load_config(folder, subfolder=name))
         elif library is None and not name.startswith("_"):
             parts[name] = None if isinstance(value, list | tuple) else value
     pipe = getattr(diffusers, index["_class_name"])(**parts)
-    pipe.to(device)
+    pipe.to(device, dtype)
     return family_of(pipe)(pipe)
