@@ -63,7 +63,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="also offer teaching, drawing and undo as tools to assistants on this machine (Model Context Protocol)",
     )
     parser.add_argument("--device", help="cpu, cuda, mps, ...; default: the best there is")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="number format for drawing")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16", "fp8"), help="number format of the weights")
     return parser.parse_args(argv)
 
 

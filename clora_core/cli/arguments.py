@@ -165,7 +165,12 @@ def _common() -> _Parser:
         help="base model: folder, .safetensors file or Hub id (default: the embedded one)",
     )
     common.add_argument("--device", help="cpu, cuda, mps (default: the best there is)")
-    common.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="for drawing (default: by device)")
+    common.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "fp16", "fp8"),
+        help="of the model's weights (default: by device); fp8: most of the U-Net in 8 bits, for large models on small "
+        "cards",
+    )
     common.add_argument("--json", action="store_true", help="one JSON object on stdout")
     _add_method_file(common)
     return common

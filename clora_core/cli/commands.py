@@ -371,7 +371,7 @@ def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
 def _doctor(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     marks = {"good": "ok  ", "note": "note", "bad": "BAD "}
     findings = []
-    for finding in examine(home_folder(chosen.home), chosen.model, chosen.device):
+    for finding in examine(home_folder(chosen.home), chosen.model, chosen.device, chosen.precision):
         findings.append(finding)
         if not chosen.json:
             print(f"{marks[finding.state]}  {finding.what}: {finding.found}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from clora_core.concepts import LearnedConcept
+from clora_core.errors import SettingsError
 from clora_core.models.backbone import Backbone
 from clora_core.models.low_rank import Factors
 
@@ -18,6 +19,11 @@ class DenseWeights:
 
     def __init__(self, backbone: Backbone, names: Sequence[str]) -> None:
         installation = backbone.installation
+        if any(weight.dtype == torch.float8_e4m3fn for weight in map(backbone.denoiser.get_parameter, names)):
+            raise SettingsError(
+                "This method trains all weights of the model, and they are stored in 8 bits. Start the programme with "
+                "another --precision, or choose another method."
+            )
         self._pristine = {name: installation.pristine(name) for name in names}
         self.trained = {name: nn.Parameter(installation.weight(name)) for name in names}
         self._backbone = backbone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import torch
 
     from clora_core.models.backbone import Backbone
+    from clora_core.models.stable_diffusion import StableDiffusion
+
+NARROW = "fp8"
 
 
 def load_backbone(model: str | Path, device: str | None = None, precision: str | None = None) -> Backbone:
@@ -22,8 +25,9 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     `StableDiffusion(pipe)`.
 
     model: folder, .safetensors file or Hub id.  device: "cpu", "cuda", "mps", ...; None takes the best there is.
-    precision: of the weights, "fp32", "bf16" or "fp16"; None is fp32 on CPU and mps, else bf16 (fp16 on
-    older GPUs). Raises ModelError when it cannot be found, read or used, with what to do.
+    precision: of the weights, "fp32", "bf16", "fp16" or, on a GPU, "fp8" (`StableDiffusion.store_in_8_bits`); None is
+    fp32 on CPU and mps, else bf16 (fp16 on older GPUs). Raises ModelError when it cannot be found, read or used, with
+    what to do.
     """
     from diffusers.utils import logging
     from safetensors import SafetensorError
@@ -33,9 +37,12 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
 
     file, folder = file_of(model), folder_of(str(model))
     device = device or best_device()
-    precision = precision or precision_for(device)
+    narrow = precision == NARROW
+    if narrow and not device.startswith("cuda"):
+        raise ModelError("The precision fp8 saves the memory of a graphics card, and there is none. Choose another.")
+    precision = precision_for(device) if narrow or not precision else precision
     if precision not in DTYPES:
-        raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join(DTYPES)}.")
+        raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join((*DTYPES, NARROW))}.")
     dtype = DTYPES[precision]
     folder = folder or fetched(str(model))
     try:
@@ -53,7 +60,10 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
         pipe.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"The model does not run on {device!r}: {error} Try the device cpu.") from error
-    return family(pipe)
+    backbone = family(pipe)
+    if narrow:
+        backbone.store_in_8_bits()
+    return backbone
 
 
 def _load_parts(folder: Path, dtype: torch.dtype) -> Any:
@@ -65,7 +75,7 @@ def _load_parts(folder: Path, dtype: torch.dtype) -> Any:
     return AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype, variant=variant_of(folder), **without)
 
 
-def family_of(pipe: Any) -> Callable[[Any], Backbone]:
+def family_of(pipe: Any) -> type[StableDiffusion]:
     """What makes a backbone of a pipeline."""
     from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 

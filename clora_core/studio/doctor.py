@@ -37,17 +37,20 @@ class Finding:
     remedy: str = ""
 
 
-def examine(home: Path, model: str | None = None, device: str | None = None) -> Iterator[Finding]:
+def examine(
+    home: Path, model: str | None = None, device: str | None = None, precision: str | None = None
+) -> Iterator[Finding]:
     """Look at one thing after the other, the quick ones first. Raises nothing: what fails is a finding.
 
     home: where timelines live.  model: folder, file or Hub id; None = the embedded one.  device: None = the best.
+    precision: of the model's weights; None = by device.
     """
     looks: dict[str, Callable[[], Iterator[Finding]]] = {
         "Python": _python,
         "packages": _packages,
         "home": lambda: _disk(home),
         "device": lambda: _machine(device),
-        "model": lambda: _model(model or str(ASSETS / "base"), device),
+        "model": lambda: _model(model or str(ASSETS / "base"), device, precision),
         "Hub": _hub,
     }
     for what, look in looks.items():
@@ -139,7 +142,7 @@ def _machine(device: str | None) -> Iterator[Finding]:
         yield Finding("device", str(chosen))
 
 
-def _model(model: str, device: str | None) -> Iterator[Finding]:
+def _model(model: str, device: str | None, precision: str | None) -> Iterator[Finding]:
     """Whether it can be used, whether its denoiser's weights fit, and if they do, whether learning does."""
     from clora_core.models.description import read_base
 
@@ -169,11 +172,12 @@ def _model(model: str, device: str | None) -> Iterator[Finding]:
     from clora_core.jobs.pace import fit_of
     from clora_core.models.loading import load_backbone
 
-    fit = fit_of(Loaded(load_backbone(model, device), base))
+    fit = fit_of(Loaded(load_backbone(model, device, precision), base))
     if fit.fits:
         yield Finding("learning", fit.words())
     else:
-        yield Finding("learning", fit.words(), "bad", "Learn at a lower --resolution, or use a larger card.")
+        smaller = "--precision fp8, a lower --resolution or a larger card" if on_card else "a lower --resolution"
+        yield Finding("learning", fit.words(), "bad", f"Try {smaller}.")
 
 
 def _hub() -> Iterator[Finding]:

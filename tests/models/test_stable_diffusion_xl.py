@@ -11,9 +11,13 @@ from tiny.drawn import by_the_pipeline
 from transformers import CLIPTextConfig
 
 from clora_core.concepts import Concept, Timeline
+from clora_core.errors import ModelError, SettingsError
 from clora_core.learning.trainer import train_concept
 from clora_core.models.cross_attention import cross_attention_matrices
 from clora_core.models.loading import load_backbone
+from clora_core.models.stable_diffusion_xl import StableDiffusionXL
+from clora_core.settings.memory import Savings
+from clora_core.settings.methods import DREAMBOOTH
 
 PROMPTS = ["a photo of a dog", "far away", "a photo of a dog"]
 
@@ -106,3 +110,27 @@ def test_a_vae_that_overflows_in_fp16_stays_in_fp32(folders, precision) -> None:
     assert xl.pipe.vae.dtype == (torch.float32 if precision == "fp16" else torch.bfloat16)
     latents = xl.to_latents([xl.from_latents(torch.zeros(1, 4, 16, 16))[0]])
     assert latents.dtype == torch.float32 and latents.isfinite().all()
+
+
+def test_a_model_stored_in_8_bits_learns_as_one_with_the_same_numbers_in_32(folders, pictures, config) -> None:
+    """Gradients go through widened weights: what is learned is what a model of rounded weights learns."""
+    narrow, wide = (load_backbone(folders / "stable-diffusion-xl", "cpu", "fp32") for _ in range(2))
+    assert isinstance(narrow, StableDiffusionXL)
+    narrow.store_in_8_bits()
+    rounded = {name: weight for name, weight in narrow.denoiser.named_parameters() if weight.dtype != torch.float32}
+    assert len(rounded) > 20 and {weight.dtype for weight in rounded.values()} == {torch.float8_e4m3fn}
+    assert not {f"{name}.weight" for name in (*narrow.matrices, *narrow.queries)} & rounded.keys()
+    with torch.no_grad():
+        for name, weight in rounded.items():
+            wide.denoiser.get_parameter(name).copy_(weight.float())
+    timeline, rex, losses = Timeline("test", "Test", "base"), Concept("Rex", "<rex>", pictures), []
+    for backbone in (narrow, wide):
+        with train_concept(backbone, rex, timeline, config) as training:
+            training.fit = replace(training.fit, savings=Savings(checkpointing=True))
+            losses.append([(step.loss, step.grad_norm) for step in training])
+    assert losses[0] == [pytest.approx(step, rel=1e-5) for step in losses[1]]
+    assert narrow.dtype == torch.float32 and {w.dtype for w in rounded.values()} == {torch.float8_e4m3fn}
+    with pytest.raises(SettingsError, match="8 bits"):
+        train_concept(narrow, rex, replace(timeline, method=DREAMBOOTH), config.under(DREAMBOOTH))
+    with pytest.raises(ModelError, match="graphics card"):
+        load_backbone(folders / "stable-diffusion-xl", "cpu", "fp8")
