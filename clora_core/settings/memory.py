@@ -102,4 +102,4 @@ class Fit:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Fit:
         """The inverse of ``answers.to_plain``."""
-        return cls(values["needs"], values["room"], Savings(**values["savings"]), values["encoded"])
+        return cls(**{**values, "savings": Savings(**values["savings"])})
