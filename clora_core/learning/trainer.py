@@ -50,6 +50,7 @@ from clora_core.models.memory import give_back
 from clora_core.models.precision import make_accelerator, resolved_precision
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.memory import Fit
+from clora_core.settings.methods import ReplayOptions
 
 Result = TypeVar("Result")
 DRAWN_AT_ONCE = 16  # pictures that a method has the model draw to learn from
@@ -170,10 +171,12 @@ class Training(Iterator[TrainStep]):
             self._optimizer = self._accelerator.prepare(make_optimizer(self._parameters, method))
             if resume:
                 self._load(resume)
+            replays = bool(timeline.concepts) and isinstance(self._config.options, ReplayOptions)
+            along = replays or self._config.prior_pictures > 0
             with method.attached():
                 prompt = filled(concept.template, concept.token)
                 side, computing = self._config.resolution, self._accelerator.autocast
-                self.footprint = footprint(backbone, prompt, side, self._parameters, computing)
+                self.footprint = footprint(backbone, prompt, side, self._parameters, computing, along)
             views = len(pictures.images) * self._config.augment_copies
             memory, batch = self._config.memory, self._config.batch_size
             self.fit = planned(self.footprint, memory, batch, backbone.device, views)

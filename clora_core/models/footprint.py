@@ -60,10 +60,12 @@ def footprint(
     side: int,
     parameters: Sequence[nn.Parameter],
     computing: Callable[[], AbstractContextManager[None]],
+    along: bool = False,
 ) -> Footprint:
     """Of learning pictures of this side, in pixels, with a prompt. What is trained must be attached.
 
-    computing: opens what the forward pass is computed in, such as autocast.
+    computing: opens what the forward pass is computed in, such as autocast.  along: with each picture another is
+    learned along.
     """
     small = (backbone.size_grid, 2 * backbone.size_grid)
     whole = _line([_kept(backbone, prompt, each, computing) for each in small], small, side)
@@ -73,8 +75,8 @@ def footprint(
     finally:
         backbone.keep_activations(True)
     trained = sum(parameter.numel() for parameter in parameters)
-    resident = taken(backbone.device) + BYTES_TO_COME * trained
-    return Footprint(resident, whole, min(checkpointed, whole), backbone.picture_bytes(side))
+    resident, each = taken(backbone.device) + BYTES_TO_COME * trained, 1 + along
+    return Footprint(resident, each * whole, each * min(checkpointed, whole), backbone.picture_bytes(side))
 
 
 def _line(counted: Sequence[int], sides: Sequence[int], side: int) -> int:
