@@ -89,7 +89,7 @@ def _learn(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
         raise SettingsError(
             "--resume goes on with what was asked for then. Give no pictures, name or settings with it."
         )
-    with shared_home(home_folder(chosen.home), chosen.device) as chosen.home:
+    with shared_home(chosen.home, chosen.device) as chosen.home:
         return _learned(chosen, methods)
 
 

@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clora_core.disk import home_folder
+
 NOT_COPIED = ("pictures", "exports")  # folders of a home that nothing is learned from
 
 
 @contextmanager
-def shared_home(home: Path, device: str | None) -> Iterator[Path]:
-    """The home that this process works in. device: as asked for; None = the best there is."""
+def shared_home(asked: Path | None, device: str | None) -> Iterator[Path | None]:
+    """The home that this process works in: the one ``asked`` for, or a copy. device: None = the best there is."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield home
+        yield asked
         return
     from accelerate import PartialState
 
@@ -29,12 +31,12 @@ def shared_home(home: Path, device: str | None) -> Iterator[Path]:
     state = PartialState(cpu=(device or best_device()) == "cpu")
     if state.is_main_process:
         state.wait_for_everyone()  # until the others have copied it
-        yield home
+        yield asked
         state.wait_for_everyone()  # none has still to hear from this one
         return
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for as long as the process lives
     with tempfile.TemporaryDirectory(prefix="clora-process-") as folder:
-        copy = Path(folder) / "home"
+        home, copy = home_folder(asked), Path(folder) / "home"
         if home.is_dir():
             shutil.copytree(home, copy, ignore=lambda path, _: NOT_COPIED if Path(path) == home else ())
         state.wait_for_everyone()
