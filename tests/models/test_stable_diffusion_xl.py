@@ -90,9 +90,9 @@ def test_learning_tells_how_large_the_pictures_were(xl, pictures, config, monkey
         told.append(conditioning.sizes.tolist())
         return predict(x_t, t, conditioning)
 
-    monkeypatch.setattr(xl, "predict", spy)
     plain = config.updated({"augment_copies": 1, "steps": 2})
     with train_concept(xl, Concept("Rex", "<rex>", pictures), Timeline("t", "T", ""), plain) as training:
+        monkeypatch.setattr(xl, "predict", spy)
         list(training)
     assert told == [[[48, 40, 3, 0, 32, 32]] * 2] * 2
 
