@@ -38,5 +38,7 @@ def random_backbone(family: str, device: str | None = None, precision: str | Non
         elif library is None and not name.startswith("_"):
             parts[name] = None if isinstance(value, list | tuple) else value
     pipe = getattr(diffusers, index["_class_name"])(**parts)
-    pipe.to(device, dtype)
+    pipe.to(device)
+    if dtype != torch.float32:
+        pipe.to(dtype)
     return family_of(pipe)(pipe)
