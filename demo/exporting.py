@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.3
 FOR = [
     ("Other programmes: a LoRA, and a file a token", "kohya"),
+    ("diffusers: a LoRA in its own keys, and a file a token", "peft"),
     ("diffusers: a whole model", "diffusers"),
     ("A C-LoRA Studio elsewhere: all of it", "timeline"),
 ]
+FORMATS: dict[str, Literal["kohya", "peft", "diffusers"]] = {
+    "kohya": "kohya",
+    "peft": "peft",
+    "diffusers": "diffusers",
+}
 NUMBERS = [("fp16: half the size, as most files are", "fp16"), ("fp32: every digit", "fp32")]
 
 
@@ -95,8 +101,7 @@ class ExportDialog:
             }
             return
         numbers: Literal["fp16", "fp32"] = "fp16" if dtype == "fp16" else "fp32"
-        kind: Literal["diffusers", "kohya"] = "diffusers" if what == "diffusers" else "kohya"
-        job_id = self.studio.export(ExportRequest(timeline_id, dtype=numbers, format=kind))
+        job_id = self.studio.export(ExportRequest(timeline_id, dtype=numbers, format=FORMATS[what]))
         hidden = {self.download: gr.update(visible=False), self.usage: "", self.status: ""}
         yield self.buttons.running(job_id) | hidden
         yield from self._follow(job_id)

@@ -139,9 +139,10 @@ def make_parser(methods: Methods) -> _Parser:
     export.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only")
     export.add_argument(
         "--format",
-        choices=("kohya", "diffusers", "timeline"),
+        choices=("kohya", "peft", "diffusers", "timeline"),
         default="kohya",
-        help="kohya: LoRA and embeddings; diffusers: a whole model; timeline: one file for timeline --import elsewhere "
+        help="kohya: LoRA and embeddings; peft: the same, for diffusers; diffusers: a whole model; "
+        "timeline: one file for timeline --import elsewhere "
         "(default: kohya)",
     )
     export.add_argument("--pictures", action="store_true", help="of a timeline: with the pictures that were kept")

@@ -16,6 +16,7 @@ from clora_core.disk import write_text
 from clora_core.errors import ModelError, SettingsError
 from clora_core.export.loras import Loras
 from clora_core.export.merged import Merged
+from clora_core.export.peft_keys import PeftLoras
 from clora_core.export.prove import STEPS, Picture, live_picture
 from clora_core.models.backbone import Backbone
 from clora_core.models.description import BaseModel
@@ -58,6 +59,7 @@ class Files(Protocol):
 
 KINDS: Mapping[str, Callable[[StableDiffusion, Timeline, BaseModel, str], Files]] = {
     "kohya": Loras,
+    "peft": PeftLoras,
     "diffusers": Merged,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetensors.torch import save
+from torch import Tensor
 
 from clora_core.concepts import SamplingConfig, Timeline
 from clora_core.export.embeddings import save_embedding
@@ -39,8 +40,11 @@ class Loras:
         tensors = lora_tensors(part.summed, self._family, self._dtype)
         path = place / "loras" / f"{part.name}.safetensors"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(save(tensors, lora_metadata(part, self._timeline, self._base, self._family, tensors)))
+        self._write(path, tensors, lora_metadata(part, self._timeline, self._base, self._family, tensors))
         return path
+
+    def _write(self, path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+        path.write_bytes(save(tensors, metadata))
 
     def model(self, place: Path) -> str:
         return self._base.path

@@ -18,21 +18,14 @@ def usage(
     timeline: Timeline, base: BaseModel, family: Family, parts: Sequence[Part], difference: float, proved: bool
 ) -> str:
     """The whole text. difference: of the pictures of the proof, of the range of a pixel."""
-    count, has_loras = len(timeline.concepts), any(part.summed for part in parts)
-    proof = (
-        "Proved: read by diffusers' own loaders, the files draw what the Studio draws"
-        if proved
-        else "NOT PROVED: read by diffusers' own loaders, the files do not draw what the Studio draws"
-    )
+    has_loras = any(part.summed for part in parts)
     copied = [
         "ComfyUI: loras/ into models/loras, embeddings/ into models/embeddings.",
         "A1111 and Forge: loras/ into models/Lora, embeddings/ into embeddings.",
         "InvokeAI: add every file in the model manager.",
     ]
     sections = [
-        f"{timeline.name}, as of concept {count}, learned with {timeline.method.title}",
-        f"For the base model {base.name}, and no other (fingerprint {base.id}).\n"
-        f"{proof} (a seeded picture, largest difference of a pixel {difference:.1e} of its range).",
+        *_head(timeline, base, difference, proved),
         "\n".join(copied),
         "Prompts. The strength of a LoRA is 1."
         if has_loras
@@ -46,6 +39,28 @@ def usage(
     if len(parts) > 1:
         sections.append("Each concept has a file of its own. For two in one picture switch both on.")
     return "\n\n".join(sections) + "\n"
+
+
+def diffusers_usage(
+    timeline: Timeline, base: BaseModel, family: Family, parts: Sequence[Part], difference: float, proved: bool
+) -> str:
+    """The whole text of files in peft's spelling, for diffusers alone. difference: as in `usage`."""
+    others = "Other programmes may not read this spelling. For them export as LoRA and embeddings instead."
+    return "\n\n".join([*_head(timeline, base, difference, proved), _diffusers(base, family, parts), others]) + "\n"
+
+
+def _head(timeline: Timeline, base: BaseModel, difference: float, proved: bool) -> list[str]:
+    """What the files are, and whether they are proved."""
+    proof = (
+        "Proved: read by diffusers' own loaders, the files draw what the Studio draws"
+        if proved
+        else "NOT PROVED: read by diffusers' own loaders, the files do not draw what the Studio draws"
+    )
+    return [
+        f"{timeline.name}, as of concept {len(timeline.concepts)}, learned with {timeline.method.title}",
+        f"For the base model {base.name}, and no other (fingerprint {base.id}).\n"
+        f"{proof} (a seeded picture, largest difference of a pixel {difference:.1e} of its range).",
+    ]
 
 
 def _prompts(programme: str, parts: Sequence[Part], word: Word, with_lora: str) -> str:

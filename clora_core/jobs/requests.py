@@ -116,7 +116,7 @@ class ExportRequest(Request):
     """Write the model as of its first ``as_of`` concepts (None = all) as files for other programmes.
 
     dtype: of the numbers.  folder: a new one to be written; None = one in the home, and a zip beside it.  format:
-    "kohya" = LoRAs and embeddings; "diffusers" = a whole model.
+    "kohya" = LoRAs and embeddings; "peft" = the same in peft's keys; "diffusers" = a whole model.
     """
 
     kind: ClassVar[str] = "export"
@@ -124,7 +124,7 @@ class ExportRequest(Request):
     as_of: int | None = None
     dtype: Literal["fp32", "fp16"] = "fp32"
     folder: Path | None = None
-    format: Literal["kohya", "diffusers"] = "kohya"
+    format: Literal["kohya", "peft", "diffusers"] = "kohya"
 
 
 @dataclass(frozen=True)

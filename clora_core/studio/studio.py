@@ -472,7 +472,7 @@ class Studio:
         view = self.timeline(timeline_id)
         if not view.cards[:as_of]:
             return NOTHING
-        whole = format == "kohya" and self._store.has_whole_weights(timeline_id, as_of)
+        whole = format in ("kohya", "peft") and self._store.has_whole_weights(timeline_id, as_of)
         return whole_weights(self.methods.stored(view.method)) if whole else ""
 
     def export(self, request: ExportRequest) -> str:

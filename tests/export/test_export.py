@@ -75,6 +75,20 @@ def test_the_files_draw_the_same_picture(two, base: BaseModel, tmp_path: Path, m
     assert all(path.is_file() for path in made.files)
 
 
+def test_pefts_keys_are_diffusers_own(two, base: BaseModel, tmp_path: Path) -> None:
+    timeline = two("clora")
+    made = export_timeline(timeline, base, tmp_path / "out", device="cpu", kind="peft")
+    assert made.proved and made.difference < 1e-3
+    path = made.folder / "loras/pets-2.safetensors"
+    tensors, said = load_file(path), metadata(path)
+    for name in timeline.concepts[0].factors:
+        pairs = [concept.factors[name] for concept in timeline.concepts]
+        assert torch.equal(tensors[f"unet.{name}.lora_B.weight"], torch.cat([a for a, _ in pairs], 1))
+        assert torch.equal(tensors[f"unet.{name}.lora_A.weight"], torch.cat([b for _, b in pairs], 0))
+    assert len(tensors) == 2 * len(timeline.concepts[0].factors)
+    assert said["clora.method"] == "clora" and not any(name.startswith("ss") for name in said)
+
+
 @pytest.mark.parametrize("method", DENSE)
 def test_whole_weights_are_refused(two, base: BaseModel, tmp_path: Path, method: str) -> None:
     with pytest.raises(SettingsError, match=BUILT_IN.named(method).title):
@@ -301,3 +315,15 @@ def test_a_whole_sdxl_draws_the_same_picture(learned_on_xl, folders, tmp_path: P
     made = export_timeline(learned_on_xl(), quick, tmp_path / "out", device="cpu", kind="diffusers")
     assert made.proved
     assert read_base(made.folder / "model").resolution == base.resolution
+
+
+def test_sdxl_in_pefts_keys_has_every_matrix(xl, learned_on_xl, folders, tmp_path: Path) -> None:
+    """Its blocks are numbered through in kohya's spelling, and are diffusers' own here."""
+    base = read_base(folders / "stable-diffusion-xl")
+    quick = replace(base, sampling=base.sampling.updated({"steps": 2}))
+    made = export_timeline(learned_on_xl(), quick, tmp_path / "out", "fp16", "cpu", kind="peft")
+    assert made.proved
+    tensors = load_file(made.folder / "loras/pets-2.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    layers = {name.removeprefix("unet.").rpartition(".lora_")[0] for name in tensors}
+    assert layers == set(xl.matrices)
