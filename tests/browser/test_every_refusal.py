@@ -379,7 +379,7 @@ def _an_export(world: World) -> str:
     world.page.locator("#export").click()
     expect(world.page.locator("#export-go")).to_be_visible()
     world.lose()
-    world.page.locator("#export-for label").nth(1).click()  # a whole model
+    world.page.locator("#export-for label").nth(2).click()  # a whole model
     expect_notice(world.page, GONE)
     world.page.locator("#export-go").click()
     return GONE
