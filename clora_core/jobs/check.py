@@ -158,9 +158,10 @@ def draw_concept(
     settings: SamplingConfig,
     path: Path,
     on_step: Callable[[int, int], None],
+    template: str = "",
 ) -> Path:
-    """One picture of ``concept``'s own prompt at the end of ``timeline``, saved as PNG at ``path``."""
-    prompt = filled(concept.template, concept.token)
+    """One picture of ``concept`` at the end of ``timeline``, by ``template`` or its own prompt; a PNG at ``path``."""
+    prompt = filled(template or concept.template, concept.token)
     image = generate(model.backbone, timeline, prompt, settings, on_step)[0]
     save_picture(image, path, picture_info(model.base.name, model.backbone.sampler, timeline, prompt, settings))
     return path

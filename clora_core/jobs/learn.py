@@ -279,11 +279,12 @@ class _Progress:
         began = time.monotonic()
         try:
             path = self._job.preview_path(step, is_new, "" if is_new else concept.id)
-            draw_concept(self._model, timeline, concept, self._preview_settings(), path, self._keep_going)
+            template = self._config.preview_prompt if is_new else ""
+            draw_concept(self._model, timeline, concept, self._preview_settings(), path, self._keep_going, template)
             self._job.add_preview(Preview(step, concept.token, concept.name, path, is_new))
+        except Cancelled:
+            raise
         except Exception as error:  # noqa: BLE001  a preview that cannot be drawn or written ends no lesson
-            if isinstance(error, StudioError) and not isinstance(error, PictureError):
-                raise
             self._job.log(f"No preview: {traceback.format_exc()}")
             self._small = self._small or isinstance(error, OutOfMemoryError)
             return

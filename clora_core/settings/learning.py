@@ -21,6 +21,9 @@ GROUPS = {
 }
 """What the settings are about, in the order in which they are shown. What a method alone reads is "own"."""
 
+ASIDE = frozenset({"preview_every_seconds", "preview_prompt", "memory"})
+"""The settings of what is looked at meanwhile and of the room there is, which do not decide what is learned."""
+
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
@@ -179,6 +182,13 @@ class TrainConfig(Settings):
         group="machine",
     )
 
+    preview_prompt: str = setting(
+        "",
+        "Preview prompt",
+        "Drawn while it learns, {} for the new token: 'a sketch of {} next to <ada>'. Empty is a photo of it alone.",
+        group="shown",
+    )
+
     def __post_init__(self) -> None:
         """Also raises SettingsError for options of another method."""
         if self.options is None:
@@ -232,5 +242,5 @@ class TrainConfig(Settings):
 
 
 def decisive(config: TrainConfig) -> dict[str, Any]:
-    """As plain values, the settings that decide what is learned: without the time between previews, and memory."""
-    return {name: value for name, value in config.to_json().items() if name not in ("preview_every_seconds", "memory")}
+    """As plain values, the settings that decide what is learned."""
+    return {name: value for name, value in config.to_json().items() if name not in ASIDE}

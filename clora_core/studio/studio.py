@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.answers import Exported, JobView, ModelChoice, Sample, TimelineSummary, TimelineView
-from clora_core.concepts import LearnedConcept, TrainStep, same_base, token_for_name
+from clora_core.concepts import LearnedConcept, TrainStep, filled, same_base, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.data.alike import nearly_same
 from clora_core.data.decoded import Decoded
@@ -558,7 +558,10 @@ class Studio:
             raise SettingsError(
                 f"The timeline {view.name!r} is learned with {other}. Start a new timeline for another method."
             )
-        self.check_token(request.concept.token, request.timeline_id)
+        token = request.concept.token
+        self.check_token(token, request.timeline_id)
+        before = [*(card.token for card in view.cards), *(queued.concept.token for queued in waiting)]
+        check_learned(filled(config.preview_prompt, token), [*before, token])
         if self.ready:  # else the worker says what does not fit the model
             from clora_core.learning.trainer import checked_settings
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from clora_core.answers import fair
 from clora_core.data.pictures import open_pictures
+from clora_core.settings.learning import ASIDE
 from clora_core.verdict import HARDLY, PLAINLY
 from demo.html.parts import empty, setting_rows
 from demo.html.render import render
@@ -136,9 +137,8 @@ def measures(sides: Sequence[Side], right: Side, name: str, methods: Methods) ->
 def _settings(sides: Sequence[Side], methods: Methods) -> list[tuple[str, list[str]]]:
     """By label, what each side's first concept was taught with, where that differs; "–" for what a method does not
     read."""
-    unlike = {"preview_every_seconds"}  # what was looked at meanwhile changes nothing
     settings = [side.timeline.cards[0].settings for side in sides]
-    told = [dict(setting_rows({k: v for k, v in own.items() if k not in unlike}, methods)) for own in settings]
+    told = [dict(setting_rows({k: v for k, v in own.items() if k not in ASIDE}, methods)) for own in settings]
     labels = dict.fromkeys(label for own in told for label in own)
     rows = [(label, [own.get(label, "–") for own in told]) for label in labels if label != "Method"]
     return [(label, values) for label, values in rows if len(set(values)) > 1]

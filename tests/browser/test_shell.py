@@ -121,7 +121,8 @@ def two_models(tmp_path: Path, place: Path, tiny_folder: Path) -> Iterator[tuple
     shutil.copytree(tiny_folder, other)
     unet = json.loads((other / "unet/config.json").read_text())
     (other / "unet/config.json").write_text(json.dumps({**unet, "dropout": 0.125}))
-    (other / "clora.json").write_text(json.dumps({"name": "The other one", "sampling": {"steps": 7}, "train": {"steps": 20}}))
+    preset = {"name": "The other one", "sampling": {"steps": 7}, "train": {"steps": 20}}
+    (other / "clora.json").write_text(json.dumps(preset))
     studio = open_studio(tmp_path / "home", tiny_folder, place / "assets")
     with served(studio, tmp_path / "home", place / "assets") as url:
         studio.warm_up()

@@ -12,7 +12,7 @@ import pytest
 
 from clora_core.errors import MissingMethodError, SettingsError
 from clora_core.settings.fields import labelled
-from clora_core.settings.learning import TrainConfig, decisive
+from clora_core.settings.learning import ASIDE, TrainConfig, decisive
 from clora_core.settings.methods import (
     BUILT_IN,
     CLORA,
@@ -89,7 +89,7 @@ def test_a_config_goes_over_to_another_method_with_the_options_both_have() -> No
 
 def test_what_decides_is_all_but_the_previews() -> None:
     config = TrainConfig(GENERATIVE_REPLAY)
-    assert set(config.to_json()) - set(decisive(config)) == {"preview_every_seconds", "memory"}
+    assert set(config.to_json()) - set(decisive(config)) == ASIDE
 
 
 def test_a_file_adds_a_method_that_survives_pickling() -> None:

@@ -27,6 +27,7 @@ from clora_core.concepts import Concept
 from clora_core.data import pictures as decoding
 from clora_core.data.pictures import open_pictures, usable
 from clora_core.disk import HOME, home_folder
+from clora_core.drawing.png_settings import read_settings
 from clora_core.errors import (
     BusyError,
     ConceptError,
@@ -155,6 +156,18 @@ def test_previews_show_the_new_concept_and_an_older_one(
     assert view.previews[0].step == view.previews[2].step
     assert (view.state, view.name) == ("running", "Mug")
     assert view.seconds_left is not None and view.steps_per_second
+
+
+def test_previews_of_a_prompt_of_ones_own(studio: Studio, rex: Concept, mug: Concept, config: TrainConfig) -> None:
+    timeline_id = studio.default_timeline()
+    teach(studio, rex, config)
+    with pytest.raises(ConceptError, match="<nobody>"):
+        studio.learn(LearnRequest(timeline_id, mug, config.updated({"preview_prompt": "{} next to <nobody>"})))
+    fast = {**LONG, "preview_every_seconds": 0.05, "preview_prompt": "a sketch of {} next to <rex>"}
+    job_id = studio.learn(LearnRequest(timeline_id, mug, config.updated(fast)))
+    view = until(studio, job_id, lambda view: bool(view.previews))
+    assert read_settings(view.previews[0].path)["prompt"] == "a sketch of <mug> next to <rex>"
+    studio.stop(job_id, keep=False)
 
 
 def test_stop_and_keep_and_stop_and_discard(studio: Studio, rex: Concept, mug: Concept, config: TrainConfig) -> None:
