@@ -4,12 +4,12 @@ download."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import gradio as gr
 from gradio.blocks import Block
 
-from clora_core.jobs.requests import ExportRequest
+from clora_core.jobs.requests import ExportFormat, ExportRequest
 from demo.dialogs import close_button, dialog, wire_close
 from demo.errors import told
 from demo.events import QUEUED, Changes
@@ -27,11 +27,6 @@ FOR = [
     ("diffusers: a whole model", "diffusers"),
     ("A C-LoRA Studio elsewhere: all of it", "timeline"),
 ]
-FORMATS: dict[str, Literal["kohya", "peft", "diffusers"]] = {
-    "kohya": "kohya",
-    "peft": "peft",
-    "diffusers": "diffusers",
-}
 NUMBERS = [("fp16: half the size, as most files are", "fp16"), ("fp32: every digit", "fp32")]
 
 
@@ -101,7 +96,7 @@ class ExportDialog:
             }
             return
         numbers: Literal["fp16", "fp32"] = "fp16" if dtype == "fp16" else "fp32"
-        job_id = self.studio.export(ExportRequest(timeline_id, dtype=numbers, format=FORMATS[what]))
+        job_id = self.studio.export(ExportRequest(timeline_id, dtype=numbers, format=cast(ExportFormat, what)))
         hidden = {self.download: gr.update(visible=False), self.usage: "", self.status: ""}
         yield self.buttons.running(job_id) | hidden
         yield from self._follow(job_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import torch
@@ -28,10 +27,8 @@ class PeftLoras(Loras):
         self._pipeline, self._unet = type(backbone.pipe), backbone.pipe.unet.config
 
     def _write(self, path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-        with tempfile.TemporaryDirectory() as made:
-            super()._write(Path(made) / path.name, tensors, metadata)
-            # alpha is the rank, so what diffusers says of it apart from the pairs is 1 and need not be kept
-            found, _ = self._pipeline.lora_state_dict(made, weight_name=path.name, unet_config=self._unet)
+        # alpha is the rank, so what diffusers says of it apart from the pairs is 1 and need not be kept
+        found, _ = self._pipeline.lora_state_dict(dict(tensors), unet_config=self._unet)
         pairs = {name.removeprefix("unet."): tensor for name, tensor in found.items()}
         kept = {name: said for name, said in metadata.items() if not name.startswith(KOHYAS)}
 

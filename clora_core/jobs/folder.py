@@ -36,6 +36,7 @@ from clora_core.data.small import save_small
 from clora_core.disk import read_json, write_json, write_text
 from clora_core.errors import Cancelled, MissingMethodError, StoreError
 from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
+from clora_core.settings.memory import Fit
 from clora_core.settings.methods import BUILT_IN, Methods
 from clora_core.verdict import Verdict
 
@@ -368,7 +369,7 @@ class Job:
             ended=self.ended,
             exported=Exported.from_json(record["exported"]) if record.get("exported") else None,
             memory=record.get("memory", ""),
-            tight=record.get("tight", False),
+            tight=bool(record.get("fit")) and Fit.from_json(record["fit"]).tight,
         )
 
     def _grid(self, record: Mapping[str, Any]) -> Grid | None:

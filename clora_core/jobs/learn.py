@@ -82,7 +82,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     def on_short(fit: Fit) -> None:
         said = f"Memory did not suffice. From step {job.record['step'] + 1} on with {fit.savings.words()}."
         job.log(said)
-        job.update(memory=said, tight=True, fit=to_plain(fit))
+        job.update(memory=said, fit=to_plain(fit))
 
     sampling = model.base.sampling
     with train_concept(
@@ -97,7 +97,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         on_encode=on_encode,
         on_short=on_short,
     ) as training:
-        job.update(memory=training.fit.words(), tight=training.fit.tight, fit=to_plain(training.fit))
+        job.update(memory=training.fit.words(), fit=to_plain(training.fit))
         _Progress(model, job, timeline, config, serve).run(training)
         if not job.record["step"]:
             raise Cancelled(NOTHING_TO_KEEP)

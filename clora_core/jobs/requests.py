@@ -23,6 +23,8 @@ from clora_core.settings.methods import BUILT_IN, Methods
 from clora_core.settings.strength import check_strengths
 from clora_core.settings.text import check_text
 
+ExportFormat = Literal["kohya", "peft", "diffusers"]
+
 
 # settings read and write themselves: they know which names they had before
 def _config(values: Mapping[str, Any], info: ValidationInfo) -> TrainConfig:
@@ -124,7 +126,7 @@ class ExportRequest(Request):
     as_of: int | None = None
     dtype: Literal["fp32", "fp16"] = "fp32"
     folder: Path | None = None
-    format: Literal["kohya", "peft", "diffusers"] = "kohya"
+    format: ExportFormat = "kohya"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from inspect import GEN_CLOSED, getgeneratorstate
 from math import inf, isfinite
@@ -195,10 +196,10 @@ class Training(Iterator[TrainStep]):
         config, backbone = self._config, self._backbone
         try:
             began, spent = time.perf_counter(), self._curve[-1].seconds if self._curve else 0.0
-            self._with_room(self._prepare_pictures, 0)
+            self._with_room(self._prepare_pictures)
             for step in range(len(self._curve) + 1, config.steps + 1):
                 self._install()  # a picture may have been drawn since; free when none was
-                values = self._added(step, *self._with_room(self._gradients, step))
+                values = self._added(step, *self._with_room(partial(self._gradients, step)))
                 grad_norm = self._update(step)
                 spent += time.perf_counter() - began
                 self._curve.append(TrainStep(step, config.steps, *values, grad_norm, spent))
@@ -266,12 +267,12 @@ class Training(Iterator[TrainStep]):
         finally:
             backbone.keep_activations(True)
 
-    def _with_room(self, work: Callable[[int], Result], step: int) -> Result:
-        """What `work(step)` returns; where memory does not suffice it is done again with less, as long as there is a
+    def _with_room(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns; where memory does not suffice it is done again with less, as long as there is a
         further saving. Raises torch.OutOfMemoryError when there is none."""
         while True:
             try:
-                return work(step)
+                return work()
             except torch.OutOfMemoryError:
                 further = self.fit.further(self._config.batch_size)
                 if further is None:
@@ -281,7 +282,7 @@ class Training(Iterator[TrainStep]):
             if self._on_short:
                 self._on_short(self.fit)
 
-    def _prepare_pictures(self, _: int = 0) -> None:
+    def _prepare_pictures(self) -> None:
         """Encode the concept's pictures, and those that the method wants the model to draw."""
         views = self._method.drawn_views(self._timeline, self._draw)
         self._install()

@@ -68,10 +68,11 @@ def footprint(
     learned along.
     """
     small = (backbone.size_grid, 2 * backbone.size_grid)
-    whole = _line([_kept(backbone, prompt, each, computing) for each in small], small, side)
+    latents = [torch.zeros_like(backbone.to_latents([Image.new("RGB", (each, each))])) for each in small]
+    whole = _line([_kept(backbone, prompt, x, computing) for x in latents], small, side)
     backbone.keep_activations(False)
     try:
-        checkpointed = _line([_kept(backbone, prompt, each, computing) for each in small], small, side)
+        checkpointed = _line([_kept(backbone, prompt, x, computing) for x in latents], small, side)
     finally:
         backbone.keep_activations(True)
     trained = sum(parameter.numel() for parameter in parameters)
@@ -86,8 +87,9 @@ def _line(counted: Sequence[int], sides: Sequence[int], side: int) -> int:
     return max(0, round(one + slope * (side**2 - low)))
 
 
-def _kept(backbone: Backbone, prompt: str, side: int, computing: Callable[[], AbstractContextManager[None]]) -> int:
-    """Bytes of the tensors that autograd keeps in one forward pass, each once and weights not."""
+def _kept(backbone: Backbone, prompt: str, x: Tensor, computing: Callable[[], AbstractContextManager[None]]) -> int:
+    """Bytes of the tensors that autograd keeps in one forward pass of latents (1, C, h, w), each once and weights
+    not."""
     own = {parameter.untyped_storage().data_ptr() for parameter in backbone.denoiser.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
 
@@ -97,7 +99,6 @@ def _kept(backbone: Backbone, prompt: str, side: int, computing: Callable[[], Ab
             kept[storage.data_ptr()] = storage
         return tensor
 
-    x = torch.zeros_like(backbone.to_latents([Image.new("RGB", (side, side))]))
     t = torch.zeros(1, dtype=torch.long, device=x.device)
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), computing():
         prediction = backbone.predict(x, t, backbone.encode([prompt]))

@@ -33,17 +33,9 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     from safetensors import SafetensorError
     from transformers.utils import logging as text_logging
 
-    from clora_core.models.precision import DTYPES
-
     file, folder = file_of(model), folder_of(str(model))
     device = device or best_device()
-    narrow = precision == NARROW
-    if narrow and not device.startswith("cuda"):
-        raise ModelError("The precision fp8 saves the memory of a graphics card, and there is none. Choose another.")
-    precision = precision_for(device) if narrow or not precision else precision
-    if precision not in DTYPES:
-        raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join((*DTYPES, NARROW))}.")
-    dtype = DTYPES[precision]
+    dtype = dtype_for(device, precision)
     folder = folder or fetched(str(model))
     try:
         with _quiet(logging), _quiet(text_logging):
@@ -55,13 +47,18 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
         raise ModelError(f"The model {model} could not be loaded: {error} {remedy}") from error
     index = {**pipe.config, "_class_name": type(pipe).__name__}
     check_family(str(model), index, lambda part: getattr(pipe, part).config)
-    family = family_of(pipe)
+    return backbone_of(pipe, device, precision)
+
+
+def backbone_of(pipe: Any, device: str, precision: str | None) -> StableDiffusion:
+    """The backbone of a pipeline whose numbers are of `dtype_for`. Raises ModelError: it does not run on the device."""
+    family = _family_of(pipe)
     try:
         pipe.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"The model does not run on {device!r}: {error} Try the device cpu.") from error
     backbone = family(pipe)
-    if narrow:
+    if precision == NARROW:
         backbone.store_in_8_bits()
     return backbone
 
@@ -75,7 +72,7 @@ def _load_parts(folder: Path, dtype: torch.dtype) -> Any:
     return AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype, variant=variant_of(folder), **without)
 
 
-def family_of(pipe: Any) -> type[StableDiffusion]:
+def _family_of(pipe: Any) -> type[StableDiffusion]:
     """What makes a backbone of a pipeline."""
     from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
@@ -117,7 +114,20 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def precision_for(device: str) -> str:
+def dtype_for(device: str, precision: str | None) -> torch.dtype:
+    """Of the numbers that are computed with; precision as in `load_backbone`. Raises ModelError for one that is not to
+    be had."""
+    from clora_core.models.precision import DTYPES
+
+    if precision == NARROW and not device.startswith("cuda"):
+        raise ModelError("The precision fp8 saves the memory of a graphics card, and there is none. Choose another.")
+    computed = _precision_for(device) if precision in (None, "", NARROW) else precision
+    if computed not in DTYPES:
+        raise ModelError(f"Unknown precision {precision!r}. Choose one of {', '.join((*DTYPES, NARROW))}.")
+    return DTYPES[computed]
+
+
+def _precision_for(device: str) -> str:
     """Of the weights, where none is asked for."""
     if not device.startswith("cuda"):
         return "fp32"

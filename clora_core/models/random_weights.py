@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clora_core.models.backbone import Backbone
-from clora_core.models.loading import best_device, family_of, precision_for
-from clora_core.models.precision import DTYPES
+from clora_core.models.loading import backbone_of, best_device, dtype_for
 from clora_core.models.single_file import CONFIGS, PADS
 
 FAMILIES = tuple(sorted(folder.name for folder in CONFIGS.iterdir() if folder.is_dir()))
@@ -21,7 +20,7 @@ def random_backbone(family: str, device: str | None = None, precision: str | Non
     from clora_core.models.clip_tokenizer import END, clip_tokenizer
 
     device = device or best_device()
-    dtype, folder, pads = DTYPES[precision or precision_for(device)], CONFIGS / family, PADS.get(family, {})
+    dtype, folder, pads = dtype_for(device, precision), CONFIGS / family, PADS.get(family, {})
     index: Any = diffusers.DiffusionPipeline.load_config(folder)
     torch.manual_seed(0)
     parts: dict[str, Any] = {}
@@ -38,7 +37,6 @@ def random_backbone(family: str, device: str | None = None, precision: str | Non
         elif library is None and not name.startswith("_"):
             parts[name] = None if isinstance(value, list | tuple) else value
     pipe = getattr(diffusers, index["_class_name"])(**parts)
-    pipe.to(device)
     if dtype != torch.float32:
         pipe.to(dtype)
-    return family_of(pipe)(pipe)
+    return backbone_of(pipe, device, precision)

@@ -181,7 +181,6 @@ class TrainConfig(Settings):
         minimum=0.0,
         group="machine",
     )
-
     preview_prompt: str = setting(
         "",
         "Preview prompt",

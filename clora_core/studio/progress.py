@@ -36,16 +36,17 @@ def prefixed(say: Say, prefix: str) -> Say:
 
 def telling(say: Say, label: str = "") -> Callable[[JobView], None]:
     """A follower of a job that says how far it is, and on a line that stays whether it fits into memory."""
-    said = [""]
+    head, said = f"{label}: " if label else "", ""
 
     def tell(view: JobView) -> None:
-        if view.memory != said[0]:
-            said[0] = view.memory
+        nonlocal said
+        if view.memory != said:
+            said = view.memory
             say("")
-            print(f"{label}{': ' if label else ''}{view.memory}", file=sys.stderr, flush=True)
+            print(f"{head}{said}", file=sys.stderr, flush=True)
         left = f", {view.seconds_left:.0f} s left" if view.seconds_left is not None else ""
         steps = f" {view.step}/{view.total}" if view.total else ""
-        say(f"{label}{': ' if label else ''}{view.phase}{steps}{left}")
+        say(f"{head}{view.phase}{steps}{left}")
 
     return tell
 

@@ -10,7 +10,9 @@ import pytest
 from clora_core.bench.train import measure_train, train_report
 from clora_core.cli.commands import main
 from clora_core.concepts import TrainConfig
+from clora_core.errors import ModelError
 from clora_core.models.backbone import Backbone
+from clora_core.models.random_weights import random_backbone
 
 
 @pytest.mark.slow
@@ -41,3 +43,10 @@ def test_a_row_a_pair_is_written(tiny_folder: Path, tmp_path: Path, capsys: pyte
     assert "reference" in capsys.readouterr().out
     assert main(["bench", "train", "--random-weights", "no-such-family"]) == 2
     assert "stable-diffusion-v1" in capsys.readouterr().err
+
+
+def test_random_weights_know_the_precisions_that_a_model_knows() -> None:
+    with pytest.raises(ModelError, match="graphics card"):
+        random_backbone("stable-diffusion-v1", "cpu", "fp8")
+    with pytest.raises(ModelError, match="fp7"):
+        random_backbone("stable-diffusion-v1", "cpu", "fp7")

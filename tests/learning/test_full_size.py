@@ -30,7 +30,7 @@ print(json.dumps(said))
 
 @pytest.mark.slow
 def test_three_steps_of_stable_diffusion_fit_into_12_gib() -> None:
-    """At 512 px on the CPU, planned for 12 GB; about two minutes on two cores."""
+    """At 512 px on the CPU, planned for 12 GB; some minutes on two cores."""
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", THREE_STEPS], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
