@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny.families import FAMILIES, build_family
+from tiny.families import FAMILIES, PIXART, build_family
 from tiny.model import RESOLUTION, build_tiny_model
 from tiny.networks import build_tiny_clip, build_tiny_dino
 
@@ -46,9 +46,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny model of each of FAMILIES; not to be written to."""
+    """A folder with a tiny model of each of FAMILIES, and PIXART; not to be written to."""
     root = tmp_path_factory.mktemp("families")
-    for family in FAMILIES:
+    for family in (*FAMILIES, PIXART):
         build_family(family, root / family)
     return root
 
@@ -91,12 +91,12 @@ def backbone(loaded_backbone: Backbone) -> Iterator[Backbone]:
 
 @pytest.fixture(scope="session")
 def loaded_families(folders: Path) -> dict[str, Backbone]:
-    return {family: load_backbone(folders / family, "cpu", "fp32") for family in FAMILIES}
+    return {family: load_backbone(folders / family, "cpu", "fp32") for family in (*FAMILIES, PIXART)}
 
 
 @pytest.fixture
 def of_family(loaded_families: dict[str, Backbone]) -> Iterator[Callable[[str], Backbone]]:
-    """of_family(name) -> the tiny model of one of FAMILIES, as `backbone` is the tiny model."""
+    """of_family(name) -> the tiny model of one of FAMILIES, or PIXART, as `backbone` is the tiny model."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield loaded_families.__getitem__
@@ -108,6 +108,11 @@ def of_family(loaded_families: dict[str, Backbone]) -> Iterator[Callable[[str], 
 @pytest.fixture
 def xl(of_family: Callable[[str], Backbone]) -> Backbone:
     return of_family("stable-diffusion-xl")
+
+
+@pytest.fixture
+def pixart(of_family: Callable[[str], Backbone]) -> Backbone:
+    return of_family(PIXART)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from clora_core.export.prove import STEPS, Picture, live_picture
 from clora_core.models.backbone import Backbone
 from clora_core.models.description import BaseModel
 from clora_core.models.loading import load_backbone
-from clora_core.models.stable_diffusion import StableDiffusion
+from clora_core.models.pipeline import PipelineBackbone
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2}  # of the range of a pixel; fp16 has rounded the weights
 
@@ -50,14 +50,14 @@ class Files(Protocol):
     def model(self, place: Path) -> str:
         """What is loaded for the proof, as `load_backbone` takes it."""
 
-    def draw(self, fresh: StableDiffusion, settings: SamplingConfig) -> dict[str, Picture]:
+    def draw(self, fresh: PipelineBackbone, settings: SamplingConfig) -> dict[str, Picture]:
         """Each of `prompts` drawn from the files, with that model."""
 
     def usage(self, difference: float, proved: bool) -> str:
         """README.txt. difference: of the pictures of the proof, of the range of a pixel."""
 
 
-KINDS: Mapping[str, Callable[[StableDiffusion, Timeline, BaseModel, str], Files]] = {
+KINDS: Mapping[str, Callable[[PipelineBackbone, Timeline, BaseModel, str], Files]] = {
     "kohya": Loras,
     "peft": PeftLoras,
     "diffusers": Merged,
@@ -81,8 +81,8 @@ def export_timeline(
     here: the base model in fp32, where it stands in memory; else it is loaded. It is loaded again for the proof.
     kind: of the files, one of KINDS. The folder is there when all is proved or measured, and not on an error.
 
-    Raises SettingsError: nothing is learned, the method cannot be such files, or the folder holds something.
-    ModelError: the base model is no Stable Diffusion 1.x, 2.x or XL.
+    Raises SettingsError: nothing is learned, method or base model cannot be such files, or the folder holds something.
+    ModelError: the base model is none of diffusers.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"There is something in {folder} already. Give a new folder.")
@@ -118,7 +118,7 @@ def export_timeline(
     return Exported(folder, tuple(folder / name for name in names), difference, TOLERANCE[dtype], proved)
 
 
-def _usable(base: BaseModel, backbone: Backbone) -> StableDiffusion:
-    if not isinstance(backbone, StableDiffusion):
-        raise ModelError(f"{base.name} is no Stable Diffusion 1.x, 2.x or XL, and only those can be exported so far.")
+def _usable(base: BaseModel, backbone: Backbone) -> PipelineBackbone:
+    if not isinstance(backbone, PipelineBackbone):
+        raise ModelError(f"{base.name} is no model of diffusers, and only those can be exported.")
     return backbone

@@ -8,12 +8,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from clora_core.concepts import SamplingConfig, Timeline
+from clora_core.errors import SettingsError
 from clora_core.export.embeddings import save_embedding
 from clora_core.export.kohya import family_of, lora_metadata, lora_tensors
-from clora_core.export.parts import Part, parts_of
+from clora_core.export.parts import Part, no_loras, parts_of
 from clora_core.export.prove import Picture, reloaded_pictures
 from clora_core.export.usage import usage
 from clora_core.models.description import BaseModel
+from clora_core.models.pipeline import PipelineBackbone
 from clora_core.models.precision import DTYPES
 from clora_core.models.stable_diffusion import StableDiffusion
 
@@ -21,8 +23,11 @@ from clora_core.models.stable_diffusion import StableDiffusion
 class Loras:
     """loras/ and embeddings/. See `export.Files`."""
 
-    def __init__(self, backbone: StableDiffusion, timeline: Timeline, base: BaseModel, dtype: str) -> None:
-        """Raises SettingsError: nothing is learned, or the method is no sum of low-rank pairs."""
+    def __init__(self, backbone: PipelineBackbone, timeline: Timeline, base: BaseModel, dtype: str) -> None:
+        """Raises SettingsError: nothing is learned, the method is no sum of low-rank pairs, or nothing reads LoRAs into
+        the base model."""
+        if not isinstance(backbone, StableDiffusion):
+            raise SettingsError(no_loras(base.name))
         self._timeline, self._base, self._dtype = timeline, base, DTYPES[dtype]
         self._family, self._parts = family_of(backbone), parts_of(backbone, timeline)
         self.prompts = tuple(part.prompt for part in self._parts)
@@ -49,7 +54,7 @@ class Loras:
     def model(self, place: Path) -> str:
         return self._base.path
 
-    def draw(self, fresh: StableDiffusion, settings: SamplingConfig) -> dict[str, Picture]:
+    def draw(self, fresh: PipelineBackbone, settings: SamplingConfig) -> dict[str, Picture]:
         return reloaded_pictures(fresh, self._loras, self._embeddings, settings)
 
     def usage(self, difference: float, proved: bool) -> str:

@@ -15,8 +15,8 @@ from clora_core.export.parts import NOTHING
 from clora_core.export.prove import Picture, drawn
 from clora_core.methods import class_of
 from clora_core.models.description import BaseModel
+from clora_core.models.pipeline import PipelineBackbone
 from clora_core.models.precision import DTYPES
-from clora_core.models.stable_diffusion import StableDiffusion
 from clora_core.models.tokens import TokenTable
 
 FOLDER = "model"
@@ -28,13 +28,13 @@ class Merged:
     Of every method that draws all prompts with the same weights, whole weights included.
     """
 
-    def __init__(self, backbone: StableDiffusion, timeline: Timeline, base: BaseModel, dtype: str) -> None:
+    def __init__(self, backbone: PipelineBackbone, timeline: Timeline, base: BaseModel, dtype: str) -> None:
         """Raises SettingsError: nothing is learned, or each prompt has weights of its own."""
         if not timeline.concepts:
             raise SettingsError(NOTHING)
-        self._backbone: StableDiffusion | None = backbone
+        self._backbone: PipelineBackbone | None = backbone
         self._timeline, self._base, self._dtype = timeline, base, DTYPES[dtype]
-        last = timeline.concepts[-1]
+        self._always, last = backbone.always, timeline.concepts[-1]
         self.prompts: tuple[str, ...] = (filled(last.template, " ".join(timeline.tokens)),)
         method, weights = class_of(timeline.method), []
         for concept in timeline.concepts:
@@ -67,24 +67,25 @@ class Merged:
     def model(self, place: Path) -> str:
         return str(place / FOLDER)
 
-    def draw(self, fresh: StableDiffusion, settings: SamplingConfig) -> dict[str, Picture]:
+    def draw(self, fresh: PipelineBackbone, settings: SamplingConfig) -> dict[str, Picture]:
         negative = settings.negative_prompt
         return {prompt: drawn(fresh, settings, prompt=prompt, negative_prompt=negative) for prompt in self.prompts}
 
     def usage(self, difference: float, proved: bool) -> str:
         said = "Proved" if proved else "NOT PROVED"
         concepts = [filled(concept.template, concept.token) for concept in self._timeline.concepts]
+        others = " For ComfyUI, A1111 and Forge take the LoRAs instead." if self._base.takes_loras else ""
+        always = "".join(f", {name}={value!r}" for name, value in self._always.items())
         lines = [
             f"{self._timeline.name}, as of concept {len(concepts)}, learned with {self._timeline.method.title}",
             f"A whole model, made from {self._base.name}; its licence holds for this one, too.",
             f"{said}: loaded from these files it draws what the Studio draws (a seeded picture, largest difference of "
             f"a pixel {difference:.1e} of its range).",
-            "Programmes that read folders in diffusers' layout open model/ as it is. For ComfyUI, A1111 and Forge take "
-            "the LoRAs instead.",
+            f"Programmes that read folders in diffusers' layout open model/ as it is.{others}",
             "diffusers, in Python:\n"
             "  from diffusers import AutoPipelineForText2Image\n"
             '  pipe = AutoPipelineForText2Image.from_pretrained("model")\n'
-            f'  pipe({concepts[-1]!r}).images[0].save("picture.png")',
+            f'  pipe({concepts[-1]!r}{always}).images[0].save("picture.png")',
             "\n".join(["Prompts:", *(f"  {prompt}" for prompt in concepts)]),
         ]
         return "\n\n".join(lines) + "\n"

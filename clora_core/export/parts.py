@@ -22,6 +22,14 @@ def whole_weights(method: MethodRow) -> str:
     return f"{method.title} changes whole weights, and a LoRA file holds low-rank pairs only. Export the whole model."
 
 
+def no_loras(base: str) -> str:
+    """Why LoRAs of a family are not written, as a sentence. base: the model's name."""
+    return (
+        f"diffusers reads no LoRAs and no embeddings into {base}, so nothing could prove such files. Export the whole "
+        "model."
+    )
+
+
 @dataclass(frozen=True)
 class Part:
     """One LoRA file. name: its stem.  drawn: the concepts to be drawn with it.  summed: those whose pairs it holds, in

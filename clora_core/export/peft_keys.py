@@ -13,7 +13,7 @@ from clora_core.export.kohya import tensor_digest
 from clora_core.export.loras import Loras
 from clora_core.export.usage import diffusers_usage
 from clora_core.models.description import BaseModel
-from clora_core.models.stable_diffusion import StableDiffusion
+from clora_core.models.pipeline import PipelineBackbone
 
 KOHYAS = ("ss_", "sshs_")  # what only kohya's readers ask for
 
@@ -21,7 +21,7 @@ KOHYAS = ("ss_", "sshs_")  # what only kohya's readers ask for
 class PeftLoras(Loras):
     """loras/ and embeddings/, translated from kohya's spelling by diffusers. See `export.Files`."""
 
-    def __init__(self, backbone: StableDiffusion, timeline: Timeline, base: BaseModel, dtype: str) -> None:
+    def __init__(self, backbone: PipelineBackbone, timeline: Timeline, base: BaseModel, dtype: str) -> None:
         """Raises SettingsError: nothing is learned, or the method is no sum of low-rank pairs."""
         super().__init__(backbone, timeline, base, dtype)
         self._pipeline, self._unet = type(backbone.pipe), backbone.pipe.unet.config

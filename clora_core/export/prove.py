@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from clora_core.concepts import SamplingConfig, Timeline
 from clora_core.methods import class_of
-from clora_core.models.stable_diffusion import StableDiffusion
+from clora_core.models.pipeline import PipelineBackbone
 from clora_core.models.stable_diffusion_xl import StableDiffusionXL
 
 STEPS = 8  # of a picture of the proof, at most
@@ -24,7 +24,7 @@ Picture = NDArray[np.float32]
 """(H, W, 3), in 0..1."""
 
 
-def live_picture(backbone: StableDiffusion, timeline: Timeline, prompt: str, settings: SamplingConfig) -> Picture:
+def live_picture(backbone: PipelineBackbone, timeline: Timeline, prompt: str, settings: SamplingConfig) -> Picture:
     """`prompt` drawn as the Studio draws it."""
     class_of(timeline.method).install(backbone, timeline, prompt)
     with torch.no_grad():
@@ -33,7 +33,7 @@ def live_picture(backbone: StableDiffusion, timeline: Timeline, prompt: str, set
 
 
 def reloaded_pictures(
-    fresh: StableDiffusion,
+    fresh: PipelineBackbone,
     loras: Mapping[str, Path | None],
     embeddings: Mapping[str, Path],
     settings: SamplingConfig,
@@ -72,15 +72,11 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def drawn(backbone: StableDiffusion, settings: SamplingConfig, **prompts: Any) -> Picture:
+def drawn(backbone: PipelineBackbone, settings: SamplingConfig, **prompts: Any) -> Picture:
     """A picture by diffusers' pipeline alone. prompts: as it takes them."""
     picture: Picture = backbone.pipe(
         **prompts,
-        num_inference_steps=settings.steps,
-        guidance_scale=settings.guidance_scale,
-        guidance_rescale=settings.guidance_rescale,
-        width=settings.width,
-        height=settings.height,
+        **backbone.asked(settings),
         generator=torch.Generator("cpu").manual_seed(settings.seed_of(0)),
         output_type="np",
     ).images[0]

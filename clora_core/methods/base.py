@@ -121,4 +121,7 @@ class LowRankMethod(Method):
 
     def adapted(self, backbone: Backbone) -> dict[str, nn.Linear]:
         """The matrices that the options name, keys and values first."""
-        return {**backbone.matrices, **(backbone.queries if self.options.adapts == "qkv" else {})}
+        adapts = self.options.adapts
+        queries = backbone.queries if "q" in adapts else {}
+        outputs = backbone.outputs if "o" in adapts else {}
+        return {**backbone.matrices, **queries, **outputs}

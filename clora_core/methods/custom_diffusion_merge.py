@@ -46,7 +46,7 @@ class CustomDiffusionMerge(CustomDiffusion):
         with torch.no_grad(), self.attached():
             read = backbone.encode([prompt])
         first = read.positions[self._concept.token][0].int().argmax()  # where the token stands
-        return {"features": text_features(read)[first:], "gram": self._gram}
+        return {"features": text_features(backbone, read)[first:], "gram": self._gram}
 
     @staticmethod
     def install(backbone: Backbone, timeline: Timeline, prompt: str, reserve: str | None = None) -> None:
@@ -55,9 +55,9 @@ class CustomDiffusionMerge(CustomDiffusion):
         backbone.installation.install(timeline.concepts, reserve, folded, constrained_merge)
 
 
-def text_features(read: Conditioning) -> Tensor:
+def text_features(backbone: Backbone, read: Conditioning) -> Tensor:
     """What keys and values see of a single prompt, without the padding: (s, D2), fp32 on the CPU."""
-    return read.text[0, read.mask[0]].float().cpu()
+    return backbone.attended(read)[0, read.mask[0]].float().cpu()
 
 
 def regular_gram(backbone: Backbone) -> Tensor:
@@ -67,7 +67,7 @@ def regular_gram(backbone: Backbone) -> Tensor:
     gram = torch.zeros(())
     for word in words[::step][:REGULAR_PROMPTS] or [""]:
         with torch.no_grad():
-            rows = text_features(backbone.encode([f"a photo of {word}"]))
+            rows = text_features(backbone, backbone.encode([f"a photo of {word}"]))
         gram = gram + rows.T @ rows
     return gram
 

@@ -43,15 +43,16 @@ class Backbone(Protocol):
     """A base model, frozen, on its device; `models.loading.load_backbone` makes one.
 
     denoiser: what is learned on and predicts the noise.  matrices: what a method may adapt, by module name in the
-    denoiser, in its own order (W^K and W^V of the cross-attention).  queries: W^Q of the same layers, likewise; {}
-    where there is none.  tables: the words of each text encoder by name; {} where nothing is read.  installation: which
-    concepts it holds now.  noise_scheduler: the noise it was trained on.  device, dtype: of the denoiser's weights.
-    size_grid: width and height of a picture are multiples of it, in pixels.
+    denoiser, in its own order (W^K and W^V of the cross-attention).  queries, outputs: W^Q and W^O of the same layers,
+    likewise; {} where there is none.  tables: the words of each text encoder by name; {} where nothing is read.
+    installation: which concepts it holds now.  noise_scheduler: the noise it was trained on.  device, dtype: of the
+    denoiser's weights.  size_grid: width and height of a picture are multiples of it, in pixels.
     """
 
     denoiser: nn.Module
     matrices: Mapping[str, nn.Linear]
     queries: Mapping[str, nn.Linear]
+    outputs: Mapping[str, nn.Linear]
     tables: Mapping[str, TokenTable]
     installation: Installation
     noise_scheduler: DDPMScheduler
@@ -65,6 +66,9 @@ class Backbone(Protocol):
 
     def encode(self, prompts: Sequence[str]) -> Conditioning:
         """What the text encoders make of B prompts; gradients reach the tokens that are being trained."""
+
+    def attended(self, conditioning: Conditioning) -> Tensor:
+        """What keys and values are made of, (B, S, D2): the text as the denoiser's cross-attention reads it."""
 
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         """The denoiser's prediction (B, C, h, w) from noisy latents (B, C, h, w) at timesteps (B,)."""

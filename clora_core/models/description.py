@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,16 @@ PRESET_FILE = "clora.json"
 WORDS_FILE = "known_words.txt"
 FULL_HASH_BYTES = 200_000_000  # weight files up to this size are hashed whole
 SAMPLE_BYTES = 1 << 20  # of larger ones: this much of the start (the header), the middle and the end
-NETWORKS = ("unet", "text_encoder", "text_encoder_2")  # the last is SDXL's
-ENCODERS = (("CLIPTextModel", None), ("CLIPTextModel", "CLIPTextModelWithProjection"))  # of the families there are
-TOKENIZERS = ("tokenizer.json", "vocab.json", "merges.txt")
+DENOISERS = ("unet", "transformer")  # a model has one of them
+NETWORKS = (*DENOISERS, "text_encoder", "text_encoder_2")  # the last is SDXL's
+FAMILIES = {  # of the families there are: denoiser and text encoders
+    ("unet", "CLIPTextModel", None),
+    ("unet", "CLIPTextModel", "CLIPTextModelWithProjection"),
+    ("transformer", "T5EncoderModel", None),
+}
+TRANSFORMERS = ("PixArtSigmaPipeline",)  # many kinds of model have a transformer: those that are read here
+TOKENIZERS = ("tokenizer.json", "vocab.json", "merges.txt", "spiece.model")
+SENTENCEPIECE = ("sentencepiece", "google.protobuf")  # packages that read spiece.model
 LIBRARIES = (None, "diffusers", "transformers", "stable_diffusion")  # the last has the safety checker
 
 
@@ -50,7 +58,7 @@ class BaseModel:
     that is not there its row's preset.  methods: those that are known.  asked: what benchmarks may ask it for beside a
     concept.  draws: the only kind of picture it can draw, in words; "" = no such limit is known.  joined_by: the words
     by which alone it puts two people into one picture; () = any.  first: the first prompt and seed.  plain: prompts
-    that need nothing learned.
+    that need nothing learned.  takes_loras: whether diffusers reads LoRAs and embeddings into it.
     """
 
     name: str
@@ -67,6 +75,7 @@ class BaseModel:
     plain: tuple[str, ...] = ()
     joined_by: tuple[str, ...] = ()
     source: str = ""
+    takes_loras: bool = True
 
     @property
     def train(self) -> TrainConfig:
@@ -132,6 +141,7 @@ def read_base(model: str | Path, methods: Methods = BUILT_IN) -> BaseModel:
         plain=tuple(map(str, preset.get("plain", ()))),
         joined_by=tuple(preset.get("joined_by", ())),
         source=_source(str(model), folder),
+        takes_loras=denoiser_of(index) == "unet",
     )
     base.check()
     return base
@@ -195,14 +205,37 @@ def _complete(folder: Path) -> bool:
     index = _read_json(folder / "model_index.json")
     weights = (_weight_files(folder / part) for part in (*NETWORKS, "vae") if _class_of(index, part))
     scheduler = (folder / "scheduler" / "scheduler_config.json").exists()
-    places = [folder / part for part in ("tokenizer", "tokenizer_2") if _class_of(index, part)]
-    words = all(any((place / name).exists() for name in TOKENIZERS) for place in places)
+    words = all(_words_in(place) for place in _tokenizers(folder, index))
     return (
         scheduler
         and words
-        and all((folder / part / "config.json").exists() for part in ("unet", "vae"))
+        and all((folder / part / "config.json").exists() for part in (denoiser_of(index), "vae"))
         and all(weights)
     )
+
+
+def _tokenizers(folder: Path, index: Mapping[str, Any]) -> list[Path]:
+    return [folder / part for part in ("tokenizer", "tokenizer_2") if _class_of(index, part)]
+
+
+def _words_in(tokenizer: Path) -> list[str]:
+    """Which files with words a tokenizer's folder has."""
+    return [name for name in TOKENIZERS if (tokenizer / name).exists()]
+
+
+def check_words(folder: Path) -> None:
+    """Raise ModelError where the words of a tokenizer are missing, or cannot be read here: transformers, left alone,
+    would make up a few."""
+    for place in _tokenizers(folder, _read_json(folder / "model_index.json")):
+        words = _words_in(place)
+        if not words:
+            raise ModelError(f"The model {folder} has no words in its {place.name}. Download it again.")
+        missing = [package for package in SENTENCEPIECE if not find_spec(package)]
+        if words == ["spiece.model"] and missing:
+            raise ModelError(
+                f"The model {folder} has its words as {words[0]}, which sentencepiece reads. Run python -m pip install "
+                "sentencepiece protobuf, then start again."
+            )
 
 
 def _weight_files(part: Path) -> list[Path]:
@@ -231,15 +264,16 @@ def _class_of(index: Mapping[str, Any], part: str) -> str | None:
 
 
 def check_family(name: str, index: Mapping[str, Any], config_of: Callable[[str], Mapping[str, Any]]) -> None:
-    """Raise ModelError for a model that is no plain Stable Diffusion 1.x, 2.x or XL, saying what it is.
+    """Raise ModelError for a model that is no plain Stable Diffusion 1.x, 2.x or XL, or PixArt-Sigma, with what it is.
 
     index: what model_index.json says, or a loaded pipeline of itself.  config_of: the config of a part, by its name.
     """
     kind = _check_kind(name, index)
-    reads, latents = config_of("unet").get("in_channels", 4), config_of("vae").get("latent_channels", 4)
+    denoiser = denoiser_of(index)
+    reads, latents = config_of(denoiser).get("in_channels", 4), config_of("vae").get("latent_channels", 4)
     if reads != latents:
         raise ModelError(
-            f"The model {name} is no plain text-to-image model ({kind}): its U-Net reads {reads} channels where "
+            f"The model {name} is no plain text-to-image model ({kind}): its {denoiser} reads {reads} channels where "
             f"pictures have {latents}, as inpainting models do. Use the model it was made from."
         )
 
@@ -255,24 +289,36 @@ def _check_kind(name: str, index: Mapping[str, Any]) -> str:
     encoders = (_class_of(index, "text_encoder"), _class_of(index, "text_encoder_2"))
     if encoders == (None, "CLIPTextModelWithProjection"):
         raise ModelError(f"The model {name} is SDXL's refiner, which draws nothing alone. Use the base model.")
-    if not _class_of(index, "unet") or encoders not in ENCODERS:
+    denoiser = denoiser_of(index)
+    if (denoiser, *encoders) not in FAMILIES or (denoiser != "unet" and kind not in TRANSFORMERS):
         raise ModelError(
-            f"The model {name} is a {kind}. Use a Stable Diffusion 1.x, 2.x or XL model, or one built alike."
+            f"The model {name} is a {kind}. Use a Stable Diffusion 1.x, 2.x or XL model, a PixArt-Sigma, or one built "
+            "alike."
         )
     return str(kind)
 
 
+def denoiser_of(index: Mapping[str, Any]) -> str:
+    """Which part predicts the noise: "unet" or "transformer", as model_index.json has it; "" where there is none."""
+    return next((part for part in DENOISERS if _class_of(index, part)), "")
+
+
+def denoiser_in(folder: Path) -> str:
+    """The same of a folder that is known to be a model."""
+    return denoiser_of(_read_json(folder / "model_index.json"))
+
+
 def variant_of(folder: Path) -> str | None:
-    """The variant of the weights where there are no plain ones: "fp16" where the U-Net's end in .fp16.safetensors."""
-    names = [file.name.split(".") for file in _weight_files(folder / "unet")]
+    """The variant of the weights where there are no plain ones: "fp16" where the denoiser has .fp16.safetensors."""
+    names = [file.name.split(".") for file in _weight_files(folder / denoiser_in(folder))]
     return next((name[1] for name in names if len(name) == 3), None)
 
 
 def _native_resolution(folder: Path) -> int:
     """In pixels; the shorter side where the model's own pictures are not square."""
-    unet = _read_json(folder / "unet" / "config.json")
+    denoiser = _read_json(folder / denoiser_in(folder) / "config.json")
     vae = _read_json(folder / "vae" / "config.json")
-    size = unet.get("sample_size") or 64
+    size = denoiser.get("sample_size") or 64
     side = min(size) if isinstance(size, list) else size
     return int(side) * 2 ** (len(vae.get("block_out_channels", [0] * 4)) - 1)
 
@@ -280,7 +326,7 @@ def _native_resolution(folder: Path) -> int:
 def fingerprint(folder: Path) -> str:
     """What a model's pictures depend on, "<networks>.<rest>", 16 hex digits of sha256 each.
 
-    networks: the U-Net's config, the U-Net's and text encoders' weights: what a concept is learned on.  rest: the VAE,
+    networks: the denoiser's config, its and the text encoders' weights: what a concept is learned on.  rest: the VAE,
     the scheduler, the tokenizers, how the text encoders are read: with another of them the same weights draw other
     pictures.
 
@@ -288,7 +334,7 @@ def fingerprint(folder: Path) -> str:
     is the same model; of several variants of a file (".fp16.") the plain one counts.
     """
     networks, rest = hashlib.sha256(), hashlib.sha256()
-    networks.update(_plain(_read_json(folder / "unet" / "config.json"), drop_unset=False))
+    networks.update(_plain(_read_json(folder / denoiser_in(folder) / "config.json"), drop_unset=False))
     for part in NETWORKS:
         for file in _weight_files(folder / part):
             _add_file(networks, file)

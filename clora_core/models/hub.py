@@ -17,6 +17,7 @@ from clora_core.errors import ModelError
 NAME = re.compile(r"(?P<id>\w[\w-]*(\.[\w-]+)*/\w[\w-]*(\.[\w-]+)*)(@(?P<revision>[\w.-]+(/[\w.-]+)*))?")
 INDEX = "model_index.json"
 WEIGHTS = ".safetensors"
+SMALL = (".json", ".txt", ".model")  # configs and the words of tokenizers
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def wanted(model: HubModel, names: Iterable[str], parts: Iterable[str]) -> list[
     Raises ModelError where a part has its weights as pickles only.
     """
     names = list(names)
-    small = [name for name in names if name.endswith((".json", ".txt")) and not name.startswith("safety_checker/")]
+    read = [name for name in names if not name.startswith("safety_checker/")]
+    small = [name for name in read if name.endswith(SMALL)]
     weights: list[str] = []
     for part in parts:
         own = [name for name in names if name.startswith(f"{part}/")]

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.errors import ModelError
-from clora_core.models.description import check_family, fetched, file_of, folder_of, variant_of
+from clora_core.models.description import (
+    check_family,
+    check_words,
+    denoiser_in,
+    fetched,
+    file_of,
+    folder_of,
+    variant_of,
+)
 from clora_core.models.single_file import load_single_file
 
 if TYPE_CHECKING:
     import torch
 
     from clora_core.models.backbone import Backbone
-    from clora_core.models.stable_diffusion import StableDiffusion
+    from clora_core.models.pipeline import PipelineBackbone
 
 NARROW = "fp8"
 
@@ -25,7 +33,7 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     `StableDiffusion(pipe)`.
 
     model: folder, .safetensors file or Hub id.  device: "cpu", "cuda", "mps", ...; None takes the best there is.
-    precision: of the weights, "fp32", "bf16", "fp16" or, on a GPU, "fp8" (`StableDiffusion.store_in_8_bits`); None is
+    precision: of the weights, "fp32", "bf16", "fp16" or, on a GPU, "fp8" (`PipelineBackbone.store_in_8_bits`); None is
     fp32 on CPU and mps, else bf16 (fp16 on older GPUs). Raises ModelError when it cannot be found, read or used, with
     what to do.
     """
@@ -37,6 +45,8 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     device = device or best_device()
     dtype = dtype_for(device, precision)
     folder = folder or fetched(str(model))
+    if not file:
+        check_words(folder)
     try:
         with _quiet(logging), _quiet(text_logging):
             pipe: Any = load_single_file(file, dtype) if file else _load_parts(folder, dtype)
@@ -50,7 +60,7 @@ def load_backbone(model: str | Path, device: str | None = None, precision: str |
     return backbone_of(pipe, device, precision)
 
 
-def backbone_of(pipe: Any, device: str, precision: str | None) -> StableDiffusion:
+def backbone_of(pipe: Any, device: str, precision: str | None) -> PipelineBackbone:
     """The backbone of a pipeline whose numbers are of `dtype_for`. Raises ModelError: it does not run on the device."""
     family = _family_of(pipe)
     try:
@@ -72,14 +82,19 @@ def _load_parts(folder: Path, dtype: torch.dtype) -> Any:
     return AutoPipelineForText2Image.from_pretrained(folder, dtype=dtype, variant=variant_of(folder), **without)
 
 
-def _family_of(pipe: Any) -> type[StableDiffusion]:
+def _family_of(pipe: Any) -> Callable[[Any], PipelineBackbone]:
     """What makes a backbone of a pipeline."""
-    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+    from diffusers import PixArtSigmaPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 
+    from clora_core.models.pixart_sigma import PixArtSigma
     from clora_core.models.stable_diffusion import StableDiffusion
     from clora_core.models.stable_diffusion_xl import StableDiffusionXL
 
-    families = {StableDiffusionPipeline: StableDiffusion, StableDiffusionXLPipeline: StableDiffusionXL}
+    families: dict[type, Callable[[Any], PipelineBackbone]] = {
+        StableDiffusionPipeline: StableDiffusion,
+        StableDiffusionXLPipeline: StableDiffusionXL,
+        PixArtSigmaPipeline: PixArtSigma,
+    }
     return families[type(pipe)]  # what else there is, `check_family` has refused
 
 
@@ -96,13 +111,14 @@ def _quiet(library: Any) -> Iterator[None]:
 def denoiser_parameters(model: str | Path) -> int:
     """How many numbers the model's denoiser has, from its config alone."""
     import torch
-    from diffusers import UNet2DConditionModel
+    from diffusers import PixArtTransformer2DModel, UNet2DConditionModel
 
     folder = folder_of(str(model)) or fetched(str(model))
-    config: Any = UNet2DConditionModel.load_config(folder, subfolder="unet")
+    part = denoiser_in(folder)
+    kind: Any = UNet2DConditionModel if part == "unet" else PixArtTransformer2DModel
+    config = kind.load_config(folder, subfolder=part)
     with torch.device("meta"):
-        unet: Any = UNet2DConditionModel.from_config(config)
-    return int(unet.num_parameters())
+        return int(kind.from_config(config).num_parameters())
 
 
 def best_device() -> str:

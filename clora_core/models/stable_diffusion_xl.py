@@ -9,7 +9,8 @@ from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
 from clora_core.models.backbone import Conditioning
-from clora_core.models.stable_diffusion import Reader, StableDiffusion
+from clora_core.models.pipeline import Reader
+from clora_core.models.stable_diffusion import StableDiffusion
 
 TABLES = ("clip_l", "clip_g")  # as other programmes call the two text encoders, in the order of the pipeline
 
@@ -28,7 +29,7 @@ class StableDiffusionXL(StableDiffusion):
             pipe.vae.to(torch.float32)  # in fp16 it overflows
 
     def readers(self) -> dict[str, Reader]:
-        """See `StableDiffusion`."""
+        """See `PipelineBackbone`."""
         first, second = TABLES
         pipe = self.pipe
         return {first: (pipe.tokenizer, pipe.text_encoder), second: (pipe.tokenizer_2, pipe.text_encoder_2)}
@@ -53,6 +54,6 @@ class StableDiffusionXL(StableDiffusion):
         return self.pipe.unet(x_t.to(self.dtype), t, text, added_cond_kwargs=told).sample
 
     def told(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Tensor | None]:
-        """See `StableDiffusion`."""
+        """See `PipelineBackbone`."""
         pooled = {"pooled_prompt_embeds": conditioning.pooled, "negative_pooled_prompt_embeds": negative.pooled}
         return super().told(conditioning, negative) | pooled

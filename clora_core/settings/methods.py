@@ -36,8 +36,8 @@ class LowRankOptions(Settings):
     adapts: str = setting(
         "kv",
         "What is adapted",
-        "In cross-attention: kv is its keys and values, as in the paper; qkv is its queries, too.",
-        choices=("kv", "qkv"),
+        "In cross-attention: kv is its keys and values, as in the paper; qkv its queries, too; qkvo all its matrices.",
+        choices=("kv", "qkv", "qkvo"),
     )
 
 

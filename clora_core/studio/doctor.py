@@ -163,7 +163,7 @@ def _model(model: str, device: str | None, precision: str | None) -> Iterator[Fi
     on_card = (device or best_device()).startswith("cuda")
     room = torch.cuda.mem_get_info()[1] if on_card else psutil.virtual_memory().total
     weights = denoiser_parameters(model) * (2 if on_card else 4)  # bf16 on a card, fp32 elsewhere
-    said = f"{base.name}, {base.resolution} px; the U-Net's weights take {_gb(weights)} of {_gb(room)}"
+    said = f"{base.name}, {base.resolution} px; the denoiser's weights take {_gb(weights)} of {_gb(room)}"
     if weights > room:
         yield Finding("model", said, "bad", "It does not fit. Use a smaller model, or a larger card.")
         return

@@ -467,12 +467,16 @@ class Studio:
     def export_problem(self, timeline_id: str, as_of: int | None = None, format: str = "kohya") -> str:
         """Why a timeline as of its first ``as_of`` concepts cannot be exported so (``ExportRequest.format``), as a
         sentence; "" = it can, as far as that is known before the model is asked."""
-        from clora_core.export.parts import NOTHING, whole_weights
+        from clora_core.export.parts import NOTHING, no_loras, whole_weights
 
         view = self.timeline(timeline_id)
         if not view.cards[:as_of]:
             return NOTHING
-        whole = format in ("kohya", "peft") and self._store.has_whole_weights(timeline_id, as_of)
+        if format not in ("kohya", "peft"):
+            return ""
+        if not self.base.takes_loras:
+            return no_loras(self.base.name)
+        whole = self._store.has_whole_weights(timeline_id, as_of)
         return whole_weights(self.methods.stored(view.method)) if whole else ""
 
     def export(self, request: ExportRequest) -> str:

@@ -34,8 +34,8 @@ class ModelPanel:
             self.known = gr.Radio([], label="Opened before", elem_id="model-known")
             self.typed = gr.Textbox(
                 label="Or another",
-                info="Stable Diffusion 1.x, 2.x or XL: a Hub id (owner/name or owner/name@revision), or a .safetensors "
-                "file or diffusers folder on the computer that runs this page.",
+                info="Stable Diffusion 1.x, 2.x or XL, or PixArt-Sigma: a Hub id (owner/name or owner/name@revision), "
+                "or a .safetensors file or diffusers folder on the computer that runs this page.",
                 placeholder="stable-diffusion-v1-5/stable-diffusion-v1-5",
                 max_lines=1,
                 elem_id="model-typed",

@@ -14,6 +14,7 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tiny.families import PIXART
 from tiny.single_file import unet_weights
 from tiny.toy import Toy
 
@@ -204,7 +205,7 @@ def test_a_pipeline_of_anybodys_reads_all_of_it(two, base: BaseModel, backbone, 
 def test_another_family_is_refused(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:
     timeline = two("clora")
     monkeypatch.setattr("clora_core.export.export.load_backbone", lambda *_: Toy())
-    with pytest.raises(ModelError, match="no Stable Diffusion"):
+    with pytest.raises(ModelError, match="no model of diffusers"):
         export_timeline(timeline, base, tmp_path / "out", device="cpu")
 
 
@@ -228,7 +229,7 @@ def learned_on_xl(xl, pictures, config):
 
 
 def test_sdxl_draws_the_same_picture_from_its_files(learned_on_xl, folders, tmp_path: Path, monkeypatch) -> None:
-    timeline, base = learned_on_xl(adapts="qkv"), read_base(folders / "stable-diffusion-xl")
+    timeline, base = learned_on_xl(adapts="qkvo"), read_base(folders / "stable-diffusion-xl")
     quick = replace(base, sampling=base.sampling.updated({"steps": 2}))
     made = export_timeline(timeline, quick, tmp_path / "out", device="cpu")
     assert made.proved and made.difference < made.tolerance
@@ -275,12 +276,12 @@ def test_sdxls_layers_have_the_names_of_kohyas_scripts(xl, learned_on_xl) -> Non
 def test_concepts_that_adapt_different_matrices_are_one_lora(two, learn, backbone) -> None:
     """Of one rank in all layers: diffusers drops the alpha of those that differ."""
     timeline = two("clora")
-    timeline = timeline.then(learn("Ann", timeline, adapts="qkv"))
+    timeline = timeline.then(learn("Ann", timeline, adapts="qkvo"))
     (part,) = parts_of(backbone, timeline)
     family, deltas = family_of(backbone), backbone.installation.deltas
     tensors = lora_tensors(part.summed, family, torch.float32)
     assert {int(value) for name, value in tensors.items() if name.endswith("alpha")} == {6}
-    for name in (*backbone.matrices, *backbone.queries):
+    for name in (*backbone.matrices, *backbone.queries, *backbone.outputs):
         up, down = (tensors[f"{family.layer(name)}.lora_{end}.weight"] for end in ("up", "down"))
         assert torch.allclose(up @ down, deltas[f"{name}.weight"], atol=1e-6)
 
@@ -290,6 +291,25 @@ def test_a_base_from_the_hub_or_in_one_file_is_opened_as_it_was(base: BaseModel,
     assert _opened(at) == "from_pretrained('owner/name', revision='abc')"
     (tmp_path / "one.safetensors").write_bytes(b"")
     assert _opened(replace(base, path=str(tmp_path / "one.safetensors"))).startswith("from_single_file(")
+
+
+def test_pixart_is_exported_as_a_whole_model_and_not_as_loras(
+    pixart, pictures, config, folders, tmp_path: Path, monkeypatch
+) -> None:
+    timeline, base = Timeline("pets", "Pets", ""), read_base(folders / PIXART)
+    for name in ("rex", "mug"):
+        with train_concept(pixart, Concept(name, f"<{name}>", pictures), timeline, config) as training:
+            list(training)
+            timeline = timeline.then(training.finish())
+    with pytest.raises(SettingsError, match="Export the whole model"):
+        export_timeline(timeline, base, tmp_path / "out", device="cpu")
+    made = export_timeline(timeline, base, tmp_path / "out", device="cpu", kind="diffusers")
+    assert made.proved
+    text = (made.folder / "README.txt").read_text()
+    lines = text.partition("diffusers, in Python:\n")[2].split("\n\n")[0].splitlines()
+    monkeypatch.chdir(made.folder)
+    exec("\n".join(line.strip() for line in lines), {})  # noqa: S102
+    assert (made.folder / "picture.png").is_file() and "take the LoRAs" not in text
 
 
 @pytest.mark.parametrize("method", ["clora", "textual_inversion", "ewc"])

@@ -87,17 +87,17 @@ def test_a_step_costs_the_same_for_the_second_and_the_twelfth_concept(backbone, 
     assert costs[0][0] > 500
 
 
-def test_queries_are_adapted_too_where_that_is_asked_for(backbone, learn, empty, settings) -> None:
+@pytest.mark.parametrize("adapts", ["qkv", "qkvo"])
+def test_more_is_adapted_where_that_is_asked_for(backbone, learn, empty, settings, adapts) -> None:
     """The past of a matrix that no earlier concept adapted is nothing: it is not held."""
     first = learn("Rex", empty)
-    timeline = empty.then(first).then(learn("Mug", empty.then(first), adapts="qkv"))
+    timeline = empty.then(first).then(learn("Mug", empty.then(first), adapts=adapts))
     last = timeline.concepts[-1]
     assert set(first.factors) == set(backbone.matrices)
-    assert (
-        set(last.factors) == {*backbone.matrices, *backbone.queries}
-        and len(backbone.queries) == len(first.factors) // 2
-    )
-    moved = [float(last.factors[name][0].abs().max()) for name in backbone.queries]
+    more = {**backbone.queries, **(backbone.outputs if adapts == "qkvo" else {})}
+    assert set(last.factors) == {*backbone.matrices, *more}
+    assert len(backbone.queries) == len(backbone.outputs) == len(first.factors) // 2
+    moved = [float(last.factors[name][0].abs().max()) for name in more]
     assert all(size > 0 for size in moved)
     picture = generate(backbone, timeline, "a photo of <mug>", settings)[0]
     names = {f"{name}.weight" for name in last.factors}

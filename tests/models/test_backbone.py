@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny.digests import digest
+from tiny.families import PIXART
 from tiny.toy import Toy
 
 from clora_core.concepts import Concept, LearnedConcept, SamplingConfig, Timeline, TrainConfig
@@ -23,13 +24,13 @@ from clora_core.models.tokens import TokenEmbedding
 from clora_core.settings.methods import BUILT_IN, GENERATIVE_REPLAY
 
 EMPTY = Timeline("family", "Family", "family")
-FAMILIES = ("tiny", "stable-diffusion-v2", "stable-diffusion-xl", "toy")
+FAMILIES = ("tiny", "stable-diffusion-v2", "stable-diffusion-xl", PIXART, "toy")
 
 
-QUICK = ("clora", "custom_diffusion_merge")  # the methods that a plain run tries on SDXL
+QUICK = ("clora", "custom_diffusion_merge")  # the methods that a plain run tries on SDXL and PixArt
 EVERY_METHOD = [
     pytest.param(family, method, id=f"{family}-{method.name}", marks=[pytest.mark.slow] if is_slow else [])
-    for family in ("stable-diffusion-xl", "toy")
+    for family in ("stable-diffusion-xl", PIXART, "toy")
     for method in BUILT_IN
     for is_slow in [family != "toy" and method.name not in QUICK]
 ]

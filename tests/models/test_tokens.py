@@ -91,6 +91,17 @@ def test_an_embedding_of_another_width_is_refused(table) -> None:
         table.install({"<rex>": torch.zeros(1, 5)})
 
 
+def test_text_is_read_as_transformers_reads_it(backbone, table, learn, empty) -> None:
+    """With tokens in place, padded and cut, though the words are not copied."""
+    prompts = ["a photo of <REX>, far", "", "photo " * 40, "<rex><rex> Zoë's"]
+    backbone.installation.install((learn("Rex", empty),))
+    ids, mask = table.read(prompts)
+    theirs = table.tokenizer(
+        prompts, padding="max_length", truncation=True, max_length=table.max_length, return_tensors="pt"
+    )
+    assert torch.equal(ids, theirs.input_ids) and torch.equal(mask, theirs.attention_mask)
+
+
 def test_words_are_whole_and_in_order(table) -> None:
     assert table.words() == ["photo"]
 

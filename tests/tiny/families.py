@@ -1,4 +1,4 @@
-"""Tiny random models of the families of Stable Diffusion, saved as real ones are."""
+"""Tiny random models of every family, saved as real ones are."""
 
 from __future__ import annotations
 
@@ -9,25 +9,38 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    PixArtSigmaPipeline,
+    PixArtTransformer2DModel,
     PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 
 from clora_core.models.clip_tokenizer import END
 from tiny.model import RESOLUTION, tiny_tokenizer
 
 FAMILIES = ("stable-diffusion-v1", "stable-diffusion-v2", "stable-diffusion-xl")
+PIXART = "pixart-sigma"
 WIDTHS = {"quick_gelu": 8, "gelu": 12}  # of the text, by the activation of the text encoder
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
 
 def build_family(name: str, folder: Path) -> Path:
-    """Write a tiny model of a family, by the name of its folder of configs."""
+    """Write a tiny model of one of FAMILIES, by the name of its folder of configs, or of PIXART."""
     torch.manual_seed(5)
+    if name == PIXART:
+        return _build_pixart(folder)
     common: dict[str, Any] = {
         "vae": _vae(),
         "tokenizer": tiny_tokenizer(pad_token="!" if name.endswith("v2") else END),
@@ -71,6 +84,49 @@ def build_family(name: str, folder: Path) -> Path:
         )
     pipe.save_pretrained(folder)
     return folder
+
+
+def _build_pixart(folder: Path) -> Path:
+    """With what the published one has: no additional conditions, a variance, patches of two, unused rows of words."""
+    tokenizer = tiny_t5_tokenizer()
+    shape = {"d_model": 16, "d_ff": 16, "d_kv": 8, "num_heads": 2, "num_layers": 2, "feed_forward_proj": "gated-gelu"}
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=4,
+        num_layers=2,
+        cross_attention_dim=8,
+        caption_channels=16,
+        sample_size=RESOLUTION // 2,
+        use_additional_conditions=False,
+        interpolation_scale=1,
+    )
+    torch.nn.init.normal_(transformer.scale_shift_table)
+    pipe = PixArtSigmaPipeline(
+        vae=_vae(),
+        tokenizer=tokenizer,
+        text_encoder=T5EncoderModel(T5Config(vocab_size=len(tokenizer) + 4, **shape)),
+        transformer=transformer,
+        scheduler=DPMSolverMultistepScheduler(beta_start=0.0001, beta_end=0.02),
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+T5_PIECES = (
+    "<pad>",
+    "</s>",
+    "<unk>",
+    "\u2581",
+    *"abcdefghijklmnopqrstuvwxyz<>,.",
+    "\u2581photo",
+    "\u2581of",
+    "\u2581far",
+)
+
+
+def tiny_t5_tokenizer() -> T5Tokenizer:
+    scores = [(piece, 0.0 if piece.startswith("<") else -float(max(1, 9 - len(piece)))) for piece in T5_PIECES]
+    return T5Tokenizer(vocab=scores, extra_ids=2, model_max_length=512)
 
 
 def _vae() -> AutoencoderKL:

@@ -30,7 +30,8 @@ class Toy:
         width = sum(table.weight.shape[1] for table in self.tables.values())
         self.denoiser = nn.ModuleDict({"to_v": nn.Linear(width, 3, bias=False), "out": nn.Linear(3, 3)})
         self.denoiser.requires_grad_(False)
-        self.matrices, self.queries = {"to_v": self.denoiser["to_v"]}, {}
+        self.matrices = {"to_v": self.denoiser["to_v"]}
+        self.queries = self.outputs = {}
         self.installation = Installation(self.denoiser, self.matrices, self.tables)
         self.noise_scheduler = DDPMScheduler()
 
@@ -41,6 +42,9 @@ class Toy:
         table, (ids, mask) = self.tables["left"], read["left"]
         positions = {token: ids == table.id_of(token) for token in table.tokens}
         return Conditioning(text, mask.bool(), positions, pooled=outputs[1].pooler_output)
+
+    def attended(self, conditioning: Conditioning) -> Tensor:
+        return conditioning.text
 
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         colour = self.denoiser["out"](self.denoiser["to_v"](conditioning.text).mean(1))  # (B, 3)
