@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from browser.test_refusals import expect_notice
-from browser.visitor import LONG, NEEDS_CHROMIUM, WAIT_MS, new_page, open_tab, reload, teach
+from browser.visitor import LONG, NEEDS_CHROMIUM, WAIT_MS, end_lessons, new_page, open_tab, reload, teach
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from tiny.served import make_people, open_studio, served
@@ -614,9 +614,7 @@ def walk(world: World, case: Case) -> None:
             world.page.keyboard.press("Escape")  # a question that was refused stays open
             expect(world.page.get_by_role("dialog")).to_have_count(0)
             open_tab(world.page, "Playground")
-        for lesson in world.studio.lessons.all()[::-1]:
-            world.studio.stop(lesson.id)
-            world.studio.wait(lesson.id, WAIT_MS / 1000)
+        end_lessons(world.studio)
 
 
 def _named(cases: dict[str, Case]) -> list[Case]:

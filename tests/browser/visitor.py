@@ -91,11 +91,19 @@ def visit(browser: Browser, studio: Studio, url: str) -> Iterator[Visit]:
     yield visit
     for context in contexts:
         context.close()
+    end_lessons(studio)
     # Gradio's own client says the first of every upload, and uploads all the same; and the others when a page is left
     # while it listens
     usual = ("Method not implemented.", "AbortError: signal is aborted", "Unexpected error Connection errored out.")
     found = [words for words in complaints if not words.startswith(usual)]
     assert not found, found
+
+
+def end_lessons(studio: Studio) -> None:
+    """Stop what a test left running or waiting, the last first: it would hold up the next test."""
+    for lesson in studio.lessons.all()[::-1]:
+        studio.stop(lesson.id)
+        studio.wait(lesson.id, WAIT_MS / 1000)
 
 
 def _is_filled_in(page: Page) -> None:
