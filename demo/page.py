@@ -329,13 +329,15 @@ class Page:
         return {self.kept: before | now}
 
     def _wire_ways(self, prompt: gr.Textbox, clock: list[Block]) -> None:
-        """Verdict -> Playground, card -> Playground, verdict -> form, pill -> lessons."""
+        """Verdict -> Playground, card -> Playground, card -> form, verdict -> form, pill -> lessons."""
         to_lessons = self.pill.shown.click(
             never_refuses(lambda: {self.tabs: gr.Tabs(selected="add")}), None, self.tabs, **QUIET
         )
         to_lessons.then(None, js=scroll_to("live"), api_visibility="private")
         elsewhere = [self.tabs, *self.everywhere]
-        self.history.cards.click(told(self._use), [self.timeline, prompt], elsewhere, **QUEUED)
+        advanced = self.add.advanced
+        beyond = [*elsewhere, *advanced.shown, advanced.box]
+        self.history.cards.click(told(self._use), [self.timeline, prompt], beyond, **QUEUED)
         used = [self.tabs, *self.playground.brought]
         brought = self.lightbox.acts.click(told(self._use_settings), [self.timeline, prompt], used, **QUEUED)
         brought.success(None, js=TO_STAGE, api_visibility="private")
@@ -367,6 +369,9 @@ class Page:
         act, value = picked(event)
         if act == "use":
             return self.to_playground(timeline_id, prompt, value)
+        if act == "settings":
+            changes = self.add.advanced.of_card(self.history.card(timeline_id, value))
+            return changes | {self.tabs: gr.Tabs(selected="add")}
         if act != "day":
             return unchanged()
         day = int(value)

@@ -14,6 +14,7 @@ from demo.events import QUEUED, Changes, unchanged, whenever
 from demo.fields import from_inputs, input_facts, setting_inputs
 
 if TYPE_CHECKING:
+    from clora_core.answers import Card
     from clora_core.studio.studio import Studio
 
 OPEN = ("own", "effort")  # groups that are open at first
@@ -31,7 +32,7 @@ class Advanced:
         self.studio, self.timeline = studio, timeline
         known = studio.methods.find(studio.timeline(timeline.value).method)
         chosen = known.name if known else studio.base.train.method.name
-        with gr.Accordion("Advanced", open=False, elem_id="train-advanced"):
+        with gr.Accordion("Advanced", open=False, elem_id="train-advanced") as self.box:
             self.method = gr.Dropdown(
                 [(f"{row.title}: {row.sentence}", row.name) for row in studio.methods],
                 value=chosen,
@@ -78,8 +79,14 @@ class Advanced:
         for name, value in dict(chosen.get("settings", {})).items():
             if name in self._preset_config(str(chosen["method"])).specs():
                 changes[self.settings[name]] = gr.update(**{**changes[self.settings[name]], "value": value})
-        changes |= {self.show_real: bool(chosen["show"])} if "show" in chosen else {}
-        return changes | {self.keep_pictures: bool(chosen.get("keep"))}
+        consents = {"keep": self.keep_pictures, "show": self.show_real}
+        return changes | {box: bool(chosen[name]) for name, box in consents.items() if name in chosen}
+
+    def of_card(self, card: Card) -> Changes:
+        """What a concept was learned with, in sight; changes ``shown`` and ``box``. Raises MissingMethodError."""
+        settings = dict(card.settings)
+        method = self.studio.methods.stored(str(settings.pop("method", ""))).name
+        return {**self.restored({"method": method, "settings": settings}), self.box: gr.update(open=True)}
 
     def of_model(self, timeline_id: str) -> Changes:
         """The timeline's method, and what the open model's preset says for it."""

@@ -65,6 +65,14 @@ class TimelineTab:
             **closed(*self.questions),
         }
 
+    def card(self, timeline_id: str, concept_id: str) -> Card:
+        """Of a concept. Raises StoreError: it was undone or deleted in another window meanwhile."""
+        cards = self.studio.timeline(timeline_id).cards
+        card = next((card for card in cards if card.id == concept_id), None)
+        if card is None:
+            raise StoreError("The concept is not in the timeline any more. Reload the page.")
+        return card
+
     def in_trash(self) -> Changes:
         """What was deleted; changes ``trashed``."""
         items = self.studio.trash.items()
@@ -189,10 +197,7 @@ class TimelineTab:
             return self.naming.branch(timeline_id, int(value))
         if act not in ("rename", "delete"):
             return unchanged()
-        cards = self.studio.timeline(timeline_id).cards
-        card = next((card for card in cards if card.id == value), None)
-        if card is None:  # undone or deleted in another window meanwhile
-            raise StoreError("The concept is not in the timeline any more. Reload the page.")
+        card = self.card(timeline_id, value)
         return self._ask_name(timeline_id, card) if act == "rename" else self._delete_concept(timeline_id, card)
 
     # -- deleting ----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from clora_core.answers import Card, JobView, Preview, Sample, TimelineView
 from clora_core.concepts import TrainStep, token_for_name
 from clora_core.data.pictures import CheckedPicture
 from clora_core.drawing.png_settings import not_read, read_settings, save_picture, settings_in
-from clora_core.errors import PictureError, SettingsError, StoreError
+from clora_core.errors import MissingMethodError, PictureError, SettingsError, StoreError
 from clora_core.jobs.requests import DrawRequest
 from clora_core.models.description import First
 from clora_core.settings.drawing import SamplingConfig
@@ -525,6 +525,17 @@ def test_the_form_comes_back_as_the_browser_kept_it(tab: AddTab, tmp_path: Path)
     assert back[advanced.settings["penalty_weight"]]["value"] == 5.0 and back[advanced.keep_pictures] is True
     assert back[tab.pictures.paths] == []
     assert advanced.restored({"method": "gone"}) == {}
+
+
+def test_the_form_takes_over_what_a_concept_was_learned_with(tab: AddTab) -> None:
+    advanced, learned = tab.advanced, TrainConfig(EWC).updated({"steps": 77, "penalty_weight": 5.0})
+    changes = advanced.of_card(replace(card(1), settings={**learned.to_json(), "of_a_later_version": 1}))
+    values = {name: changes[advanced.settings[name]]["value"] for name in learned.specs()}
+    assert changes[advanced.method] == "ewc" and values == {name: learned.to_json()[name] for name in values}
+    assert changes[advanced.box]["open"] is True
+    assert advanced.keep_pictures not in changes and advanced.show_real not in changes  # asked anew each time
+    with pytest.raises(MissingMethodError, match="elsewhere"):
+        advanced.of_card(replace(card(1), settings={"method": "elsewhere"}))
 
 
 def test_a_name_that_gives_no_token_is_said_and_stays_said(tab: AddTab) -> None:
