@@ -1,8 +1,8 @@
 """The command line: the same ``Studio`` as the page, for scripts and terminals.
 
 Results go to stdout (with ``--json`` as one JSON object), progress and warnings to stderr. A user's
-error is one line on stderr and exit code 2; Ctrl-C is 130; 1 is a doctor that found something bad; anything else is a
-bug and its traceback.
+error is one line on stderr and exit code 2; Ctrl-C, SIGTERM and SIGHUP are 130; 1 is a doctor that found something bad;
+anything else is a bug and its traceback.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
 from clora_core.settings.strength import read_strengths
 from clora_core.studio.doctor import examine
+from clora_core.studio.ending import end_as_by_ctrl_c
 from clora_core.studio.progress import ProgressLine, telling
 from clora_core.studio.studio import Studio
 
@@ -42,6 +43,7 @@ from clora_core.studio.studio import Studio
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, by default the one that was typed; returns the exit code."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
+    end_as_by_ctrl_c()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console that lacks a letter of a name shows its number instead
             stream.reconfigure(errors="backslashreplace")
@@ -98,6 +100,7 @@ def _learned(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     studio, say = _open(chosen, methods), ProgressLine()
     asked: list[str] = []
     try:
+        _tell_what_was_left(studio, chosen.resume)
         if chosen.resume:
             asked.append(studio.resume(chosen.resume))
         else:
@@ -125,6 +128,14 @@ def _learned(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
         studio.close()
     say("")
     return _ended(views[0]) if not chosen.each else _all_ended(views)
+
+
+def _tell_what_was_left(studio: Studio, but: str | None) -> None:
+    """Lessons that wait for a decision, on stderr. but: the one that is decided on now."""
+    left = [view for view in studio.lessons.all() if view.resumable and view.id != but]
+    if left:
+        names = ", ".join(f"{view.name} ({view.id}, {view.state})" for view in left)
+        print(f"Not finished: {names}. To go on with them or give them up: lessons --help", file=sys.stderr)
 
 
 def _lessons(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:

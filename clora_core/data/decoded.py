@@ -23,7 +23,7 @@ class Decoded:
     """
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
-        self._most_bytes, self._lock = most_bytes, threading.Lock()
+        self._most_bytes, self._lock, self._decoding = most_bytes, threading.Lock(), threading.Lock()
         self._kept: OrderedDict[str, CheckedPicture] = OrderedDict()  # used last comes last
 
     def open(self, path: Path, min_side: int) -> CheckedPicture:
@@ -38,7 +38,8 @@ class Decoded:
             if found:
                 self._kept.move_to_end(key)
         if found is None:
-            found = open_picture(path, min_side)
+            with self._decoding:  # one at a time: each may take hundreds of MB
+                found = open_picture(path, min_side)
             self._keep(key, found)
         elif min(found.file_size) < min_side:
             return too_small(path, found.file_size, min_side, found.image)

@@ -64,13 +64,14 @@ class JobBoard:
         methods: Methods = BUILT_IN,
         lock: HomeLock | None = None,
         tidy: Callable[[], None] | None = None,
+        stored: Callable[[Job], str] = lambda job: "",
     ) -> None:
         """lock: that of the home, where the caller has one already; it is entered by this board, too.  tidy: called in
-        the worker after every lesson."""
+        the worker after every lesson.  stored: id of the concept that a lesson has stored; "" = none yet."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._load_model = load_model
-        self._works, self._methods, self._tidy = works, methods, tidy
+        self._works, self._methods, self._tidy, self._stored = works, methods, tidy, stored
         self._owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._alive_lock = FileLock(self._alive_file(self._owner), thread_local=False)
         self._changed = threading.Condition(threading.RLock())
@@ -271,7 +272,8 @@ class JobBoard:
 
     def jobs(self, kind: str) -> Iterator[Job]:
         """All jobs of a kind that can be read, newest first."""
-        for folder in sorted(self._folder.glob(f"[0-9]*-{kind}"), key=job_number, reverse=True):
+        ours = (path for path in self._folder.glob(f"[0-9]*-{kind}") if path.name.split("-")[0].isdecimal())
+        for folder in sorted(ours, key=job_number, reverse=True):
             # one made a moment ago, or broken by a power cut, is no reason to stop all others
             with suppress(StoreError):
                 yield self.find(folder.name)
@@ -508,7 +510,11 @@ class JobBoard:
         self._settle(job, {"state": "failed", "phase": "failed", "message": problem})
 
     def _leave(self, job: Job, message: str = "", paused: bool = False) -> None:
-        """To be gone on with later. message: why, where it is not that the programme ended or somebody wished it."""
+        """To be gone on with later, unless what it learned stands in the timeline. message: why, where it is not that
+        the programme ended or somebody wished it."""
+        if job.kind == "learn" and (concept := self._stored(job)):
+            self._end(job, state="done", message=f"{job.name} is stored.", concept_id=concept)
+            return
         state, why = ("paused", job.paused_at()) if paused else ("interrupted", message or job.cut_off())
         self._settle(job, {"state": state, "phase": state, "message": why})
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from clora_core.disk import read_json, sync_file, write_json
-from clora_core.errors import TrainingError
+from clora_core.errors import StoreError
 from clora_core.jobs.folder import Job
 from clora_core.learning.trainer import TrainState
 
@@ -24,16 +27,18 @@ def save_checkpoint(job: Job, state: TrainState, after: Sequence[str]) -> None:
     folder = job.checkpoint.parent
     folder.mkdir(exist_ok=True)
     weights = folder / f"state-{state.step:06d}.safetensors"
-    if job.has_checkpoint and read_json(job.checkpoint)["weights"] == weights.name:
-        return
+    with suppress(StoreError):  # of one that cannot be read nothing is kept
+        if job.has_checkpoint and read_json(job.checkpoint, "weights")["weights"] == weights.name:
+            return
     try:
         save_file({name: tensor.contiguous() for name, tensor in state.tensors.items()}, weights)
         sync_file(weights)
     except (OSError, SafetensorError) as error:  # a full disk is a SafetensorError while it writes
         weights.unlink(missing_ok=True)
         raise OSError(str(error)) from error
+    noted = {"weights": weights.name, "weights_sha256": _digest(weights), "after": list(after)}
     try:
-        write_json(job.checkpoint, {**state.to_json(), "weights": weights.name, "after": list(after)})
+        write_json(job.checkpoint, {**state.to_json(), **noted})
     except OSError:
         weights.unlink(missing_ok=True)  # the room is needed
         raise
@@ -43,11 +48,20 @@ def save_checkpoint(job: Job, state: TrainState, after: Sequence[str]) -> None:
 
 
 def read_checkpoint(job: Job) -> TrainState | None:
-    """The last checkpoint of a job; None when there is none. Raises TrainingError when it is damaged."""
+    """The last checkpoint of a job; None when there is none. Raises StoreError when it is damaged, TrainingError when
+    it is of another version."""
     if not job.has_checkpoint:
         return None
-    values = read_json(job.checkpoint)
+    values = read_json(job.checkpoint, "weights", "step", "curve")
     try:
-        return TrainState.from_json(values, load_file(job.checkpoint.parent / values.pop("weights")))
-    except (SafetensorError, FileNotFoundError) as error:
-        raise TrainingError(f"The checkpoint is damaged ({error}). Learn from the start.") from error
+        weights = job.checkpoint.parent / Path(values["weights"]).name
+        if values.get("weights_sha256", _digest(weights)) != _digest(weights):  # earlier versions noted none
+            raise ValueError("its checksum is another")
+        return TrainState.from_json(values, load_file(weights))
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise StoreError(f"The checkpoint of {job.name} is damaged ({error}).") from error
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

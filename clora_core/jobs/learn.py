@@ -18,14 +18,14 @@ from torch import OutOfMemoryError, Tensor
 
 from clora_core.answers import Preview, to_plain
 from clora_core.concepts import Concept, LearnedConcept, Timeline, TrainStep
-from clora_core.data.pictures import Opening
-from clora_core.errors import Cancelled, PictureError, StudioError
+from clora_core.data.pictures import Opening, minimum_side, open_pictures, usable
+from clora_core.errors import Cancelled, PictureError, StoreError, StudioError
 from clora_core.jobs.check import CARD_STEPS, DRAWN, Loaded, card_settings, check_learned, draw_concept
 from clora_core.jobs.checkpoints import read_checkpoint, save_checkpoint
 from clora_core.jobs.folder import Interrupted, Job
 from clora_core.jobs.likeness import RealPictures, look_at
 from clora_core.jobs.requests import LearnRequest
-from clora_core.learning.trainer import Training, train_concept
+from clora_core.learning.trainer import Training, TrainState, train_concept
 from clora_core.models.peak_memory import peak_memory_mb
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.fields import labelled
@@ -63,8 +63,9 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         raise StudioError(f"{concept.name} was to be learned after {request.place} others, which were not all learned.")
     job.update(phase="preparing the pictures", total=config.steps, step=0)
     job.check_past([earlier.id for earlier in timeline.concepts])
+    _check_pictures(job, pictures, config, opening)
     real = _real(model, job, request, opening)
-    resume = read_checkpoint(job)
+    resume, again = _resumed(job)
     job.go_on_from(resume.curve if resume else ())
 
     def getting_ready(phase: str) -> None:
@@ -107,6 +108,7 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
     verdict, drawn, said = _checked(model, job, store, timeline, learned, token_start, real)
     keep = pictures if request.keep_pictures else ()
     look = real.look if real else None
+    job.update(state="running", storing=learned.created)  # by which it is known that it was stored, whatever comes
     stored = store.append(timeline, learned, drawn, verdict, keep, look, job.real, model.base.source)
     early = job.stop_wish == "keep" and job.record["step"] < config.steps
     shown = {
@@ -123,7 +125,29 @@ def learn(model: Loaded, job: Job, store: ConceptStore, serve: Callable[[], bool
         return {**shown, "state": "failed", "message": f"{concept.name} was not learned. {said} {back}"}
     begins = f"Stopped at step {job.record['step']} of {config.steps} and kept." if early else _begins(concept, verdict)
     state = "stopped" if early else "done"
-    return {**shown, "state": state, "message": f"{begins} {said}", "concept_id": stored.id}
+    return {**shown, "state": state, "message": f"{begins} {said} {again}".rstrip(), "concept_id": stored.id}
+
+
+def _check_pictures(job: Job, pictures: Sequence[Path], config: TrainConfig, opening: Opening) -> None:
+    """Raise PictureError when the copies of the pictures are not what was asked for any more."""
+    found = open_pictures(pictures, minimum_side(config.resolution), opening)
+    if job.record.get("pictures_sha256", "") in ("", usable(found).sha256):
+        return
+    wrong = " ".join(picture.sentence for picture in found if picture.problem)
+    raise PictureError(
+        f"The pictures of {job.name} in {job.uploads} are not those that were given. {wrong} Put them back, or discard "
+        f"{job.name} and teach it again."
+    )
+
+
+def _resumed(job: Job) -> tuple[TrainState | None, str]:
+    """The checkpoint to go on from, None for the start, and what is to be said of one that cannot be read."""
+    try:
+        return read_checkpoint(job), ""
+    except StoreError as error:
+        job.log(str(error))
+        job.drop_learned()
+        return None, f"{error} So it was learned from the start."
 
 
 def _begins(concept: Concept, verdict: Verdict | None) -> str:

@@ -12,15 +12,17 @@ from clora_core.jobs.folder import Job
 from clora_core.jobs.requests import LearnRequest
 
 
-def queue_learning(board: JobBoard, request: LearnRequest) -> str:
+def queue_learning(board: JobBoard, request: LearnRequest, sha256: str = "") -> str:
     """Queue a learn job and return its id. The pictures, checked by now, are copied: an upload does not last.
+
+    sha256: see ``Job.take_pictures``.
 
     Raises StoreError when they cannot be copied, BusyError when too many wait.
     """
     concept = request.concept
     job = board.create(replace(request, concept=replace(concept, name=concept.name.strip(), pictures=())))
     try:
-        job.take_pictures(concept.pictures)
+        job.take_pictures(concept.pictures, sha256)
     except OSError as error:
         board.abandon(job)
         raise refused("The pictures could not be copied", error) from error

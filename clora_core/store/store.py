@@ -214,6 +214,16 @@ class ConceptStore:
         """The loss curve a concept was learned with."""
         return read_curve(self._folder / check_id(timeline_id, "timeline"), concept)
 
+    def stored(self, timeline_id: str, token: str, created: str) -> str:
+        """Id of the concept of that token and date that a timeline holds, undone ones included; "" = none."""
+        index = self._readable(timeline_id)
+        for concept in [*index.get("concepts", []), *index.get("undone", [])]:
+            with suppress(StoreError):
+                facts = read_facts(self._folder / timeline_id, concept)
+                if (facts["token"], facts["created"]) == (token, created):
+                    return str(concept)
+        return ""
+
     def next_id(self, timeline_id: str, name: str) -> str:
         """The id the next concept gets; it is unlike every folder there, set-aside ones included."""
         index = self._index(timeline_id)

@@ -180,10 +180,10 @@ class Comparisons:
         self._store.check(timeline_id, base.id)
         smallest = minimum_side(max(card.settings["resolution"] for card in view.cards))
         # all or nothing: before anything is made
-        others = []
+        others, digests = [], dict[str, str]()
         for card in view.cards:
             found = accepted(open_pictures(pictures[card.token], smallest, self._opening))
-            pictures[card.token] = found.paths
+            pictures[card.token], digests[card.token] = found.paths, found.sha256
             if not _same_pictures(_noted(card), _note(found)):
                 others.append(card.name)
         if others:
@@ -199,7 +199,7 @@ class Comparisons:
                 concept = Concept(card.name, card.token, pictures[card.token], card.prompt.replace(card.token, "{}"))
                 settings = self._config(card, method)
                 asked = LearnRequest(new_id, concept, settings, False, comparison, place, even_diverged=True)
-                queue_learning(self._board, asked)
+                queue_learning(self._board, asked, digests[card.token])
             made.append(new_id)
         return made
 

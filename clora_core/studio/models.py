@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clora_core.answers import ModelChoice
-from clora_core.disk import check_keys, read_json, write_json
+from clora_core.disk import read_json, write_json
 from clora_core.errors import StoreError
 from clora_core.models.description import BaseModel
 
@@ -24,11 +24,9 @@ class RecentModels:
             return []
         try:
             rows = read_json(self._file, "models")["models"]
-            for row in rows:
-                check_keys(self._file, row, "name", "path")
-        except StoreError:
+            return [ModelChoice(str(row["name"]), str(row["path"])) for row in rows]
+        except (StoreError, TypeError, LookupError):
             return []  # a list of shortcuts is no reason to stop
-        return [ModelChoice(str(row["name"]), str(row["path"])) for row in rows]
 
     def note(self, base: BaseModel) -> None:
         """Put a model that was opened to the front. Raises OSError where it cannot be written."""

@@ -121,7 +121,9 @@ class Studio:
         self._store, self._decoded = ConceptStore(home, base.methods), Decoded()
         self._favourites = Favourites(home, self._store.lock)
         works = {"learn": self._do_learn, "draw": self._do_draw, "export": self._do_export}
-        self._board = JobBoard(home / "jobs", self._load, works, base.methods, self._store.lock, self._tidy)
+        self._board = JobBoard(
+            home / "jobs", self._load, works, base.methods, self._store.lock, self._tidy, self._stored_by
+        )
         self.lessons = Lessons(self._store, self._board, lambda: self.base.id)
         self.housekeeping = Housekeeping(home, self._board)
         self.estimates = Estimates(self._store, self._board, lambda: self.base)
@@ -533,7 +535,7 @@ class Studio:
         concept = replace(request.concept, pictures=pictures.paths)
         with self._store.lock:  # somebody may have asked meanwhile, also in another programme on this home
             self._refuse_to_learn(request)
-            return queue_learning(self._board, replace(request, concept=concept))
+            return queue_learning(self._board, replace(request, concept=concept), pictures.sha256)
 
     def _refuse_long_captions(self, pictures: PictureSet, request: LearnRequest) -> None:
         """Raise PictureError naming the first picture whose caption the model would not read whole."""
@@ -740,6 +742,13 @@ class Studio:
         from clora_core.models.memory import give_back
 
         give_back()
+
+    def _stored_by(self, job: Job) -> str:
+        """Id of the concept that a lesson has stored; "" = none."""
+        created = job.record.get("storing", "")
+        if not (created and isinstance(job.request, LearnRequest)):
+            return ""
+        return self._store.stored(job.request.timeline_id, job.request.concept.token, created)
 
     def _do_learn(self, model: Loaded, job: Job) -> dict[str, Any]:
         from clora_core.jobs.learn import learn

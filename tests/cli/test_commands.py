@@ -227,6 +227,8 @@ def test_every_folder_is_taught_and_what_is_left_is_listed(command: Command, fol
     record = tmp_path / "home/jobs/0001-learn/job.json"
     left = {"state": "running", "owner": "4000000-0123456789ab", "step": 1, "concept_id": ""}  # as after a power cut
     record.write_text(json.dumps({**json.loads(record.read_text()), **left}))
+    assert command("lessons")[1].strip() == "No lesson is learned or waits."  # for what it learned is stored
+    record.write_text(json.dumps({**json.loads(record.read_text()), **left, "storing": ""}))
     (found,) = json.loads(command("lessons", "--json")[1])["lessons"]
     assert (found["id"], found["state"], found["name"]) == ("0001-learn", "interrupted", "Mug")
     assert "Mug" in command("lessons")[1]
