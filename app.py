@@ -14,21 +14,16 @@ from fastapi.middleware.gzip import GZipMiddleware
 from clora_core.disk import ASSETS, HOME, home_folder
 from clora_core.errors import StudioError
 from clora_core.settings.plugins import known_methods
+from clora_core.studio.ending import end_as_by_ctrl_c
 from clora_core.studio.studio import Studio
 from demo.header import LOGO
+from demo.hosts import SHARED, OwnHosts
 from demo.page import build_demo
-from demo.sharing import open_to_others, reach_directly
+from demo.password import VARIABLE, Account, Guard, chosen_account
+from demo.sharing import on_a_space, open_to_others, reach_directly, refuse_without_password
 from demo.theme import STYLE_SHEET, StudioTheme, head
 from demo.tools import refuse_tools_to_others
 from demo.uploads import LARGEST_UPLOAD, keep_forgetting
-
-
-def name_and_password(text: str) -> tuple[str, str]:
-    """Split NAME:PASSWORD. Raises argparse's error when one of them is missing."""
-    name, _, password = text.partition(":")
-    if not (name and password):
-        raise argparse.ArgumentTypeError("give NAME:PASSWORD, for example studio:a-long-password")
-    return name, password
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -43,11 +38,25 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", help="address to listen on (0.0.0.0: the whole network); default: this machine")
     parser.add_argument("--port", type=int, help="port to listen on; default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's relay")
+    parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for this name and password")
     parser.add_argument(
-        "--auth",
-        type=name_and_password,
-        metavar="NAME:PASSWORD",
-        help="ask visitors for this name and password; without it, a page that others can reach takes nothing back",
+        "--auth-file",
+        type=Path,
+        metavar="FILE",
+        help=f"the same from the first line of a file, which no other user of this machine sees; or set ${VARIABLE}",
+    )
+    parser.add_argument(
+        "--without-password",
+        action="store_true",
+        help="let others reach the page (--host, --share) without one: they teach, draw and see all that was learned, "
+        "and take nothing away",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer to this host name, too, as behind a proxy; numbers and this machine's own name are known",
     )
     parser.add_argument(
         "--method-file",
@@ -67,8 +76,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """What ``Blocks.launch`` is given: look, address, and the only folders that may be read through the page."""
+def launch_options(
+    home: Path, assets: Path, options: argparse.Namespace, account: Account | None = None
+) -> dict[str, Any]:
+    """What ``Blocks.launch`` is given: look, address, who is let in, and the only folders that may be read through the
+    page."""
     folders = [
         home / "pictures",
         home / "jobs",
@@ -82,7 +94,7 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
         "server_name": options.host,
         "server_port": options.port,
         "share": options.share,
-        "auth": options.auth,
+        "auth": Guard(account).right if account else None,
         "theme": StudioTheme(),
         "css_paths": STYLE_SHEET,
         "head": head(),
@@ -95,27 +107,39 @@ def launch_options(home: Path, assets: Path, options: argparse.Namespace) -> dic
         "enable_monitoring": False,
         "show_error": True,
         "mcp_server": options.mcp,  # said, or $GRADIO_MCP_SERVER decides
-        "app_kwargs": {"middleware": [Middleware(GZipMiddleware)]},  # Gradio compresses its files, but not the page
+        # Gradio compresses its files, but not the page
+        "app_kwargs": {"middleware": [*_own_hosts(options, account), Middleware(GZipMiddleware)]},
     }
+
+
+def _own_hosts(options: argparse.Namespace, account: Account | None) -> list[Middleware]:
+    """The check of names; a Space is reached, and shown inside another page, by Hugging Face's."""
+    if on_a_space():
+        return []
+    names = [*options.allow_host, *([SHARED] if options.share else [])]
+    return [Middleware(OwnHosts, names=names, any_host=account is not None)]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Open the studio, serve the page, load the model meanwhile."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its import-time remarks are not for users
     options = arguments(argv)
+    end_as_by_ctrl_c()
     home = home_folder(options.home)
     host = options.host or os.environ.get("GRADIO_SERVER_NAME", "")
-    others = open_to_others(options.share, host, space="SPACE_ID" in os.environ)
+    others = open_to_others(options.share, host, on_a_space())
     try:
+        account = chosen_account(options.auth, options.auth_file)
+        refuse_without_password(others, account is not None or options.without_password or on_a_space())
         if options.mcp:
-            refuse_tools_to_others(others, bool(options.auth))
+            refuse_tools_to_others(others, account is not None)
         methods = known_methods(options.method_file)
         studio = Studio.open(home, options.model, options.device, options.precision, methods=methods)
         reach_directly("localhost", "127.0.0.1", "::1")  # Gradio asks its own page whether it is there
         try:
             keep_forgetting()
-            demo = build_demo(studio, may_remove=bool(options.auth) or not others, tools=options.mcp)
-            demo.launch(**launch_options(home, ASSETS, options), prevent_thread_lock=True)
+            demo = build_demo(studio, may_remove=account is not None or not others, tools=options.mcp)
+            demo.launch(**launch_options(home, ASSETS, options, account), prevent_thread_lock=True)
             studio.warm_up()
             demo.block_thread()
         finally:

@@ -141,12 +141,15 @@ class Api:
 
     def pause(self) -> dict[str, Any]:
         """Pause the lesson that is being learned, and the line with it; returns it."""
+        refuse_unless(self._may_remove)
         job = self._studio.job()
         self._studio.lessons.pause()
         return to_plain(self._studio.wait(job.id)) if job else {}
 
     def resume(self, job_id: str, afresh: bool = False) -> str:
         """Go on with a lesson that was paused or interrupted, or has failed; afresh = from the start."""
+        if afresh:
+            refuse_unless(self._may_remove)
         return self._studio.resume(job_id, afresh)
 
     def job(self, job_id: str = "") -> dict[str, Any]:
@@ -157,8 +160,7 @@ class Api:
 
     def stop(self, job_id: str, keep: bool = False) -> dict[str, Any]:
         """Stop a job within one step; keep = store what a learn job has learned so far. Returns the job."""
-        if not keep:
-            refuse_unless(self._may_remove)
+        refuse_unless(self._may_remove)
         self._studio.stop(job_id, keep)
         return to_plain(self._studio.wait(job_id))  # type: ignore[no-any-return]
 

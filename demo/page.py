@@ -21,6 +21,7 @@ from demo.html import parts
 from demo.html import playground as playground_html
 from demo.lightbox import Lightbox
 from demo.new_timeline import choices
+from demo.sharing import Owners
 from demo.tabs.add import AddTab
 from demo.tabs.compare import CompareTab
 from demo.tabs.lesson import LessonPanel, Seen, looked_at
@@ -89,8 +90,9 @@ class Page:
             with gr.Tab("Playground", id="playground"):
                 self.playground = Playground(studio, self.timeline, self.lightbox.marked)
             with gr.Tab("Add concept", id="add") as self.add_page:
-                self.lesson = LessonPanel(studio, may_remove)
-                self.add = AddTab(studio, self.timeline, may_remove)
+                owners = Owners(may_remove)
+                self.lesson = LessonPanel(studio, may_remove, owners)
+                self.add = AddTab(studio, self.timeline, may_remove, owners)
                 self.lesson.wire(self.add)
             with gr.Tab("Timeline", id="timeline") as self.timeline_page:
                 naming, emptying = self.header.naming, self.header.preferences.emptying

@@ -50,7 +50,9 @@ def small(path: Path, px: int) -> str:
 def _small(path: Path, age: int, px: int) -> str:
     from PIL import Image
 
-    with Image.open(path) as picture:
+    from clora_core.data.pictures import FORMATS
+
+    with Image.open(path, formats=FORMATS) as picture:
         return thumbnail(picture.convert("RGB"), px)
 
 

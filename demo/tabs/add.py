@@ -19,6 +19,7 @@ from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged, whenev
 from demo.html import add as add_html
 from demo.html import parts
 from demo.pill import ASK_TO_NOTIFY
+from demo.sharing import Owners
 from demo.tabs.advanced import Advanced
 from demo.tabs.pictures import FormPictures
 from demo.tabs.warnings import wire_warnings
@@ -39,9 +40,9 @@ class AddTab:
 
     elem_id = "form"
 
-    def __init__(self, studio: Studio, timeline: gr.Dropdown, private: bool) -> None:
+    def __init__(self, studio: Studio, timeline: gr.Dropdown, private: bool, owners: Owners) -> None:
         """private: nobody else reaches the page without a password, so that a real picture is shown unless refused."""
-        self.studio, self.timeline, self.private = studio, timeline, private
+        self.studio, self.timeline, self.private, self.owners = studio, timeline, private, owners
         self._lay_out()
         self.followers: list[Block] = [self.coming, self.samples]
         self.given: list[Block] = [self.pictures.paths, self.name]
@@ -290,11 +291,12 @@ class AddTab:
         gr.on(events, None, js=ASK_TO_NOTIFY, api_visibility="private")
         return started
 
-    def _start(self, given: Changes) -> Changes:
+    def _start(self, given: Changes, visitor: gr.Request) -> Changes:
         """given: the values of the inputs."""
         paths = tuple(Path(path) for path in given[self.pictures.paths])
         concept = Concept(given[self.name].strip(), given[self.token].strip(), paths)
         keep, show = given[self.advanced.keep_pictures], given[self.advanced.show_real]
         request = LearnRequest(given[self.timeline], concept, self.advanced.config(given), keep, show_real=show)
         job_id = self.studio.learn(request)
+        self.owners.note(job_id, visitor)
         return {**self.fill([], "", "", given[self.timeline]), self.begun: job_id}

@@ -18,7 +18,7 @@ from demo.errors import told
 from demo.events import QUEUED, Changes
 from demo.html import job as job_html
 from demo.html import lessons as lessons_html
-from demo.sharing import refuse_unless
+from demo.sharing import Owners, refuse_unless
 from demo.uploads import given_back
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class LessonPanel:
     chosen: id of the lesson that somebody wants to look at.
     """
 
-    def __init__(self, studio: Studio, may_remove: bool) -> None:
-        self.studio, self.may_remove = studio, may_remove
+    def __init__(self, studio: Studio, may_remove: bool, owners: Owners) -> None:
+        self.studio, self.may_remove, self.owners = studio, may_remove, owners
         self.changes: list[Any] = []
         self._lay_out()
         stops, left = [self.pause, self.keep, self.drop_it], [self.resume, self.afresh, self.give_up]
@@ -230,27 +230,31 @@ class LessonPanel:
         ]
         self.another.click(None, js=scroll_to(form.elem_id), api_visibility="private")
 
-    def _pause(self, seen: Seen | None) -> None:
+    def _pause(self, seen: Seen | None, request: gr.Request) -> None:
+        self.owners.refuse_others(shown_job(seen), request)
         job = self.studio.job(shown_job(seen))
         if job and job.state != "running":
             raise StoreError(f"{job.name} is not being learned any more.")
         self.studio.lessons.pause()
 
-    def _keep(self, seen: Seen | None) -> None:
+    def _keep(self, seen: Seen | None, request: gr.Request) -> None:
+        self.owners.refuse_others(shown_job(seen), request)
         self.studio.stop(shown_job(seen), keep=True)
 
     def _go_on(self, seen: Seen | None) -> None:
         self.studio.resume(shown_job(seen))
 
-    def _start_over(self, seen: Seen | None) -> None:
+    def _start_over(self, seen: Seen | None, request: gr.Request) -> None:
+        self.owners.refuse_others(shown_job(seen), request)
         self.studio.resume(shown_job(seen), afresh=True)
 
-    def _in_line(self, chosen: str, paths: list[str], name: str, event: gr.EventData) -> Changes:
+    def _in_line(self, chosen: str, paths: list[str], name: str, request: gr.Request, event: gr.EventData) -> Changes:
         """A click in the line of lessons."""
         act, value = picked(event)
         if act == "look":
             return {self.chosen: value}
         if act in ("up", "down"):
+            self.owners.refuse_others(value, request)
             self.studio.lessons.move(value, earlier=act == "up")
         elif act == "resume":
             self.studio.resume(value)

@@ -22,7 +22,8 @@ from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
 from demo.api import Api
 from demo.page import build_demo
-from demo.tabs.lesson import Seen
+from demo.sharing import Owners
+from demo.tabs.lesson import LessonPanel, Seen
 from demo.uploads import uploaded
 
 ENDPOINTS = {
@@ -256,10 +257,37 @@ def test_pictures_are_served_and_other_files_are_not(url: str, studio: Studio, c
     assert httpx.get(f"{url}gradio_api/file=app.py").status_code == 403
 
 
+def test_other_websites_cannot_use_the_served_page(url: str) -> None:
+    for headers in ({"Host": "rebound.example"}, {"Origin": "http://evil.example"}, {"Origin": "http://127.0.0.1:1"}):
+        for place in ("", "gradio_api/info", "gradio_api/upload"):
+            answer = httpx.post(url + place, headers=headers) if place else httpx.get(url, headers=headers)
+            assert answer.status_code == 403 and "does not answer to this name" in answer.text
+    assert httpx.get(url, headers={"Origin": url.rstrip("/")}).status_code == 200
+
+
 def test_the_page_is_sent_compressed(url: str) -> None:
     with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as answer:
         as_sent = sum(map(len, answer.iter_raw()))
     assert answer.headers["content-encoding"] == "gzip" and as_sent < 100_000
+
+
+def test_a_lesson_is_stopped_on_a_shared_page_only_in_the_tab_that_began_it(studio: Studio) -> None:
+    def visitor(tab: str) -> gr.Request:
+        return gr.Request(session_hash=tab)
+
+    owners = Owners(may_remove=False)
+    owners.note("0001-learn", visitor("ann"))
+    owners.refuse_others("0001-learn", visitor("ann"))
+    for job_id, tab in (("0001-learn", "bob"), ("0002-learn", "ann"), ("0002-learn", "")):
+        with pytest.raises(StoreError, match="in the tab of the browser in which it was begun"):
+            owners.refuse_others(job_id, visitor(tab))
+    Owners(may_remove=True).refuse_others("0002-learn", visitor("bob"))
+    with gr.Blocks():
+        panel = LessonPanel(studio, may_remove=False, owners=owners)
+    seen = Seen("0001-learn")
+    for act in (panel._pause, panel._keep, panel._start_over):
+        with pytest.raises(StoreError, match="in which it was begun"):
+            act(seen, visitor("bob"))
 
 
 def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studio, folder: Path, learned: str) -> None:
@@ -267,13 +295,18 @@ def test_nothing_is_taken_back_on_a_shared_page_without_a_password(studio: Studi
     for refuse in (shared.undo, shared.redo, shared.delete, shared.restore, shared.rename):
         with pytest.raises(StoreError, match="without a password"):
             refuse(learned)
+    for keep in (False, True):  # of whoever began it
+        with pytest.raises(StoreError, match="without a password"):
+            shared.stop("0001-learn", keep)
     with pytest.raises(StoreError, match="without a password"):
-        shared.stop("0001-learn", keep=False)
+        shared.pause()
+    with pytest.raises(StoreError, match="without a password"):
+        shared.resume("0001-learn", afresh=True)
     closed = Studio.open(folder / "other", studio.base.path, "cpu", assets=folder / "assets")
     ben = Concept("Ben", "<ben>", studio.samples()[1].pictures)
     waiting = closed.learn(LearnRequest(closed.default_timeline(), ben, studio.base.train))
     closed.close()
     with pytest.raises(StoreError, match="is not being learned now"):
-        Api(closed, may_remove=False).stop(waiting, keep=True)
+        Api(closed, may_remove=True).stop(waiting, keep=True)
     assert list((folder / "other/uploads" / waiting).iterdir())
     assert len(studio.timeline(learned).cards) == 1

@@ -40,7 +40,7 @@ from demo.html import lightbox as lightbox_html
 from demo.html import playground as playground_html
 from demo.html import timeline as timeline_html
 from demo.new_timeline import NewTimeline
-from demo.sharing import open_to_others, reach_directly, refuse_unless
+from demo.sharing import Owners, open_to_others, reach_directly, refuse_unless
 from demo.tabs.add import AddTab
 from demo.tabs.lesson import LessonPanel, looked_at
 from demo.tabs.playground import Gallery, Playground, ready_prompt, with_token
@@ -483,14 +483,14 @@ def tab() -> AddTab:
         check_token=lambda token, timeline_id: None,
     )
     with gr.Blocks():
-        return AddTab(shown, gr.Dropdown(render=False), private=True)  # type: ignore[arg-type]
+        return AddTab(shown, gr.Dropdown(render=False), private=True, owners=Owners(True))  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def panel() -> LessonPanel:
     """The panel over a studio that shows one job."""
     with gr.Blocks():
-        return LessonPanel(SimpleNamespace(job=lambda job_id: job(id=job_id)), True)  # type: ignore[arg-type]
+        return LessonPanel(SimpleNamespace(job=lambda job_id: job(id=job_id)), True, Owners(True))  # type: ignore[arg-type]
 
 
 def test_the_form_shows_what_the_chosen_method_reads_and_no_more(tab: AddTab) -> None:
