@@ -156,6 +156,14 @@ class TrainStep:
     grad_norm: float
     seconds: float
 
+    @classmethod
+    def from_json(cls, values: Any) -> TrainStep:
+        """From what was written of one. Raises TypeError when that is none."""
+        step = cls(**values)
+        if not all(isinstance(value, int | float) for value in asdict(step).values()):
+            raise TypeError(f"a step holds {values!r}"[:200])
+        return step
+
 
 @dataclass(frozen=True, eq=False)
 class LearnedConcept:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
 
 from clora_core.errors import DiskError, StoreError
 
 LOCK_SECONDS = 60
+MAX_TEXT_BYTES = 64_000_000  # of a file of ours; the curve of 100,000 steps has 15
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (*FULL, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 SAFE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
@@ -90,11 +92,30 @@ def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable)
 
 
+def read_plain(path: Path) -> str:
+    """The text of a file. Raises OSError; ValueError for what is no UTF-8, no file (a pipe or a device would never
+    end) or larger than any of ours is."""
+    size = path.stat().st_size
+    if not path.is_file():
+        raise ValueError("it is no file")
+    if size > MAX_TEXT_BYTES:
+        raise ValueError(f"it has {size / 1e6:.0f} MB")
+    return path.read_text(encoding="utf-8")
+
+
+def parsed(text: str) -> Any:
+    """What JSON says, which may be somebody else's. Raises ValueError, also for what is nested without end."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_json(path: Path, *needed: str) -> dict[str, Any]:
     """Read a JSON object. Raises StoreError that names the file when it is missing or broken, or lacks a key that is
     ``needed``."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parsed(read_plain(path))
     except FileNotFoundError:
         raise StoreError(f"{path.name} is missing in {path.parent}. Restore it from a backup.") from None
     except (OSError, ValueError) as error:
@@ -110,6 +131,16 @@ def check_keys(path: Path, data: Mapping[str, Any], *needed: str) -> None:
     missing = [key for key in needed if key not in data]
     if missing:
         raise StoreError(f"{path} lacks {', '.join(missing)}. Restore it from a backup.")
+
+
+def check_shape(path: Path, data: Mapping[str, Any], shape: type[BaseModel]) -> None:
+    """Raise StoreError when what was read from ``path`` is not of this shape."""
+    try:
+        shape.model_validate(data, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise StoreError(f"{path} is damaged ({place}: {first['msg']}). Restore it from a backup.") from error
 
 
 def append_line(path: Path, data: dict[str, Any]) -> None:

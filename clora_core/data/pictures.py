@@ -245,6 +245,11 @@ def open_picture(path: Path, min_side: int) -> CheckedPicture:
         return _refused(path, DAMAGED)
 
 
+def known_formats() -> tuple[str, ...]:
+    """Pillow's names of what can be opened here."""
+    return (*FORMATS, "HEIF") if opens_heic() else FORMATS
+
+
 def opens_heic() -> bool:
     """Whether HEIC pictures can be opened: with pillow-heif, which may be installed or not."""
     try:
@@ -258,9 +263,8 @@ def opens_heic() -> bool:
 def _check(path: Path, image: Image.Image, min_side: int) -> CheckedPicture:
     """What the header tells first, so that nothing over-large is ever decoded."""
     width, height = image.size
-    limit = MAX_PIXELS if image.format in ("JPEG", "MPO") else MAX_PIXELS_WHOLE
-    if width * height > limit:
-        return _refused(path, f"{_too_many_pixels(limit)} It has {width} x {height} pixels.")
+    if why := too_many_pixels(image):
+        return _refused(path, why)
     if min(width, height) < min_side:
         return too_small(path, (width, height), min_side, image)
     if image.format not in MANY_PICTURES and getattr(image, "n_frames", 1) > 1:
@@ -315,12 +319,22 @@ def _unpacks_too_large(body: memoryview) -> bool:
     return bool(stream.unconsumed_tail)
 
 
+def exif_of(image: Image.Image) -> Image.Exif:
+    """What a picture's EXIF says; nothing where it is oversized. Raises nearly anything on damaged bytes."""
+    return Image.Exif() if len(image.info.get("exif", b"")) > MAX_EXIF_BYTES else image.getexif()
+
+
+def too_many_pixels(image: Image.Image) -> str:
+    """Why a picture, of which the header is read, is not to be decoded, as a sentence; "" = it may be."""
+    limit = MAX_PIXELS if image.format in ("JPEG", "MPO") else MAX_PIXELS_WHOLE
+    width, height = image.size
+    return f"{_too_many_pixels(limit)} It has {width} x {height} pixels." if width * height > limit else ""
+
+
 def _orientation(image: Image.Image) -> int:
     """EXIF's orientation, 1 to 8; 1 where the EXIF is missing, oversized or unsound: it is not worth the picture."""
-    if len(image.info.get("exif", b"")) > MAX_EXIF_BYTES:
-        return 1
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        return int(exif_of(image).get(ExifTags.Base.Orientation, 1))
     except Exception:  # as with pixels: on damaged bytes the parser raises nearly anything
         return 1
 

@@ -5,9 +5,10 @@ A graph can be anything. What is read is the plain one: a single sampler, its te
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from clora_core.disk import parsed
 
 CHUNK = "prompt"
 SAMPLERS = ("KSampler", "KSamplerAdvanced")
@@ -55,7 +56,7 @@ def other_nodes(text: str) -> tuple[str, ...]:
 
 def _nodes(text: str) -> dict[str, Node]:
     try:
-        graph = json.loads(text)
+        graph = parsed(text)
     except ValueError:
         return {}
     return {key: node for key, node in graph.items() if isinstance(node, dict)} if isinstance(graph, dict) else {}

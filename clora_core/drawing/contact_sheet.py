@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 from PIL import Image, ImageDraw, ImageFont
 
+from clora_core.data.pictures import known_formats
+
 SIDE, LABEL, GAP, HEAD, LINE = 112, 100, 6, 44, 18  # px
 INK, QUIET, EMPTY = "#1e1b18", "#776f63", "#f3efe8"
 
@@ -59,7 +61,7 @@ def contact_sheet(
                 if path is None:
                     sheet.paste(EMPTY, (*place, place[0] + wide, place[1] + high))
                 else:
-                    sheet.paste(Image.open(path).convert("RGB").resize(cell), place)
+                    sheet.paste(Image.open(path, formats=known_formats()).convert("RGB").resize(cell), place)
                 if path and path in captions:
                     edge = (place[0], place[1] + high - LINE)
                     pen.rectangle((*edge, place[0] + wide - 1, place[1] + high - 1), "white")

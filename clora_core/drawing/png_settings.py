@@ -16,7 +16,8 @@ from PIL.ExifTags import IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.concepts import SamplingConfig, Timeline
-from clora_core.disk import replacing
+from clora_core.data.pictures import FORMATS, exif_of, too_many_pixels
+from clora_core.disk import parsed, replacing
 from clora_core.drawing import comfyui
 from clora_core.errors import PictureError, SettingsError
 from clora_core.settings.drawing import SAMPLERS
@@ -97,13 +98,19 @@ def not_read(path: Path) -> tuple[str, ...]:
 def _texts(path: Path, whole: bool) -> tuple[str, str, str]:
     """Our own JSON, the text in A1111's format, ComfyUI's graph; "" for what is not there."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
+            if whole and (why := too_many_pixels(image)):
+                raise PictureError(f"{path.name}: {why}")
             if whole:
                 image.load()
             # EXIF may stand behind the pixels, so that looking for it decodes them
-            comment = image.getexif().get_ifd(IFD.Exif).get(Base.UserComment) if whole else None
+            comment = exif_of(image).get_ifd(IFD.Exif).get(Base.UserComment) if whole else None
             info = image.info
-    except (OSError, ValueError, SyntaxError) as error:
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{path.name} has too many pixels to be read. Choose a PNG file.") from error
+    except Exception as error:  # as with pictures to learn from, on damaged bytes decoders raise nearly anything
         raise PictureError(f"{path.name} cannot be read as a picture: {error}. Choose a PNG file.") from error
     own, text, graph = (str(info.get(chunk, "")) for chunk in (OWN_CHUNK, CHUNK, comfyui.CHUNK))
     return own, text or (_from_comment(comment) if isinstance(comment, bytes) else ""), graph
@@ -118,7 +125,7 @@ def _from_comment(comment: bytes) -> str:
 def _from_own(text: str) -> dict[str, Any]:
     """What OWN_CHUNK says, as far as names and types are ours: a picture may come from anywhere."""
     try:
-        found = json.loads(text)
+        found = parsed(text)
     except ValueError:
         return {}
     kinds = {

@@ -28,12 +28,13 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from PIL import Image
+from pydantic import BaseModel
 
 from clora_core.answers import UNFINISHED, Exported, Grid, JobView, Preview
 from clora_core.concepts import TrainStep
 from clora_core.data.beside import copy_picture
 from clora_core.data.small import save_small
-from clora_core.disk import read_json, write_json, write_text
+from clora_core.disk import check_shape, parsed, read_json, sync_tree, write_json, write_text
 from clora_core.errors import Cancelled, MissingMethodError, StoreError
 from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
 from clora_core.settings.memory import Fit
@@ -42,6 +43,7 @@ from clora_core.verdict import Verdict
 
 CURVE_POINTS = 500
 PROGRESS_EVERY_SECONDS = 0.25
+MAX_LINE = 100_000  # characters
 
 StopWish = Literal["", "keep", "discard", "pause", "close"]
 LEFT = ("paused", "interrupted")  # states of lessons that wait for somebody to go on with them
@@ -49,6 +51,35 @@ Asked = LearnRequest | DrawRequest | ExportRequest
 REQUESTS: Mapping[str, type[LearnRequest] | type[DrawRequest] | type[ExportRequest]] = MappingProxyType(
     {"learn": LearnRequest, "draw": DrawRequest, "export": ExportRequest}
 )
+
+
+class Record(BaseModel):
+    """What job.json must hold; more may stand in it."""
+
+    id: str
+    kind: str
+    state: Literal["queued", "running", "done", "stopped", "failed", "paused", "interrupted"]
+    owner: str
+    step: int
+    total: int
+    seconds: float
+    steps_per_second: float | None
+    seconds_left: float | None
+    phase: str
+    message: str
+    request: dict[str, Any]
+    pictures: list[str]
+    verdict: dict[str, Any] | None
+    concept_id: str
+    turn: int = 0
+    ended: float = 0.0
+    exported: dict[str, Any] | None = None
+    cells: list[list[str]] = []
+    memory: str = ""
+    fit: dict[str, Any] | None = None
+    real: str = ""
+    storing: str = ""
+    pictures_sha256: str = ""
 
 
 class Interrupted(Exception):
@@ -70,6 +101,9 @@ class Job:
         """Read a job's folder. Raises StoreError when its record or what it asks for is damaged."""
         self.folder = folder
         self.record = read_json(folder / "job.json", "id", "kind", "state", "owner", "request")
+        check_shape(folder / "job.json", self.record, Record)
+        if self.record["id"] != folder.name:
+            raise StoreError(f"{folder / 'job.json'} is another job's. Delete the folder {folder}.")
         self.request = self._read_request(methods)
         self.stop_wish: StopWish = ""
         self._changed = changed
@@ -185,9 +219,12 @@ class Job:
 
     def check_past(self, now: Sequence[str]) -> None:
         """Raise StoreError when the checkpoint was learned on other concepts than those with the ids ``now``."""
-        after = read_json(self.checkpoint)["after"] if self.has_checkpoint else list(now)
+        try:
+            after = read_json(self.checkpoint, "after")["after"] if self.has_checkpoint else list(now)
+        except StoreError:  # it cannot be read, so nothing is gone on with
+            return
         if after != list(now):
-            past = ", ".join(after) or "nothing"
+            past = ", ".join(map(str, after)) or "nothing"
             raise StoreError(
                 f"{self.name} was begun after {past}, and the timeline has changed since. Start {self.name} over, or "
                 f"bring the timeline back with Undo or Redo and go on."
@@ -216,17 +253,21 @@ class Job:
         """Where the job's uploaded pictures lie until it ends: beside the jobs, which the page may show."""
         return self.folder.parent.parent / "uploads" / self.folder.name
 
-    def take_pictures(self, paths: Iterable[Path]) -> None:
+    def take_pictures(self, paths: Iterable[Path], sha256: str = "") -> None:
         """Copy the uploaded pictures of a learn job and what lies beside them, under plain names, so that they outlive
-        the upload. Raises OSError."""
+        the upload. Raises OSError.
+
+        sha256: ``PictureSet.sha256`` of them, by which they are known again; "" = not known.
+        """
         assert isinstance(self.request, LearnRequest)
         self.uploads.mkdir(parents=True)
         names = []
         for number, path in enumerate(paths, 1):
             names.append(Path(f"{number:02d}{path.suffix.lower()}"))
             copy_picture(path, self.uploads / names[-1])
+        sync_tree(self.uploads)
         self.request = replace(self.request, concept=replace(self.request.concept, pictures=tuple(names)))
-        self.update(request=self.request.to_json(), state="queued")
+        self.update(request=self.request.to_json(), pictures_sha256=sha256, state="queued")
 
     # -- what the work calls ---------------------------------------------------------------------
 
@@ -318,19 +359,20 @@ class Job:
 
     def _curve(self) -> list[TrainStep]:
         if self._steps is None:
-            names = {field.name for field in fields(TrainStep)}
+            names = dict.fromkeys((field.name for field in fields(TrainStep)), (int, float))
             self._steps = [TrainStep(**line) for line in _lines(self.folder / "steps.jsonl", names)]
         return self._steps
 
     def previews(self) -> list[Preview]:
         """Preview pictures so far, in order."""
-        found = _lines(self.folder / "previews.jsonl", {"step", "token", "name", "file", "is_new"})
+        kinds = {"step": int, "token": str, "name": str, "file": str, "is_new": bool}
+        found = _lines(self.folder / "previews.jsonl", kinds)
         return [
             Preview(
                 line["step"],
                 line["token"],
                 line["name"],
-                self.folder / "previews" / line["file"],
+                self.folder / "previews" / Path(line["file"]).name,
                 line["is_new"],
             )
             for line in found
@@ -400,15 +442,21 @@ def _preview_line(preview: Preview) -> str:
     return json.dumps(line) + "\n"
 
 
-def _lines(path: Path, keys: Iterable[str]) -> list[dict[str, Any]]:
-    if not path.exists():
+def _lines(path: Path, kinds: Mapping[str, type | tuple[type, ...]]) -> list[dict[str, Any]]:
+    """The lines of a .jsonl file that hold just these keys with values of these kinds; others are passed over: the one
+    that was being written when the power went, or a damaged one."""
+    if not path.is_file():
         return []
-    wanted, found = set(keys), []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue  # the line that was being written when the power went
-        if isinstance(line, dict) and set(line) == wanted:
-            found.append(line)
+    found = []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        while text := file.readline(MAX_LINE):
+            with suppress(ValueError):
+                line = parsed(text)
+                if _is_of(line, kinds):
+                    found.append(line)
     return found
+
+
+def _is_of(line: Any, kinds: Mapping[str, type | tuple[type, ...]]) -> bool:
+    named = isinstance(line, dict) and set(line) == set(kinds)
+    return named and all(isinstance(line[key], kind) for key, kind in kinds.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from clora_core.data.pictures import Opening, open_pictures, usable
+from clora_core.data.pictures import FORMATS, Opening, open_pictures, usable
 from clora_core.measures.features import Array, Features, unit
 from clora_core.measures.likeness import Look, network_for, networks, square
 from clora_core.models.backbone import Backbone
@@ -53,7 +53,7 @@ def features(network: Features, paths: Sequence[Path]) -> Array:
     """(N, D) float32 of length 1, of N picture files."""
     images = []
     for path in paths:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             images.append(square(image.convert("RGB")))
     return unit(network.raw(images))
 

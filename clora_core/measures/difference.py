@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from clora_core.data.pictures import FORMATS
+
 SSIM_SIDE, SSIM_WINDOW, SSIM_C2 = 64, 7, 0.03**2
 COLOUR_SIDE = 16
 COLOUR_SHARE = 0.25  # of the picture: about what hair takes, or a small wall
@@ -70,7 +72,7 @@ def _lab(rgb: np.ndarray) -> np.ndarray:
 
 def _read(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             return picture.convert("RGB")
     except SyntaxError as error:  # Pillow's, for a damaged part of a PNG
         raise OSError(f"{path} is damaged: {error}") from error

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 from clora_core.answers import Card
 from clora_core.concepts import LearnedConcept, Timeline, TrainStep, filled, is_embedding
 from clora_core.data.beside import copy_picture
-from clora_core.disk import check_id, check_keys, read_json, refused, sync_folder, sync_tree, write_json
+from clora_core.disk import check_id, read_json, refused, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
 from clora_core.settings.methods import BUILT_IN, MethodRow, Methods
+from clora_core.store.shapes import check_facts, check_index
 from clora_core.verdict import Verdict
 
 if TYPE_CHECKING:
     from clora_core.measures.likeness import Look
 
 FORMAT = 1
-INDEX_KEYS = ("name", "base_id", "base_name", "method", "updated", "concepts", "undone", "set_aside")
 LOOK_FILE = "look.safetensors"
 CARD_KEYS = ("name", "token", "template", "created", "seconds", "steps_done", "picture_count", "config")
 
@@ -97,7 +98,7 @@ def read_index(path: Path) -> dict[str, Any]:
             f"The timeline {path.parent.name!r} has format {index.get('format')!r}, this version reads "
             f"{FORMAT}. Open it with the version it was made with."
         )
-    check_keys(path, index, *INDEX_KEYS)
+    check_index(path, index)
     return index
 
 
@@ -134,7 +135,10 @@ def draws_as_then(folder: Path, names: Sequence[str]) -> bool:
 
 def read_facts(folder: Path, name: str) -> dict[str, Any]:
     """What concept.json of concept ``name`` says. Raises StoreError when it is missing or damaged."""
-    return read_json(folder / check_id(name, "concept") / "concept.json", *CARD_KEYS)
+    path = folder / check_id(name, "concept") / "concept.json"
+    facts = read_json(path, *CARD_KEYS)
+    check_facts(path, facts)
+    return facts
 
 
 def read_card(folder: Path, name: str, position: int, newest: str | None) -> Card:
@@ -170,7 +174,7 @@ def _likeness(folder: Path, name: str, token: str, newest: str | None) -> float 
     """How like its real pictures the concept is drawn after the concept ``newest``; None = not measured."""
     if newest is None:  # a concept left the timeline since
         return None
-    verdict = read_json(folder / check_id(newest, "concept") / "concept.json").get("verdict")
+    verdict = read_facts(folder, newest).get("verdict")
     if not verdict:
         return None
     found = Verdict.from_json(verdict)
@@ -197,9 +201,10 @@ def read_concept(folder: Path, name: str, methods: Methods = BUILT_IN) -> Learne
 
     Raises StoreError when a file is missing or damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    values = read_json(folder / check_id(name, "concept") / "concept.json", "weights_sha256")
+    values = read_facts(folder, name)
     try:
         data = (folder / name / "weights.safetensors").read_bytes()
     except OSError as error:
@@ -209,15 +214,18 @@ def read_concept(folder: Path, name: str, methods: Methods = BUILT_IN) -> Learne
             f"The weights of {name} in the timeline {folder.name!r} are damaged (checksum). Restore "
             f"{name}/weights.safetensors from a backup, or undo back to before it."
         )
-    curve = read_json(folder / name / "curve.json", "curve")["curve"]
-    return LearnedConcept.from_json({**values, "curve": curve}, load(data), methods)
+    curve = [asdict(step) for step in read_curve(folder, name)]
+    try:
+        return LearnedConcept.from_json({**values, "curve": curve}, load(data), methods)
+    except SafetensorError as error:
+        raise _unreadable(name, error) from error
 
 
 def read_token(folder: Path, name: str, methods: Methods = BUILT_IN) -> LearnedConcept:
     """The concept ``name`` with its token's embedding and no other tensor. Raises StoreError like ``read_concept``."""
     from safetensors import SafetensorError, safe_open
 
-    values = read_json(folder / check_id(name, "concept") / "concept.json")
+    values = read_facts(folder, name)
     try:
         with safe_open(folder / name / "weights.safetensors", framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in filter(is_embedding, file.keys())}
@@ -243,5 +251,8 @@ def _unreadable(name: str, error: Exception) -> StoreError:
 
 def read_curve(folder: Path, name: str) -> tuple[TrainStep, ...]:
     """The loss curve that concept ``name`` of the timeline folder ``folder`` was learned with."""
-    curve = read_json(folder / check_id(name, "concept") / "curve.json", "curve")["curve"]
-    return tuple(TrainStep(**step) for step in curve)
+    path = folder / check_id(name, "concept") / "curve.json"
+    try:
+        return tuple(TrainStep.from_json(step) for step in read_json(path, "curve")["curve"])
+    except TypeError as error:
+        raise StoreError(f"{path} is damaged ({error}). Restore it from a backup.") from error

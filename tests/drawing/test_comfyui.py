@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from clora_core.drawing.png_settings import not_read, read_settings
+from clora_core.errors import PictureError
 
 
 def graph(**more: Any) -> dict[str, Any]:
@@ -73,3 +76,25 @@ def test_what_is_no_plain_graph_gives_nothing(tmp_path: Path) -> None:
     second = {**graph(), "11": graph()["3"]}
     for number, made in enumerate(("no json", [1], {"1": 2}, {"3": {"class_type": "KSampler"}}, second)):
         assert read_settings(saved(tmp_path / f"{number}.png", made)) == {}
+
+
+def test_a_picture_from_anywhere_costs_little_to_look_at(tmp_path: Path) -> None:
+    for side in (8_000, 14_000):
+        with pytest.raises(PictureError, match="[Tt]oo many pixels"):
+            read_settings(saved_as(tmp_path / "bomb.png", Image.new("1", (side, side))))
+    picture, chunk = Image.new("RGB", (8, 8)), PngInfo()
+    chunk.add_text("prompt", "[" * 200_000)
+    picture.save(tmp_path / "deep.png", pnginfo=chunk)
+    assert read_settings(tmp_path / "deep.png") == {}
+    began = time.perf_counter()
+    picture.save(tmp_path / "exif.webp", exif=b"Exif\0\0" * 1_000_000)  # Pillow 12 takes a minute for 6 MB
+    assert read_settings(tmp_path / "exif.webp") == {}
+    assert time.perf_counter() - began < 5
+    picture.save(tmp_path / "a.tif")  # a kind that nobody draws is not even looked at
+    with pytest.raises(PictureError, match="cannot be read as a picture"):
+        read_settings(tmp_path / "a.tif")
+
+
+def saved_as(path: Path, picture: Image.Image) -> Path:
+    picture.save(path)
+    return path

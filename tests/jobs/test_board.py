@@ -167,6 +167,21 @@ def test_a_job_that_cannot_be_read_does_not_hide_the_others(board: Board) -> Non
     assert again.wait(start(again).id, SECONDS).record["state"] == "done"
 
 
+def test_nonsense_among_the_jobs_hides_none_of_the_others(board: Board) -> None:
+    studio = board()
+    good = studio.wait(start(studio, "draw").id, 5)
+    jobs = good.folder.parent
+    whole = json.loads((good.folder / "job.json").read_text())
+    for number, damage in enumerate([{"step": "far"}, {"pictures": 5}, {"state": "gone"}, {"verdict": []}, {}], 100):
+        folder = jobs / f"0{number}-draw"
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps({**whole, "id": folder.name if damage else "0001-learn", **damage}))
+    (jobs / "0001 backup-draw").mkdir()
+    (good.folder / "steps.jsonl").write_bytes(b'\xff\xfe{"step": []}\n5\n')
+    assert [job.id for job in studio.jobs("draw")] == [good.id]
+    assert studio.view(good).curve == []
+
+
 def test_a_failure_leaves_what_has_a_checkpoint_to_be_resumed(board: Board) -> None:
     trouble = [StoreError("Mug could not be stored: no space left. Free some space."), MemoryError("full")]
 

@@ -9,6 +9,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tiny.concepts import tiny_concept
 
 from clora_core.concepts import LearnedConcept
 from clora_core.data.picture_sets import read_samples
-from clora_core.disk import HomeLock, write_text
+from clora_core.disk import MAX_TEXT_BYTES, HomeLock, read_json, write_text
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
 from clora_core.settings.methods import BUILT_IN, CLORA, Methods
@@ -393,6 +394,62 @@ def test_a_timeline_with_a_damaged_file_is_listed_as_such(
             store.view(timeline_id)
         path.write_text(whole)
     assert [entry.usable for entry in store.summaries(BASE)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("file", "place", "value"),
+    [
+        ("timeline.json", ["undone"], 5),
+        ("timeline.json", ["concepts", 0], "../../etc"),
+        ("timeline.json", ["name"], ["People"]),
+        ("timeline.json", ["removed"], [{"id": "001-ann", "deleted": "yesterday", "after": []}]),
+        ("001-ann/concept.json", ["config"], {}),
+        ("001-ann/concept.json", ["config", "steps"], "many"),
+        ("001-ann/concept.json", ["config", "learning_rate"], "high"),
+        ("001-ann/concept.json", ["seconds"], None),
+        ("001-ann/concept.json", ["verdict"], {"differs_from_base": 0.5}),
+        ("001-ann/concept.json", ["verdict"], {"differs_from_base": 0.5, "older_changed": [[1]]}),
+        ("001-ann/concept.json", ["picture_hashes"], 7),
+        ("001-ann/curve.json", ["curve"], [{"step": "one"}]),
+    ],
+)
+def test_nonsense_in_a_file_disables_its_timeline_and_names_the_file(
+    store: ConceptStore, timeline_id: str, tmp_path: Path, file: str, place: list[Any], value: object
+) -> None:
+    add(store, timeline_id, "ann")
+    other = store.create("Others", BASE, "Portraits")
+    path = tmp_path / "timelines" / timeline_id / file
+    whole = json.loads(path.read_text())
+    at = whole
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = value
+    path.write_text(json.dumps(whole))
+    for read in (store.summaries, lambda: store.view(other, BASE)):
+        read()
+    with pytest.raises(StoreError, match=path.name if "etc" not in str(value) else "is not the id of a concept"):
+        store.load(timeline_id, BASE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such files there")
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop", "folder", "endless"])
+def test_what_is_no_plain_file_is_said_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "timeline.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "endless":
+        path.write_text("[" * 200_000)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else path)
+    with pytest.raises(StoreError, match=r"timeline\.json cannot be read"):
+        read_json(path)
+    path = tmp_path / "large.json"
+    with path.open("wb") as file:
+        file.truncate(MAX_TEXT_BYTES + 1)
+    with pytest.raises(StoreError, match="it has 64 MB"):
+        read_json(path)
 
 
 def test_names_need_not_be_ascii(store: ConceptStore) -> None:
