@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from clora_core.concepts import TrainStep
+from clora_core.concepts import Brought, TrainStep
 from clora_core.settings.grid import Axis
 from clora_core.settings.memory import Fit
 from clora_core.verdict import Verdict
 
 JobState = Literal["queued", "running", "paused", "done", "stopped", "failed", "interrupted"]
-JobKind = Literal["learn", "draw", "export"]
+JobKind = Literal["learn", "draw", "export", "bring"]
 
 UNFINISHED: tuple[JobState, ...] = ("queued", "running")
 
@@ -93,7 +93,8 @@ class Card:
     ``learned_picture`` was drawn when the concept had just been learned, ``now_picture`` with the
     same seed and settings at the end of the timeline as it stands; for the newest concept they are
     the same file; ``changed`` is their ``difference``, None when one is missing.
-    ``settings`` holds the TrainConfig it was learned with. ``likeness`` is how much ``now_picture`` looks like the real
+    ``settings`` holds the TrainConfig it was learned with; what came from elsewhere has ``brought`` instead.
+    ``likeness`` is how much ``now_picture`` looks like the real
     ones (``Verdict.likeness``), as far as that was measured; ``real_picture`` is the small one of them that was kept.
     """
 
@@ -115,6 +116,7 @@ class Card:
     picture_hashes: tuple[str, ...] = ()  # of the same, to know them again by; () = not noted
     likeness: float | None = None
     real_picture: Path | None = None
+    brought: Brought | None = None
 
 
 @dataclass(frozen=True)
@@ -303,6 +305,33 @@ class Exported:
         archive = Path(data["archive"]) if data["archive"] else None
         files = tuple(map(Path, data["files"]))
         return cls(Path(data["folder"]), files, data["difference"], data["tolerance"], data["proved"], archive)
+
+
+@dataclass(frozen=True)
+class LoraContents:
+    """What a LoRA file of another programme holds.
+
+    matrices: how many of cross-attention, which a concept can hold.  ranks: the lowest and the highest of them.
+    left_out: how many others it changes, by what they are of.  left_out_key: the name of one.  words: those it was
+    trained with.  made_for: its base model, in the words of whoever wrote it. "" = it does not say.
+    """
+
+    file: str
+    matrices: int
+    ranks: tuple[int, int]
+    left_out: Mapping[str, int]
+    left_out_key: str = ""
+    words: str = ""
+    made_for: str = ""
+
+
+def what_is_left(left_out: Mapping[str, int]) -> str:
+    """ "64 matrices of self-attention, 72 of the text encoder"; "" = nothing is left out."""
+    parts = [f"{number} {kind}" for kind, number in left_out.items()]
+    if parts:
+        number, _, kind = parts[0].partition(" ")
+        parts[0] = f"{number} {'matrix' if number == '1' else 'matrices'} {kind}"
+    return ", ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,6 +165,31 @@ class TrainStep:
         return step
 
 
+@dataclass(frozen=True)
+class Brought:
+    """Where a concept is from that was not learned here: another programme's files.
+
+    files: by name, their sha256.  left_out: how many matrices of the LoRA the concept does not have, by what they are
+    of.  word: the word that its token means; "" = the token came along, as an embedding.
+    """
+
+    files: Mapping[str, str]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    word: str = ""
+
+    @property
+    def source(self) -> str:
+        """The files, for people: "rex.safetensors"."""
+        return " and ".join(self.files)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Brought:
+        """The inverse of `asdict`; raises KeyError or TypeError when it is none."""
+        left_out = {str(kind): int(number) for kind, number in dict(values["left_out"]).items()}
+        files = {str(name): str(digest) for name, digest in dict(values["files"]).items()}
+        return cls(files, left_out, str(values["word"]))
+
+
 @dataclass(frozen=True, eq=False)
 class LearnedConcept:
     """What learning leaves behind. Compared by identity: it holds tensors.
@@ -176,6 +201,8 @@ class LearnedConcept:
     id: position and name, "002-mug".  created: ISO 8601 with time zone.
     pictures_sha256: ``PictureSet.sha256`` of what it was learned from; "" where that was not noted yet.
     picture_hashes: ``PictureSet.hashes`` of the same, to know them again by; () where those were not noted yet.
+    brought: where it is from, if it was not learned here; then it has no pictures, curve and seconds, and `config`
+    says its method and rank.
     """
 
     name: str
@@ -194,6 +221,7 @@ class LearnedConcept:
     id: str
     pictures_sha256: str = ""
     picture_hashes: tuple[str, ...] = ()
+    brought: Brought | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the tensors, ready for `json.dumps`; the tensors are in `tensors()`."""
@@ -210,6 +238,7 @@ class LearnedConcept:
             "config": self.config.to_json(),
             "versions": dict(self.versions),
             "curve": [asdict(step) for step in self.curve],
+            **({"brought": asdict(self.brought)} if self.brought else {}),
         }
 
     def tensors(self) -> dict[str, Tensor]:
@@ -240,6 +269,7 @@ class LearnedConcept:
                 config=TrainConfig.from_json(values["config"], methods),
                 pictures_sha256=values.get("pictures_sha256", ""),
                 picture_hashes=tuple(values.get("picture_hashes", ())),
+                brought=Brought.from_json(values["brought"]) if values.get("brought") else None,
             )
         except (KeyError, TypeError) as error:
             raise ConceptError(f"A stored concept is incomplete: {error}. Learn it again.") from error

@@ -16,7 +16,7 @@ OURS = [*CORE, *PAGE]
 # a room may import itself and the rooms before it; the modules beside the rooms are rooms of one file
 ORDER = (
     "errors seeds disk settings concepts verdict answers models data measures methods drawing learning store export "
-    "jobs studio bench cli __main__"
+    "bring jobs studio bench cli __main__"
 )
 ROOMS = ORDER.split()
 NEVER = {  # in these files none of these packages may be imported

@@ -56,7 +56,7 @@ def make_parser(methods: Methods) -> _Parser:
         parents=[common],
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="learn|lessons|draw|timeline|trash|export|doctor|bench"
+        dest="command", required=True, metavar="learn|lessons|draw|timeline|trash|bring|export|doctor|bench"
     )
 
     learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
@@ -130,6 +130,22 @@ def make_parser(methods: Methods) -> _Parser:
     done = trash.add_mutually_exclusive_group()
     done.add_argument("--restore", metavar="ID", help="put one thing back")
     done.add_argument("--empty", action="store_true", help="delete for good all that is there")
+
+    bring = commands.add_parser(
+        "bring", parents=[common], help="bring in a LoRA or an embedding made elsewhere, as a concept"
+    )
+    bring.add_argument("lora", type=Path, nargs="?", metavar="FILE", help="LoRA of another programme (.safetensors)")
+    bring.add_argument("--embedding", type=Path, metavar="FILE", help="embedding of its token (.safetensors)")
+    bring.add_argument("--word", default="", help="the word that the LoRA was trained with, if it has no embedding")
+    bring.add_argument("--name", help="what the concept is called, for people (default: the file's name)")
+    bring.add_argument("--token", help='its word in prompts, such as "<rex>" (default: made from the name)')
+    bring.add_argument("--template", help='the prompt it is drawn with on its card (default: "a photo of {}")')
+    bring.add_argument("--timeline", metavar="ID", help="timeline to add to (default: the one changed last)")
+    bring.add_argument(
+        "--leave-out",
+        action="store_true",
+        help="take the LoRA without what a concept cannot hold: all but keys, values and queries of cross-attention",
+    )
 
     commands.add_parser("doctor", parents=[common], help="say what this machine can do, and what is missing")
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clora_core.answers import JobView, TimelineView, count, to_plain
+from clora_core.answers import JobView, TimelineView, count, to_plain, what_is_left
 from clora_core.cli.arguments import COMMON, chosen_settings, make_parser, method_files
 from clora_core.cli.processes import shared_home
 from clora_core.concepts import Concept
@@ -28,7 +28,7 @@ from clora_core.data.gathered import ZIP_SUFFIX, Gathered, gather, unpack
 from clora_core.data.pictures import CheckedPicture
 from clora_core.disk import home_folder
 from clora_core.errors import PictureError, SettingsError, StudioError
-from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
+from clora_core.jobs.requests import BringRequest, DrawRequest, ExportRequest, LearnRequest
 from clora_core.settings.drawing import seed_drawn
 from clora_core.settings.grid import read_axis
 from clora_core.settings.methods import Methods
@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "draw": _draw,
             "timeline": _timeline,
             "trash": _trash,
+            "bring": _bring,
             "export": _export,
             "doctor": _doctor,
             "bench": _bench,
@@ -379,6 +380,27 @@ def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     return {"text": "\n".join([*map(str, made.files), said]), "timeline": timeline_id, **to_plain(made)}
 
 
+def _bring(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    studio, say = _open(chosen, methods), ProgressLine()
+    try:
+        files = [file for file in (chosen.lora, chosen.embedding) if file]
+        name = chosen.name or (files[0].stem if files else "")
+        if not name:
+            raise SettingsError("bring needs a FILE, or --embedding FILE.")
+        template = {"template": chosen.template} if chosen.template else {}
+        concept = Concept(name, chosen.token or studio.propose_token(name), (), **template)
+        timeline_id, lora = chosen.timeline or studio.default_timeline(), chosen.lora and chosen.lora.resolve()
+        embedding = chosen.embedding and chosen.embedding.resolve()
+        request = BringRequest(timeline_id, concept, lora, embedding, chosen.word, chosen.leave_out)
+        view = studio.bring_now(request, telling(say))
+        card = studio.timeline(timeline_id).cards[-1]
+    finally:
+        studio.close()
+    say("")
+    left = what_is_left(card.brought.left_out) if card.brought else ""
+    return {**_ended(view), "text": f"{view.message}{f' Left out: {left}.' if left else ''}", "brought": card.brought}
+
+
 def _doctor(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     marks = {"good": "ok  ", "note": "note", "bad": "BAD "}
     findings = []
@@ -400,7 +422,8 @@ def _whole(text: str) -> int:
 def _words(view: TimelineView) -> str:
     lines = [f"{view.name} ({view.id}), {view.method}"]
     lines += [
-        f"{card.index:3}  {card.token:20} {card.name:24} {card.steps} steps, {card.seconds:.0f} s"
+        f"{card.index:3}  {card.token:20} {card.name:24} "
+        + (f"brought in from {card.brought.source}" if card.brought else f"{card.steps} steps, {card.seconds:.0f} s")
         for card in view.cards
     ] or ["  no concepts yet"]
     lines += [f"  undone: {card.token} {card.name}" for card in view.undone]

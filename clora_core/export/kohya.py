@@ -12,11 +12,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
+from torch.nn import functional
 
 from clora_core.concepts import LearnedConcept, Timeline
 from clora_core.export.parts import Part, stem_of
@@ -78,7 +79,7 @@ def lora_tensors(summed: tuple[LearnedConcept, ...], family: Family, dtype: torc
     """The pairs of the concepts, stacked in their order, by kohya's names."""
     tensors = {}
     for layer, (a, b) in {layer: pair for concept in summed for layer, pair in concept.factors.items()}.items():
-        pairs = [concept.factors.get(layer) or _nothing(a, b, _rank_of(concept)) for concept in summed]
+        pairs = [_wide(concept.factors.get(layer) or _nothing(a, b), _rank_of(concept)) for concept in summed]
         up, down = torch.cat([a for a, _ in pairs], 1), torch.cat([b for _, b in pairs], 0)  # (D1, R), (R, D2)
         name = family.layer(layer)
         tensors[f"{name}.lora_up.weight"] = up.to(dtype).contiguous()
@@ -88,13 +89,21 @@ def lora_tensors(summed: tuple[LearnedConcept, ...], family: Family, dtype: torc
 
 
 def _rank_of(concept: LearnedConcept) -> int:
-    return len(next(iter(concept.factors.values()))[1])
+    """The highest of its layers: what came from elsewhere may have many."""
+    return max((len(b) for _, b in concept.factors.values()), default=0)
 
 
-def _nothing(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """The pair of a concept that did not adapt a layer which others did: alike ranks in all layers are what others
-    read. a, b: another concept's pair there."""
-    return a.new_zeros(len(a), rank), b.new_zeros(rank, b.shape[1])
+def _nothing(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """The pair, of rank 0, of a concept that did not adapt a layer which others did. a, b: another concept's pair
+    there."""
+    return a.new_zeros(len(a), 0), b.new_zeros(0, b.shape[1])
+
+
+def _wide(pair: tuple[Tensor, Tensor], rank: int) -> tuple[Tensor, Tensor]:
+    """The pair with zeros up to this rank: alike ranks in all layers are what others read."""
+    a, b = pair
+    missing = rank - len(b)
+    return functional.pad(a, (0, missing)), functional.pad(b, (0, 0, 0, missing))
 
 
 def rank_slices(summed: tuple[LearnedConcept, ...]) -> dict[str, tuple[int, int]]:
@@ -123,7 +132,7 @@ def lora_metadata(
             "template": concept.template,
             "embedding": f"{stem_of(concept.token)}.safetensors",
             "ranks": slices.get(concept.token),
-            "settings": concept.config.to_json(),
+            **({"brought": asdict(concept.brought)} if concept.brought else {"settings": concept.config.to_json()}),
         }
         for concept in timeline.concepts
     ]
@@ -138,7 +147,7 @@ def lora_metadata(
         "ss_sd_model_name": base.name,
         "ss_resolution": str((last.config.resolution, last.config.resolution)),
         "ss_num_train_images": str(sum(concept.picture_count for concept in timeline.concepts)),
-        "ss_steps": str(sum(concept.config.steps for concept in timeline.concepts)),
+        "ss_steps": str(sum(concept.config.steps for concept in timeline.concepts if not concept.brought)),
         "ss_seed": str(last.config.seed),
         "ss_tag_frequency": json.dumps({part.name: triggers}),
         "ss_training_comment": f"{timeline.method.title}, in this order: {order}",

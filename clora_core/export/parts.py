@@ -63,7 +63,7 @@ def parts_of(backbone: Backbone, timeline: Timeline) -> list[Part]:
         summed = backbone.installation.summed
         if summed is None:
             raise SettingsError(whole_weights(timeline.method))
-        found.setdefault(summed, []).append(concept)
+        found.setdefault(tuple(each for each in summed if each.factors), []).append(concept)
     ends = [str(len(timeline.concepts))] if len(found) == 1 else [stem_of(drawn[0].token) for drawn in found.values()]
     return [
         Part(f"{timeline.id}-{end}", tuple(drawn), summed)

@@ -37,11 +37,12 @@ from clora_core.jobs.requests import LearnRequest
 from clora_core.settings.methods import BUILT_IN, Methods
 
 FRESH_SECONDS = 60.0  # an owner's file so young may be about to be locked
-JOBS_KEPT = {"learn": 100, "draw": 40, "export": 10}
+JOBS_KEPT = {"learn": 100, "draw": 40, "export": 10, "bring": 10}
 MOST_WAITING = {
     "learn": 50,
     "draw": 30,
     "export": 5,
+    "bring": 5,
 }  # beside the lessons of a comparison, which are as many as it needs
 LOOK_SECONDS = 1.0  # how often a line that another programme holds is looked at
 FAILED_SECONDS = 86_400.0  # so long the pictures of a lesson that failed are kept, to try it again

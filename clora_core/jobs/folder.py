@@ -36,7 +36,7 @@ from clora_core.data.beside import copy_picture
 from clora_core.data.small import save_small
 from clora_core.disk import check_shape, parsed, read_json, sync_tree, write_json, write_text
 from clora_core.errors import Cancelled, MissingMethodError, StoreError
-from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
+from clora_core.jobs.requests import BringRequest, DrawRequest, ExportRequest, LearnRequest
 from clora_core.settings.memory import Fit
 from clora_core.settings.methods import BUILT_IN, Methods
 from clora_core.verdict import Verdict
@@ -47,9 +47,9 @@ MAX_LINE = 100_000  # characters
 
 StopWish = Literal["", "keep", "discard", "pause", "close"]
 LEFT = ("paused", "interrupted")  # states of lessons that wait for somebody to go on with them
-Asked = LearnRequest | DrawRequest | ExportRequest
-REQUESTS: Mapping[str, type[LearnRequest] | type[DrawRequest] | type[ExportRequest]] = MappingProxyType(
-    {"learn": LearnRequest, "draw": DrawRequest, "export": ExportRequest}
+Asked = LearnRequest | DrawRequest | ExportRequest | BringRequest
+REQUESTS: Mapping[str, type[Asked]] = MappingProxyType(
+    {"learn": LearnRequest, "draw": DrawRequest, "export": ExportRequest, "bring": BringRequest}
 )
 
 
@@ -174,8 +174,8 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Name of the concept that is to be learned; "" for a draw job."""
-        return self.request.concept.name if isinstance(self.request, LearnRequest) else ""
+        """Name of the concept that is to be learned or brought in; "" for other jobs."""
+        return self.request.concept.name if isinstance(self.request, LearnRequest | BringRequest) else ""
 
     @property
     def comparison(self) -> str:
@@ -234,6 +234,8 @@ class Job:
         """What to say when the programme ended before the job did."""
         if self.kind == "export":
             return "The programme ended before the files were written. Ask for them again."
+        if self.kind == "bring":
+            return f"The programme ended before {self.name} was brought in. Ask for it again."
         if self.kind != "learn":
             return "The programme ended before the pictures were drawn. Ask for them again."
         step, total = self.record["step"], self.record["total"]
@@ -399,7 +401,7 @@ class Job:
             previews=self.previews() if whole else [],
             pictures=[Path(path) for path in record["pictures"]],
             name=self.name,
-            token=request.concept.token if isinstance(request, LearnRequest) else "",
+            token=request.concept.token if isinstance(request, LearnRequest | BringRequest) else "",
             prompt=request.prompt if isinstance(request, DrawRequest) else "",
             grid=self._grid(record),
             verdict=Verdict.from_json(verdict) if verdict else None,

@@ -130,6 +130,27 @@ class ExportRequest(Request):
 
 
 @dataclass(frozen=True)
+class BringRequest(Request):
+    """Bring what another programme has learned to the end of a timeline, as a concept.
+
+    concept: name, token and template; no pictures.  lora, embedding: .safetensors files, one of them at least.  word:
+    what the token means where there is no embedding.  leave_out: bring a LoRA without what a concept cannot hold.
+    """
+
+    kind: ClassVar[str] = "bring"
+    timeline_id: str
+    concept: Concept
+    lora: Path | None = None
+    embedding: Path | None = None
+    word: str = ""
+    leave_out: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for text that cannot be stored."""
+        check_text(self.word, "word")
+
+
+@dataclass(frozen=True)
 class CompareRequest(Request):
     """Learn a timeline's concepts again under each of ``methods``, in new timelines.
 

@@ -121,6 +121,11 @@ class MethodRow:
     weightless: bool = False
     pace: float = 1.0
 
+    @property
+    def keeps_pairs(self) -> bool:
+        """Whether every concept keeps a low-rank pair of its own, so that one from elsewhere can stand among them."""
+        return issubclass(self.options, LowRankOptions) and not self.continues
+
 
 @dataclass(frozen=True)
 class Methods:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.answers import Card
-from clora_core.concepts import LearnedConcept, Timeline, TrainStep, filled, is_embedding
+from clora_core.concepts import Brought, LearnedConcept, Timeline, TrainStep, filled, is_embedding
 from clora_core.data.beside import copy_picture
 from clora_core.disk import check_id, read_json, refused, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
@@ -167,6 +167,7 @@ def read_card(folder: Path, name: str, position: int, newest: str | None) -> Car
         verdict=Verdict.from_json(verdict) if verdict else None,
         likeness=_likeness(folder, name, values["token"], newest),
         real_picture=find_real(folder / name),
+        brought=Brought.from_json(values["brought"]) if values.get("brought") else None,
     )
 
 

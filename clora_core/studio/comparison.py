@@ -160,15 +160,20 @@ class Comparisons:
         Every concept keeps its seed and the effort it was learned with (``EFFORT``); the other settings are the preset
         of its method.
 
-        Raises SettingsError: no method, fewer than two concepts, or a concept has no pictures or others than it was
-        learned from.  PictureError: too few of them can be used.  BusyError: a concept is being learned.  Nothing is
-        begun then.
+        Raises SettingsError: no method, fewer than two concepts, or a concept was brought in, or has no pictures or
+        others than it was learned from.  PictureError: too few of them can be used.  BusyError: a concept is being
+        learned.  Nothing is begun then.
         """
         timeline_id, methods = request.timeline_id, request.methods
         refuse_while_learning(self._board)
         view = self._store.view(timeline_id, self._base().id)
         if not methods or len(view.cards) < 2:
             raise SettingsError("A comparison needs at least one method and a timeline of two concepts or more.")
+        if brought := [card.name for card in view.cards if card.brought]:
+            raise SettingsError(
+                f"{', '.join(brought)} came from another programme, without pictures, so nobody can learn it again "
+                "under another method. Compare a timeline that was taught here."
+            )
         pictures = {token: request.pictures.get(token) or found for token, found in self.pictures(timeline_id).items()}
         missing = [token for token, found in pictures.items() if not found]
         if missing:
@@ -300,7 +305,7 @@ def _shared(one: TimelineView, other: TimelineView) -> int:
 
 
 def _taught_alike(pair: tuple[Card, Card]) -> bool:
-    one, other = ((card.token, card.prompt, card.settings["seed"]) for card in pair)
+    one, other = ((card.token, card.prompt, card.settings["seed"], card.brought) for card in pair)
     return one == other and _same_pictures(*map(_noted, pair))
 
 

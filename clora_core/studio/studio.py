@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clora_core.answers import Exported, JobView, ModelChoice, Sample, TimelineSummary, TimelineView
+from clora_core.answers import Exported, JobView, LoraContents, ModelChoice, Sample, TimelineSummary, TimelineView
 from clora_core.concepts import LearnedConcept, TrainStep, filled, same_base, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.data.alike import nearly_same
@@ -39,7 +39,7 @@ from clora_core.jobs.board import JobBoard
 from clora_core.jobs.folder import Job, thin
 from clora_core.jobs.grid import cells_of, cost, estimate
 from clora_core.jobs.queue import left_with, queue_learning, refuse_while_learning, waiting_requests
-from clora_core.jobs.requests import DrawRequest, ExportRequest, LearnRequest
+from clora_core.jobs.requests import BringRequest, DrawRequest, ExportRequest, LearnRequest
 from clora_core.models import description
 from clora_core.models.loading import load_backbone
 from clora_core.settings.drawing import SamplingConfig
@@ -120,7 +120,7 @@ class Studio:
         """Why the model that somebody asked for last was not opened, as a sentence; "" = it was."""
         self._store, self._decoded = ConceptStore(home, base.methods), Decoded()
         self._favourites = Favourites(home, self._store.lock)
-        works = {"learn": self._do_learn, "draw": self._do_draw, "export": self._do_export}
+        works = {"learn": self._do_learn, "draw": self._do_draw, "export": self._do_export, "bring": self._do_bring}
         self._board = JobBoard(
             home / "jobs", self._load, works, base.methods, self._store.lock, self._tidy, self._stored_by
         )
@@ -505,8 +505,7 @@ class Studio:
 
     def exporting(self, timeline_id: str) -> str:
         """Id of the job that exports this timeline now; "" = none does."""
-        jobs = (job for job in self._board.jobs("export") if not job.finished)
-        return next((job.id for job in jobs if job.request.timeline_id == timeline_id), "")
+        return self._at_work("export", timeline_id)
 
     def export_now(self, request: ExportRequest, on_progress: Callable[[JobView], None] | None = None) -> Exported:
         """``export`` and wait. Raises StudioError with the job's message when it did not end well."""
@@ -514,6 +513,45 @@ class Studio:
         if view.exported is None:
             raise StudioError(view.message)
         return view.exported
+
+    def lora_contents(self, file: Path) -> LoraContents:
+        """What a LoRA file of another programme holds, from its keys. Raises ConceptError: it is none, or of a kind
+        that cannot be held."""
+        from clora_core.bring.lora_file import read_lora
+
+        return read_lora(file).contents
+
+    def bring(self, request: BringRequest) -> str:
+        """Queue the bringing in of what another programme has learned, and return the job's id. It is drawn, and so is
+        every older concept, as after a lesson.
+
+        Raises:
+            ConceptError: the token is taken, or a file is none that can be held, or not whole and nobody chose so.
+            SettingsError: the timeline's method has no place for it, or what its token means is not said.
+            StoreError: no such timeline, or it belongs to another base model.
+            BusyError: something is learned there.
+        """
+        from clora_core.bring.asked import check_asked
+
+        refuse_while_learning(self._board, request.timeline_id)
+        self._store.check(request.timeline_id, self.base.id)
+        self.check_token(request.concept.token, request.timeline_id)
+        method = self.methods.stored(self.timeline(request.timeline_id).method)
+        check_asked(method, request.lora, request.embedding, request.word, request.leave_out)
+        job = self._board.create(request)
+        self._board.submit(job)
+        return job.id
+
+    def bring_now(self, request: BringRequest, on_progress: Callable[[JobView], None] | None = None) -> JobView:
+        """``bring`` and wait. Raises StudioError with the job's message when it did not end well."""
+        view = self.follow(self.bring(request), on_progress)
+        if view.state != "done":
+            raise StudioError(view.message)
+        return view
+
+    def bringing(self, timeline_id: str) -> str:
+        """Id of the job that brings something into this timeline now; "" = none does."""
+        return self._at_work("bring", timeline_id)
 
     # -- work ------------------------------------------------------------------------------------
 
@@ -730,6 +768,11 @@ class Studio:
         """The shipped timelines' ``timeline.json``, the one to be seen first in front."""
         return sorted((self._assets / "timelines").glob("*/timeline.json"))
 
+    def _at_work(self, kind: str, timeline_id: str) -> str:
+        """Id of the job of a kind that is at work on a timeline now; "" = none is."""
+        jobs = (job for job in self._board.jobs(kind) if not job.finished)
+        return next((job.id for job in jobs if job.request.timeline_id == timeline_id), "")
+
     def _load(self) -> Loaded:
         from clora_core.jobs.check import Loaded
 
@@ -764,3 +807,8 @@ class Studio:
         from clora_core.jobs.export import export
 
         return export(model, job, self._store, self._home / "exports", self._device)
+
+    def _do_bring(self, model: Loaded, job: Job) -> dict[str, Any]:
+        from clora_core.jobs.bring import bring
+
+        return bring(model, job, self._store)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from clora_core.answers import what_is_left
 from demo.html.parts import empty, setting_rows
 from demo.html.render import render
 
 if TYPE_CHECKING:
     from clora_core.answers import Card, TimelineView, Trashed
+    from clora_core.concepts import Brought
     from clora_core.settings.learning import TrainConfig
     from clora_core.settings.methods import Methods
 
@@ -45,7 +47,9 @@ def cards(
             "Open Add concept, pick a sample person or drop your own pictures, "
             "and press Start. The first card appears here.",
         )
-    settings = {card.id: _details(card, methods, preset) for card in timeline.cards}
+    settings = {
+        card.id: _origin(card.brought) if card.brought else _details(card, methods, preset) for card in timeline.cards
+    }
     return render("cards", cards=timeline.cards, undone=timeline.undone, curves=curves, settings=settings)
 
 
@@ -62,6 +66,14 @@ def _details(card: Card, methods: Methods, preset: TrainConfig | None) -> list[t
         ("Other than the preset", other),
         ("All the rest", [r for r in rows if r not in short + other]),
     ]
+
+
+def _origin(brought: Brought) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Where a concept is from, in place of settings it was not learned with."""
+    rows = [(name, f"sha256 {digest[:12]}") for name, digest in brought.files.items()]
+    rows += [("Its token means", brought.word)] if brought.word else []
+    rows += [("Left out", what_is_left(brought.left_out))] if brought.left_out else []
+    return [("", rows)]
 
 
 def undo_question(name: str, left: int) -> Markup:

@@ -164,6 +164,9 @@ class CompareTab:
         titles = [self.studio.methods.title(method) for method in methods]
         if not titles:
             return gr.Button("Choose a method first", interactive=False)
+        brought = [card.name for card in self.studio.timeline(timeline_id).cards if card.brought]
+        if brought:
+            return gr.Button(f"{brought[0]} came without pictures, from elsewhere", interactive=False)
         pictures = self.studio.comparisons.pictures(timeline_id)
         if any(not (found or given.get(token)) for token, found in pictures.items()):
             return gr.Button("Give the pictures first", interactive=False)
@@ -173,7 +176,7 @@ class CompareTab:
 
     def _ask(self, mine: TimelineView, pictures: Pictures) -> Changes:
         """For the pictures that were not kept; those given for another timeline are not for this one."""
-        without = [(card.name, card.token) for card in mine.cards if not pictures[card.token]]
+        without = [(card.name, card.token) for card in mine.cards if not (pictures[card.token] or card.brought)]
         first = without[0][1] if without else None
         return {
             self.note: compare_html.missing([name for name, _ in without]),

@@ -1,4 +1,4 @@
-"""Timeline: a card for each concept in order, undo, redo, branches, names, export, and what was deleted."""
+"""Timeline: a card for each concept in order, undo, redo, branches, names, what comes in and goes out, the trash."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gradio.blocks import Block
 from markupsafe import Markup
 
 from clora_core.errors import StoreError
+from demo.bringing import BringDialog
 from demo.clicks import SEND, picked
 from demo.dialogs import close_button, closed, dialog, wire_close
 from demo.emptying import EmptyTrash
@@ -42,7 +43,8 @@ class TimelineTab:
         self.naming, self.emptying = naming, emptying
         self._lay_out()
         self.exporting = ExportDialog(studio, timeline, self.export)
-        self.questions: list[Block] = [self.ask, self.ask_name, self.exporting.asked]
+        self.bringing = BringDialog(studio, timeline, self.bring)
+        self.questions: list[Block] = [self.ask, self.ask_name, self.exporting.asked, self.bringing.asked]
         self.trashed: list[Block] = [self.trash, self.trash_list]
         shown: list[Block] = [self.title, self.cards, self.forgetting_map, *self.trashed]
         self.followers: list[Block] = [*shown, self.undo, self.redo, self.delete, self.rename, *self.questions]
@@ -53,7 +55,7 @@ class TimelineTab:
         timeline = self.studio.timeline(timeline_id)
         last = timeline.cards[-1].name if timeline.cards else ""
         back = timeline.undone[0].name if timeline.undone else ""
-        curves = {card.id: self._curves(timeline_id, card) for card in timeline.cards}
+        curves = {card.id: self._curves(timeline_id, card) for card in timeline.cards if not card.brought}
         preset = self.studio.base.train_with({"method": timeline.method}) if self._known(timeline) else None
         return {
             self.title: timeline_html.title(timeline, self.studio.methods.title(timeline.method)),
@@ -99,6 +101,7 @@ class TimelineTab:
             with gr.Row(elem_classes="cl-actions cl-end"):
                 self.undo = gr.Button("Undo", elem_id="undo", **small)
                 self.redo = gr.Button("Redo", elem_id="redo", **small)
+                self.bring = gr.Button("Bring in", elem_id="bring", **small)
                 self.export = gr.Button("Export", elem_id="export", **small)
                 self.rename = gr.Button("Rename", elem_id="rename-timeline", **small)
                 self.delete = gr.Button("Delete", elem_id="delete-timeline", **small)
@@ -212,6 +215,7 @@ class TimelineTab:
             self.snack.click(told(self._restore), self.timeline, back, **QUEUED),
             self.trash_list.click(told(self._restore), self.timeline, back, **QUEUED),
             self.changed.change(never_refuses(lambda: None), None, None, **QUIET),
+            self.bringing.brought.change(never_refuses(lambda: None), None, None, **QUIET),
             self.emptying.emptied,
         ]
 

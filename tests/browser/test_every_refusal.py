@@ -39,6 +39,7 @@ CANNOT = {
     "cancel-draw.click": "a drawing that has ended needs no stopping",
     "cancel-grid.click": "the same",
     "export-stop.click": "the same of an export",
+    "bring-stop.click": "the same of what is brought in",
     "history.click": "asks for older pictures; where there are none, none come",
     "concept-name.change": "what is wrong with a name stands under it",
     "setting-method.input": "the list holds the methods that are known",
@@ -351,13 +352,15 @@ def _a_branch(world: World) -> str:
     return GONE
 
 
-@refusal("rename-timeline.click", "delete-timeline.click", "export.click")
+@refusal("rename-timeline.click", "delete-timeline.click", "export.click", "bring.click")
 def _a_lost_timeline(world: World) -> str:
     open_tab(world.page, "Timeline")
     world.lose()
     world.page.locator("#rename-timeline").click()
     expect_notice(world.page, GONE)
     world.page.locator("#export").click()
+    expect_notice(world.page, GONE)
+    world.page.locator("#bring").click()
     expect_notice(world.page, GONE)
     world.page.locator("#delete-timeline").click()
     return GONE
@@ -383,6 +386,17 @@ def _an_export(world: World) -> str:
     expect_notice(world.page, GONE)
     world.page.locator("#export-go").click()
     return GONE
+
+
+@refusal("bring-lora.upload", "bring-go.click")
+def _a_pickle_and_nothing(world: World) -> str:
+    open_tab(world.page, "Timeline")
+    world.page.locator("#bring").click()
+    world.page.locator("#bring-go").click()
+    expect_notice(world.page, "nothing to bring in")
+    pickle = {"name": "rex.ckpt", "mimeType": "application/octet-stream", "buffer": b"never opened"}
+    world.page.locator("#bring-lora input[type=file]").set_input_files(pickle)
+    return "rex.ckpt is a pickle"
 
 
 @refusal("snack.click", "trash-list.click", spoils=True)

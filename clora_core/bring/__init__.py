@@ -1,0 +1,1 @@
+"""What other programmes have learned as a concept of a timeline."""
