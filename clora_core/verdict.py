@@ -29,6 +29,10 @@ benchmark person have 0.85 and more, of two people 0.54 on average (99 % of them
 LIGHTER = 2.0
 """What was learned has diverged when it has more than this times the weight of the model's own in the same places
 (norms). Measured on the embedded model: 0.15 and 0.36 after lessons with its preset, 13 with 50 times the rates."""
+LARGER_PENALTY = (
+    "To have back what is lost, undo until it is there again, and learn on from there under C-LoRA with a larger penalty "
+    "weight."
+)
 NAMED = 3  # of the concepts that fade or are lost, a verdict names so many of each
 
 
@@ -109,8 +113,8 @@ class Verdict:
             "draw. Undo takes it back."
         )
 
-    def older(self) -> str:
-        """What became of the older ones; "" where there are none."""
+    def older(self, remedy: str = LARGER_PENALTY) -> str:
+        """What became of the older ones; "" where there are none. remedy: what to do where one is lost."""
         if not self.older_changed:
             return ""
         worst = sorted(self.older_changed, key=lambda pair: -pair[1])
@@ -122,10 +126,7 @@ class Verdict:
                 more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
                 older += f" {state.capitalize()}: {', '.join(named[:NAMED])}{more}."
         if "lost" in states:
-            older += (
-                " To have back what is lost, undo until it is there again, and learn on from there under C-LoRA "
-                "with a larger penalty weight."
-            )
+            older += f" {remedy}"
         return older
 
     def _moved(self) -> str:

@@ -39,9 +39,9 @@ class BringDialog:
         with dialog("ask-bring", wide=True) as self.asked:
             gr.HTML(bringing_html.title())
             with gr.Row():
-                self.lora = gr.File(label="LoRA", file_types=KINDS, elem_id="bring-lora", height=110)
+                self.lora = gr.File(label="LoRA", file_types=KINDS, elem_id="bring-lora", height=150)
                 self.embedding = gr.File(
-                    label="Embedding of its token", file_types=KINDS, elem_id="bring-embedding", height=110
+                    label="Embedding of its token", file_types=KINDS, elem_id="bring-embedding", height=150
                 )
             self.found = gr.HTML(elem_id="bring-found")
             self.leave_out = gr.Checkbox(label="Leave these out", visible=False, elem_id="bring-leave-out")

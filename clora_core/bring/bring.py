@@ -79,4 +79,5 @@ def _shape(factors: Mapping[str, tuple[Tensor, Tensor]], method: MethodRow) -> d
         return {}
     most = labelled(method.options)["rank"].metadata["maximum"]
     rank = min(max(len(b) for _, b in factors.values()), most)
-    return {"rank": rank, "adapts": "qkv" if any(name.endswith("to_q") for name in factors) else "kv"}
+    ends = {name.rpartition(".to_")[2] for name in factors}
+    return {"rank": rank, "adapts": "qkvo" if "out.0" in ends else "qkv" if "q" in ends else "kv"}

@@ -16,8 +16,8 @@ from clora_core.answers import LoraContents, what_is_left
 from clora_core.bring.opened import opened
 from clora_core.errors import ConceptError
 
-HELD = re.compile(r"(?P<layer>.*attn2[._](?:processor\.)?to_[kvq])(?P<end>[._].*)")
-"""Keys, values and queries of cross-attention: what can be adapted here."""
+HELD = re.compile(r"(?P<layer>.*attn2[._](?:processor\.)?to_(?:[kvq]|out(?:[._]0)?))(?P<end>[._].*)")
+"""Cross-attention: what can be adapted here."""
 ENDS = {
     "down": (".lora_down.weight", "_lora.down.weight", ".lora.down.weight", ".lora_A.weight"),
     "up": (".lora_up.weight", "_lora.up.weight", ".lora.up.weight", ".lora_B.weight"),
@@ -37,7 +37,6 @@ OTHERS = {
 KINDS = {  # a layer is of the first whose pattern its name holds
     "of the text encoder": r"^(lora_te|text_encoder|te\d?[._])",
     "of self-attention": r"attn1",
-    "of cross-attention's output": r"attn2",
     "of feed-forward layers": r"ff[._]net",
     "of convolutions": r"conv|resnets|samplers|in_layers|out_layers|skip|[._]op$",
 }
@@ -142,7 +141,7 @@ def _nothing_held(path: Path, keys: list[str]) -> str:
         return _no_pair(path, known[0])
     if any(LAYER_ENDS.search(key) and "lora" in key for key in keys):
         return (
-            f"{path.name} changes no keys or values of cross-attention (it has {keys[0]}), so nothing of it can be "
+            f"{path.name} changes nothing in cross-attention (it has {keys[0]}), so nothing of it can be "
             "held here. It is for a model of another kind, or changes other layers only."
         )
     return f"{path.name} is no LoRA: it has {keys[0]}."

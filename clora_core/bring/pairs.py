@@ -36,7 +36,7 @@ def read_pairs(file: LoraFile, backbone: StableDiffusion) -> dict[str, tuple[Ten
 
     Raises ConceptError: a layer or its shape is not of this base model, a number is not finite, or alpha is not known.
     """
-    matrices, scale = {**backbone.matrices, **backbone.queries}, _scale(file)
+    matrices, scale = {**backbone.matrices, **backbone.queries, **backbone.outputs}, _scale(file)
     pairs = {}
     with opened(file.path, "pt") as tensors:
         for layer, keys in file.held.items():

@@ -144,7 +144,7 @@ def make_parser(methods: Methods) -> _Parser:
     bring.add_argument(
         "--leave-out",
         action="store_true",
-        help="take the LoRA without what a concept cannot hold: all but keys, values and queries of cross-attention",
+        help="take the LoRA without what a concept cannot hold: all but cross-attention",
     )
 
     commands.add_parser("doctor", parents=[common], help="say what this machine can do, and what is missing")

@@ -13,6 +13,11 @@ from clora_core.jobs.requests import BringRequest
 from clora_core.seeds import generator_for
 from clora_core.store.store import ConceptStore
 
+BRING_FIRST = (
+    "To have back what is lost, undo. Bring it into a timeline of its own first and learn the others after it, or use "
+    "routed LoRAs, where each is drawn apart."
+)
+
 
 def bring(model: Loaded, job: Job, store: ConceptStore) -> dict[str, Any]:
     """Bring in what ``job`` asks for, draw it and every older concept, store it; returns the job's last changes.
@@ -36,7 +41,7 @@ def bring(model: Loaded, job: Job, store: ConceptStore) -> dict[str, Any]:
         f"{stored.name} is brought in from {stored.brought.source}: write {stored.token} in a prompt.",
         f"Its picture differs by {verdict.differs_from_base:.0%} from what the prompt drew before; there are no real "
         "ones to compare it with.",
-        verdict.older(),
+        verdict.older(BRING_FIRST),
     ]
     pictures = [str(path) for name, path in store.drawn(before.id, stored.id).items() if name == stored.id]
     message = " ".join(filter(None, said))

@@ -79,7 +79,7 @@ def test_what_is_exported_here_draws_the_same_when_it_is_brought_in(
 ) -> None:
     base, timeline = read_base(quick_model), empty
     for name in ("Rex", "Mug"):
-        timeline = timeline.then(learn(name, timeline, adapts="qkv"))
+        timeline = timeline.then(learn(name, timeline, adapts="qkvo"))
     made = export_timeline(timeline, base, tmp_path / "out", device="cpu", kind=kind).folder
     lora, tokens = made / "loras/test-2.safetensors", made / "embeddings"
     fresh = empty.then(bring(backbone, base, lora, tokens / "rex.safetensors"))
@@ -168,7 +168,6 @@ def test_other_spellings_of_diffusers(trained, backbone, save: Save) -> None:
 
 ELSEWHERE = {  # LyCORIS's LoCon of all that it may change
     "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q": "of self-attention",
-    "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_out_0": "of cross-attention's output",
     "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_ff_net_0_proj": "of feed-forward layers",
     "lora_unet_down_blocks_0_resnets_0_conv1": "of convolutions",
     "lora_unet_down_blocks_0_attentions_0_proj_in": "of other layers",
@@ -250,7 +249,7 @@ def broken(backbone, how: str) -> dict[str, torch.Tensor]:
         ("ranks", r"lora_unet_.* does not fit lora_unet_"),
         ("shape", r"does not fit this base model: lora_unet_.*another base model: it says sd_v9"),
         ("layer", r"lora_unet_down_blocks_7.*this base model has not.*it says sd_v9"),
-        ("flux", r"no keys or values of cross-attention \(it has lora_unet_double"),
+        ("flux", r"nothing in cross-attention \(it has lora_unet_double"),
         ("no lora", r"no LoRA: it has model.weight"),
         ("dora_scale", r"is a DoRA.*\(lora_unet_.*dora_scale\)"),
         ("hada_w1_a", r"is a LoHa.*hada_w1_a"),
