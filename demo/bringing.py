@@ -15,7 +15,7 @@ from clora_core.errors import SettingsError
 from clora_core.jobs.requests import BringRequest
 from demo.dialogs import close_button, dialog, wire_close
 from demo.errors import told
-from demo.events import QUEUED, Changes, never_refuses
+from demo.events import QUEUED, QUIET, Changes, never_refuses
 from demo.html import bringing as bringing_html
 from demo.job_buttons import JobButtons
 from demo.uploads import uploaded
@@ -76,7 +76,7 @@ class BringDialog:
         button.click(told(self._open), timeline, [*working, self.found, *form], **QUEUED)
         seen: list[Block] = [self.found, self.leave_out, self.name, self.word, self.status]
         self.lora.upload(told(self._look), [self.lora, self.name, self.word], seen, **QUEUED)
-        self.lora.clear(never_refuses(self._nothing), None, seen, **QUEUED)
+        self.lora.clear(never_refuses(self._nothing), None, seen, **QUIET)
         self.go.click(told(self._start), [timeline, *form], working, trigger_mode="once", **QUEUED)
 
     def _open(self, timeline_id: str) -> Iterator[Changes]:

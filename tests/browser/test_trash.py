@@ -1,4 +1,4 @@
-"""Rename, delete, bring back, export: as a visitor does it."""
+"""Rename, delete, bring back, bring in, export: as a visitor does it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from browser.visitor import NEEDS_CHROMIUM, PHONE, Visit, open_tab, reload
+from diffusers import UNet2DConditionModel
 from playwright.sync_api import Page, expect
+from safetensors.torch import save_file
 from tiny.concepts import tiny_concept
 
 from clora_core.concepts import Concept
@@ -98,6 +101,26 @@ def test_what_others_stand_on_is_answered_with_a_branch(visit: Visit, studio: St
     expect(page.locator("#cards")).to_contain_text("Undone, ready to come back")
     page.locator("#snack").get_by_role("button", name="Bring it back").click()
     expect(page.locator(".cl-card")).to_have_count(1)
+
+
+def test_a_lora_comes_in_as_a_concept(visit: Visit, studio: Studio, tmp_path: Path) -> None:
+    studio.new_timeline("From elsewhere")
+    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    width = UNet2DConditionModel.load_config(studio.base.path, subfolder="unet")
+    shapes = {"up": (width["block_out_channels"][0], 2), "down": (2, width["cross_attention_dim"])}
+    tensors = {f"{layer}.lora_{end}.weight": torch.ones(shape) for end, shape in shapes.items()}
+    tensors["lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight"] = torch.ones(1, 1)
+    save_file(tensors, tmp_path / "Kim.safetensors")
+    page = visit()
+    open_tab(page, "Timeline")
+    page.locator("#bring").click()
+    page.locator("#bring-lora input[type=file]").set_input_files(tmp_path / "Kim.safetensors")
+    expect(page.locator("#bring-found")).to_contain_text("1 matrix of the text encoder")
+    page.locator("#bring-word input, #bring-word textarea").fill("photo")
+    page.locator("#bring-leave-out input").check()
+    page.locator("#bring-go").click()
+    expect(page.locator(".cl-card").last).to_contain_text("brought in from Kim.safetensors, no pictures")
+    expect(page.locator("#ask-bring")).to_be_hidden()
 
 
 def test_export_gives_one_file(visit: Visit, studio: Studio, tmp_path: Path) -> None:
