@@ -184,10 +184,8 @@ class Brought:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Brought:
-        """The inverse of `asdict`; raises KeyError or TypeError when it is none."""
-        left_out = {str(kind): int(number) for kind, number in dict(values["left_out"]).items()}
-        files = {str(name): str(digest) for name, digest in dict(values["files"]).items()}
-        return cls(files, left_out, str(values["word"]))
+        """The inverse of `asdict`; raises KeyError when it is none."""
+        return cls(values["files"], values["left_out"], values["word"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,6 +60,14 @@ class Found(BaseModel):
     seed: int | None = None
 
 
+class Origin(BaseModel):
+    """Where a concept is from that was not learned here, see ``concepts.Brought``."""
+
+    files: dict[str, str]
+    left_out: dict[str, int]
+    word: str
+
+
 class Effort(BaseModel):
     """The settings that every concept was learned with, whatever its method."""
 
@@ -85,6 +93,7 @@ class Facts(BaseModel):
     picture_hashes: list[str] = []
     learned_after: list[str] = []
     weights_sha256: str = ""
+    brought: Origin | None = None
 
 
 def check_index(path: Path, values: Mapping[str, Any]) -> None:

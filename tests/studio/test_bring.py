@@ -13,7 +13,7 @@ from tiny.concepts import tiny_concept
 
 from clora_core.cli.commands import main
 from clora_core.concepts import Concept
-from clora_core.errors import BusyError, ConceptError, SettingsError, StudioError
+from clora_core.errors import BusyError, ConceptError, SettingsError, StoreError, StudioError
 from clora_core.export.kohya import family_of
 from clora_core.jobs.requests import BringRequest, CompareRequest, LearnRequest
 from clora_core.models.backbone import Backbone
@@ -43,7 +43,9 @@ def lora(backbone: Backbone, tmp_path: Path) -> Path:
     return tmp_path / "old-rex.safetensors"
 
 
-def test_it_stands_is_drawn_undone_and_learned_on(studio: Studio, lora: Path, pictures: tuple[Path, ...]) -> None:
+def test_it_stands_is_drawn_undone_and_learned_on(
+    studio: Studio, lora: Path, pictures: tuple[Path, ...], tmp_path: Path
+) -> None:
     timeline_id = studio.new_timeline("Pets")
     contents = studio.lora_contents(lora)
     assert (contents.matrices, contents.ranks, contents.left_out) == (8, (3, 3), {"of the text encoder": 1})
@@ -67,6 +69,12 @@ def test_it_stands_is_drawn_undone_and_learned_on(studio: Studio, lora: Path, pi
         studio.comparisons.start(CompareRequest(timeline_id, ("stacked",)))
     file = studio.archive(timeline_id)
     assert studio.timeline(studio.take_in(file).id).cards[0].brought == card.brought
+    damaged = tmp_path / "home/timelines" / timeline_id / older.id / "concept.json"
+    whole = damaged.read_text()
+    damaged.write_text(whole.replace('"left_out": {', '"left_out": 3, "more": {'))
+    with pytest.raises(StoreError, match="concept.json"):
+        studio.timeline(timeline_id)
+    damaged.write_text(whole)
     studio.undo(timeline_id)
     studio.undo(timeline_id)
     assert studio.redo(timeline_id).cards[0].brought == card.brought
