@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import gc
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny.bench import copy_quick_model, make_samples
 from tiny.families import FAMILIES, PIXART, build_family
 from tiny.model import RESOLUTION, build_tiny_model
 from tiny.networks import build_tiny_clip, build_tiny_dino
@@ -36,6 +36,12 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw"):
     torch.set_num_threads(1)  # several processes share the cores
     os.environ["OMP_NUM_THREADS"] = "1"  # of programmes that tests start
     os.environ["GRADIO_SERVER_PORT"] = str(7860 + 100 * int(worker))
+
+
+def pytest_collection_finish() -> None:
+    """What tests import is never garbage: the collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -167,26 +173,11 @@ def learn(backbone: Backbone, pictures: tuple[Path, ...], config: TrainConfig) -
 @pytest.fixture
 def quick_model(tiny_folder: Path, tmp_path: Path) -> Path:
     """A copy of the tiny model with a preset as quick as the benchmarks' tests need it."""
-    model = tmp_path / "quick-model"
-    shutil.copytree(tiny_folder, model)
-    preset = {
-        "name": "Tiny",
-        "train": {"rank": 2, "steps": 3, "learning_rate": 0.01},
-        "sampling": {"steps": 2},
-    }
-    (model / "clora.json").write_text(json.dumps(preset))
-    return model
+    return copy_quick_model(tiny_folder, tmp_path / "quick-model")
 
 
 @pytest.fixture
 def open_bench(quick_model: Path, tmp_path: Path) -> Callable[..., Studio]:
     """Opens a Studio with three sample people on the quick model."""
-    rng = np.random.default_rng(3)
-    for number, name in enumerate(("Ann", "Bob", "Cy")):
-        sample = tmp_path / "assets/base/people" / f"{number}-{name.lower()}"
-        sample.mkdir(parents=True)
-        (sample / "concept.json").write_text(json.dumps({"name": name, "token": f"<{name.lower()}>"}))
-        for i in range(3):
-            Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(sample / f"{i}.png")
-    assets = tmp_path / "assets"
+    assets = make_samples(tmp_path / "assets")
     return lambda folder, **more: Studio.open(folder, str(quick_model), "cpu", assets=assets, **more)

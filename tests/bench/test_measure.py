@@ -57,6 +57,7 @@ def run(open_bench: Open, tmp_path: Path) -> Measured:
     return run
 
 
+@pytest.mark.slow
 def test_cells_go_on_after_a_kill_and_end_in_a_report(run: Measured, plan: Plan, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     out, told, cells = tmp_path / "out", [], cells_of(["clora", "sequential", "routed"], 1, 1, plan.base)

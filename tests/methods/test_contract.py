@@ -22,6 +22,8 @@ from clora_core.settings.plugins import known_methods
 
 METHODS = known_methods([Path(__file__).parents[1] / "tiny/own_method.py"])
 EVERY = METHODS.names
+FEW = ("clora", "routed", "small")
+SLOWLY = [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
 KV = ("to_k.weight", "to_v.weight")
 
 
@@ -366,7 +368,7 @@ def test_the_ablations_are_settings(backbone, pictures, config, empty) -> None:
     assert start.template == "a photo of {} far"
 
 
-@pytest.mark.parametrize("method", EVERY)
+@pytest.mark.parametrize("method", SLOWLY)
 def test_every_method_goes_through_the_door_with_previews_and_checks(open_bench, tmp_path, method, monkeypatch) -> None:
     monkeypatch.setattr("clora_core.jobs.learn.PREVIEW_SHARE", 1e9)  # after every step
     studio = open_bench(tmp_path / "home", methods=METHODS)

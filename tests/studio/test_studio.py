@@ -532,7 +532,9 @@ def test_stop_and_keep_while_pictures_are_drawn_to_learn_from_ends_at_once(
     assert (view.state, view.step) == ("stopped", 0) and not studio.timeline(view.timeline_id).cards
 
 
-@pytest.mark.parametrize("drawn_before", [0, 1], ids=["the new one", "the older one"])
+@pytest.mark.parametrize(
+    "drawn_before", [pytest.param(0, id="the new one"), pytest.param(1, id="the older one", marks=pytest.mark.slow)]
+)
 def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
     open_studio: Callable[..., Studio],
     rex: Concept,
