@@ -25,6 +25,8 @@ from demo.theme import STYLE_SHEET, StudioTheme, head
 from demo.tools import refuse_tools_to_others
 from demo.uploads import LARGEST_UPLOAD, keep_forgetting
 
+THREADS = 128  # whoever waits for a drawing or an export holds one (`clora_core.jobs.board.MOST_WAITING`)
+
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The flags of ``python app.py``."""
@@ -102,6 +104,7 @@ def launch_options(
         "footer_links": [],
         "allowed_paths": [str(folder) for folder in folders],
         "max_file_size": LARGEST_UPLOAD,
+        "max_threads": THREADS,
         "ssr_mode": False,
         "run_history": False,
         "enable_monitoring": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -90,6 +91,14 @@ def write_text(path: Path, text: str, durable: bool = True) -> None:
 def write_json(path: Path, data: dict[str, Any], durable: bool = True) -> None:
     """``write_text`` of readable JSON. Numbers that are not finite are refused (ValueError)."""
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", durable)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, read piece by piece. Raises OSError, also for what is no file."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_plain(path: Path) -> str:

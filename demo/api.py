@@ -9,16 +9,19 @@ Handlers of the page itself are private; these are the public ones, each a few l
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 import gradio as gr
 from gradio import FileData
+from pydantic import TypeAdapter, ValidationError
 
 from clora_core.answers import to_plain
 from clora_core.concepts import Concept
-from clora_core.errors import PictureError, StudioError
+from clora_core.errors import PictureError, SettingsError, StudioError
 from clora_core.jobs.requests import DrawRequest, LearnRequest
 from clora_core.settings.drawing import seed_drawn
 from clora_core.settings.grid import read_axis
@@ -62,7 +65,7 @@ class Api:
         for endpoint in endpoints:
             name = endpoint.__name__
             seen: Literal["public", "undocumented"] = "undocumented" if name in undocumented else "public"
-            gr.api(told(endpoint, html=False), api_name=name, concurrency_limit=None, api_visibility=seen)
+            gr.api(told(checked(endpoint), html=False), api_name=name, concurrency_limit=None, api_visibility=seen)
 
     def _chosen(self, timeline_id: str) -> str:
         return timeline_id or self._studio.default_timeline()
@@ -128,6 +131,8 @@ class Api:
         keep_pictures: bool = False,
     ) -> str:
         """Put a concept into the line of lessons, with 3 to 30 uploaded pictures; returns the job's id, at once."""
+        if not isinstance(pictures, list):
+            raise PictureError("pictures: give a list of uploaded files, as handle_file(path) makes them.")
         paths = uploaded([_path(picture) for picture in pictures])
         if len(paths) < len(pictures):
             raise PictureError("Some pictures were not uploaded through this page. Send them with handle_file(path).")
@@ -185,6 +190,30 @@ class Api:
         if job.state != "done":
             raise StudioError(job.message)
         return [FileData(path=str(path)) for path in job.pictures]
+
+
+def checked(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """The endpoint, refusing what is not of the types it asks for: SettingsError naming it. What is left empty (null)
+    has its default. Pictures come in several forms and are looked at by themselves."""
+    asked, hints = inspect.signature(endpoint), get_type_hints(endpoint)
+    kinds = {name: TypeAdapter(hint) for name, hint in hints.items() if name not in ("return", "pictures")}
+
+    @wraps(endpoint)
+    def call(*args: Any, **named: Any) -> Any:
+        given = asked.bind(*args, **named)
+        for name, kind in kinds.items():
+            value, default = given.arguments.get(name), asked.parameters[name].default
+            if value is None:
+                given.arguments[name] = value = None if default is inspect.Parameter.empty else default
+            try:
+                given.arguments[name] = kind.validate_python(value)
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(map(str, (name, *first["loc"])))
+                raise SettingsError(f"{place}: {first['msg']}, got {str(value)[:100]!r}.") from error
+        return endpoint(*given.args, **given.kwargs)
+
+    return call
 
 
 def _path(picture: FileData | dict[str, Any] | str) -> str:

@@ -147,7 +147,14 @@ def make_parser(methods: Methods) -> _Parser:
         help="take the LoRA without what a concept cannot hold: all but cross-attention",
     )
 
-    commands.add_parser("doctor", parents=[common], help="say what this machine can do, and what is missing")
+    doctor = commands.add_parser("doctor", parents=[common], help="say what this machine can do, and what is missing")
+    doctor.add_argument(
+        "--archive",
+        type=Path,
+        metavar="ZIP",
+        help="also write it into a file for whoever helps, with versions and how the last jobs ended; it holds no "
+        "pictures, prompts or weights",
+    )
 
     export = commands.add_parser("export", parents=[common], help="write a timeline as files for other programmes")
     export.add_argument("--out", type=Path, required=True, metavar="PLACE", help="new folder, or file, to write")

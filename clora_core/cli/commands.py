@@ -34,6 +34,7 @@ from clora_core.settings.grid import read_axis
 from clora_core.settings.methods import Methods
 from clora_core.settings.plugins import known_methods
 from clora_core.settings.strength import read_strengths
+from clora_core.studio.diagnostics import write_diagnostics
 from clora_core.studio.doctor import examine
 from clora_core.studio.ending import end_as_by_ctrl_c
 from clora_core.studio.progress import ProgressLine, telling
@@ -410,7 +411,13 @@ def _doctor(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
             print(f"{marks[finding.state]}  {finding.what}: {finding.found}")
             if finding.remedy:
                 print(f"      {finding.remedy}")
-    return {"text": "", "findings": findings, "ok": all(finding.state != "bad" for finding in findings)}
+    if chosen.archive:
+        write_diagnostics(chosen.archive, home_folder(chosen.home), findings)
+    return {
+        "text": str(chosen.archive or ""),
+        "findings": findings,
+        "ok": all(finding.state != "bad" for finding in findings),
+    }
 
 
 def _whole(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from clora_core.disk import read_json, sync_file, write_json
+from clora_core.disk import file_sha256, read_json, sync_file, write_json
 from clora_core.errors import StoreError
 from clora_core.jobs.folder import Job
 from clora_core.learning.trainer import TrainState
@@ -36,7 +35,7 @@ def save_checkpoint(job: Job, state: TrainState, after: Sequence[str]) -> None:
     except (OSError, SafetensorError) as error:  # a full disk is a SafetensorError while it writes
         weights.unlink(missing_ok=True)
         raise OSError(str(error)) from error
-    noted = {"weights": weights.name, "weights_sha256": _digest(weights), "after": list(after)}
+    noted = {"weights": weights.name, "weights_sha256": file_sha256(weights), "after": list(after)}
     try:
         write_json(job.checkpoint, {**state.to_json(), **noted})
     except OSError:
@@ -55,13 +54,8 @@ def read_checkpoint(job: Job) -> TrainState | None:
     values = read_json(job.checkpoint, "weights", "step", "curve")
     try:
         weights = job.checkpoint.parent / Path(values["weights"]).name
-        if values.get("weights_sha256", _digest(weights)) != _digest(weights):  # earlier versions noted none
+        if values.get("weights_sha256", file_sha256(weights)) != file_sha256(weights):  # earlier versions noted none
             raise ValueError("its checksum is another")
         return TrainState.from_json(values, load_file(weights))
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise StoreError(f"The checkpoint of {job.name} is damaged ({error}).") from error
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

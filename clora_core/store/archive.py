@@ -7,7 +7,6 @@ timeline.json
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from clora_core.concepts import check_token, checked_name
 from clora_core.data.beside import CAPTION_SUFFIXES
 from clora_core.data.pictures import SUFFIXES
 from clora_core.data.zips import Limits, unzip
-from clora_core.disk import check_id, replacing
+from clora_core.disk import check_id, file_sha256, replacing
 from clora_core.errors import ConceptError, StoreError
 from clora_core.store.files import read_card, read_facts, read_index
 
@@ -77,8 +76,7 @@ def check_timeline(folder: Path) -> dict[str, Any]:
             check_token(facts["token"], tokens)
             tokens.append(facts["token"])
             read_card(folder, name, place, None)
-            weights = hashlib.sha256((folder / name / "weights.safetensors").read_bytes())
-            if weights.hexdigest() != facts["weights_sha256"]:
+            if file_sha256(folder / name / "weights.safetensors") != facts["weights_sha256"]:
                 raise ValueError(f"the weights of {name} are damaged")
     except (KeyError, TypeError, ValueError, AttributeError, OSError, ConceptError) as error:
         why = str(error).rstrip(".")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clora_core.answers import Card
 from clora_core.concepts import Brought, LearnedConcept, Timeline, TrainStep, filled, is_embedding
 from clora_core.data.beside import copy_picture
-from clora_core.disk import check_id, read_json, refused, sync_folder, sync_tree, write_json
+from clora_core.disk import check_id, file_sha256, read_json, refused, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
 from clora_core.settings.methods import BUILT_IN, MethodRow, Methods
@@ -203,22 +203,24 @@ def read_concept(folder: Path, name: str, methods: Methods = BUILT_IN) -> Learne
     Raises StoreError when a file is missing or damaged.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
+    from safetensors.torch import load_file
 
-    values = read_facts(folder, name)
+    values, weights = read_facts(folder, name), folder / name / "weights.safetensors"
     try:
-        data = (folder / name / "weights.safetensors").read_bytes()
+        digest = file_sha256(weights)
     except OSError as error:
         raise _unreadable(name, error) from error
-    if hashlib.sha256(data).hexdigest() != values["weights_sha256"]:
+    if digest != values.get("weights_sha256"):
         raise StoreError(
             f"The weights of {name} in the timeline {folder.name!r} are damaged (checksum). Restore "
             f"{name}/weights.safetensors from a backup, or undo back to before it."
         )
     curve = [asdict(step) for step in read_curve(folder, name)]
     try:
-        return LearnedConcept.from_json({**values, "curve": curve}, load(data), methods)
-    except SafetensorError as error:
+        # copies, for a tensor that is only mapped dies with its file
+        tensors = {key: tensor.clone() for key, tensor in load_file(weights).items()}
+        return LearnedConcept.from_json({**values, "curve": curve}, tensors, methods)
+    except (OSError, SafetensorError) as error:
         raise _unreadable(name, error) from error
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,10 @@ from PIL import Image
 from tiny.served import make_people, open_studio, served
 
 from clora_core.concepts import Concept
-from clora_core.errors import StoreError
+from clora_core.errors import StoreError, StudioError
 from clora_core.jobs.requests import LearnRequest
 from clora_core.studio.studio import Studio
-from demo.api import Api
+from demo.api import Api, checked
 from demo.page import build_demo
 from demo.sharing import Owners
 from demo.tabs.lesson import LessonPanel, Seen
@@ -238,6 +241,32 @@ def test_draw_can_be_pressed_again_after_a_drawing_that_was_lost(studio: Studio,
 def test_users_errors_come_back_as_sentences(client: Client, endpoint: str, values: dict[str, Any], words: str) -> None:
     with pytest.raises(AppError, match=words):
         client.predict(**values, api_name=endpoint)
+
+
+WRONG = [None, 5, -1, math.nan, math.inf, 1e308, "x", "\ud800", "\0", "x" * 10_000_000, [], [[]], {}, {"a": 1}, True]
+WRONG += ["../../etc/passwd", "\u202egnp.exe", {"seed": "x"}, {"steps": math.nan}, {"steps": [1]}, {"seed": "1-" * 99}]
+WRONG += [{"negative_prompt": 5}, {"<ida-rot>": "much"}, {"strength": {}}, {"seed": 1e308}]
+
+
+def test_whatever_is_sent_is_answered_with_a_sentence(studio: Studio, learned: str) -> None:
+    """Every endpoint with every wrong thing in each of its places: a refusal of ours, or an answer; never a bug."""
+    before, tried = studio.timeline(learned), 0
+    api = Api(studio, may_remove=True)
+    for name in sorted(place[1:] for place in ENDPOINTS - {"/resume", "/pause", "/undo", "/redo", "/delete"}):
+        endpoint = checked(getattr(api, name))
+        right = {"prompt": "a photo", "timeline_id": learned, "name": "Ann", "k": 0, "job_id": "0001-learn"}
+        right |= {"item_id": "none", "pictures": [], "concept_id": "", "settings": {"steps": 1}}
+        places = inspect.signature(getattr(api, name)).parameters
+        given = {place: right[place] for place in places if place in right}
+        for place in places:
+            for wrong in WRONG:
+                with suppress(StudioError):
+                    endpoint(**{**given, place: wrong})
+                tried += 1
+    assert tried > 500
+    assert [card.token for card in studio.timeline(learned).cards] == [card.token for card in before.cards]
+    for summary in studio.timelines():
+        studio.trash.delete_timeline(summary.id) if summary.id != learned else None
 
 
 def test_learn_reads_no_file_that_was_not_uploaded(url: str, tmp_path: Path) -> None:

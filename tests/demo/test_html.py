@@ -23,6 +23,7 @@ from clora_core.concepts import TrainStep, token_for_name
 from clora_core.data.pictures import CheckedPicture
 from clora_core.drawing.png_settings import not_read, read_settings, save_picture, settings_in
 from clora_core.errors import MissingMethodError, PictureError, SettingsError, StoreError
+from clora_core.jobs.board import MOST_WAITING
 from clora_core.jobs.requests import DrawRequest
 from clora_core.models.description import First
 from clora_core.settings.drawing import SamplingConfig
@@ -457,6 +458,10 @@ def test_the_app_says_in_one_line_that_there_is_no_such_model(
 )
 def test_who_can_reach_the_page(share: bool, host: str, space: bool, reached: bool) -> None:
     assert open_to_others(share, host, space) is reached
+
+
+def test_those_who_wait_leave_threads_for_the_others() -> None:
+    assert 2 * (sum(MOST_WAITING.values()) - MOST_WAITING["learn"] + 3) < app.THREADS  # for a lesson nobody waits
 
 
 def test_what_others_can_reach_takes_nothing_back() -> None:
