@@ -66,7 +66,7 @@ def work(place: Path, seed: int, fail_at: int, said: Connection) -> None:
     said.send(("ready", "", state_of(studio)))
     disk.fail(fail_at)
     for number in range(1000):
-        operation, target = rng.choice(OPERATIONS), rng.choice(sorted(state_of(studio)) or [""])
+        operation, target = rng.choice(OPERATIONS), rng.choice(sorted(state_of(studio)) or [studio.default_timeline()])
         said.send(("begins", operation + " " + target, state_of(studio)))
         with suppress(StudioError):
             do(studio, place, operation, target, f"{seed}-{number}", rng)
@@ -240,9 +240,10 @@ def main() -> None:
             faults += len(found)
             for fault in found:
                 print(f"{how}: {fault}", flush=True)
-    print(json.dumps(done))
-    print(f"{chosen.kills} kills, {chosen.failures} failed writes, {len(known)} lessons of their own: {faults} faults")
-    sys.exit(bool(faults))
+            if number % 10 == 9:
+                print(f"after {number + 1}: {json.dumps(done)}, {len(known)} pasts, {faults} faults", flush=True)
+    print(f"{chosen.kills} kills, {chosen.failures} failed writes, {len(known)} pasts learned on: {faults} faults")
+    sys.exit(bool(faults or not known))
 
 
 if __name__ == "__main__":
