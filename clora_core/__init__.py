@@ -17,6 +17,7 @@ _PUBLIC = {  # name -> the module it is written in
     "ASSETS": "disk",
     "generate": "drawing.generate",
     "StudioError": "errors",
+    "BringRequest": "jobs.requests",
     "CompareRequest": "jobs.requests",
     "DrawRequest": "jobs.requests",
     "LearnRequest": "jobs.requests",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # the same for mypy and editors
     from clora_core.disk import ASSETS as ASSETS
     from clora_core.drawing.generate import generate as generate
     from clora_core.errors import StudioError as StudioError
+    from clora_core.jobs.requests import BringRequest as BringRequest
     from clora_core.jobs.requests import CompareRequest as CompareRequest
     from clora_core.jobs.requests import DrawRequest as DrawRequest
     from clora_core.jobs.requests import LearnRequest as LearnRequest

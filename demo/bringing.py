@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from gradio.blocks import Block
 
-from clora_core.concepts import Concept
+from clora_core.concepts import MAX_NAME_LENGTH, Concept
 from clora_core.errors import SettingsError
 from clora_core.jobs.requests import BringRequest
 from demo.dialogs import close_button, dialog, wire_close
@@ -99,7 +99,7 @@ class BringDialog:
         return {
             self.found: bringing_html.found(contents),
             self.leave_out: gr.update(value=False, visible=bool(contents.left_out)),
-            self.name: name or Path(contents.file).stem[:60],
+            self.name: name or Path(contents.file).stem[:MAX_NAME_LENGTH],
             self.word: word or contents.words,
             self.status: "",
         }

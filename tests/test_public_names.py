@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = {
     "ASSETS",
     "Backbone",
+    "BringRequest",
     "CompareRequest",
     "Concept",
     "ConceptStore",

@@ -42,7 +42,7 @@ def read_pairs(file: LoraFile, backbone: StableDiffusion) -> dict[str, tuple[Ten
         for layer, keys in file.held.items():
             down, up = (tensors.get_tensor(keys[side]).float() for side in ("down", "up"))
             down, up = down.flatten(1), up.flatten(1)  # some programmes store (r, D2, 1, 1)
-            name = _name(file, layer, keys, backbone)
+            name = _name(layer, keys, backbone)
             if name not in matrices:
                 raise ConceptError(f"{file.path.name} has {keys['down']}, which this base model has not. {_for(file)}")
             if (up.shape[0], down.shape[1]) != tuple(matrices[name].weight.shape):
@@ -65,7 +65,7 @@ def _for(file: LoraFile) -> str:
     return "It was made for another base model" + (f": it says {said}." if said else ".")
 
 
-def _name(file: LoraFile, layer: str, keys: Mapping[str, str], backbone: StableDiffusion) -> str:
+def _name(layer: str, keys: Mapping[str, str], backbone: StableDiffusion) -> str:
     """The base model's name of a layer of the file; "" where diffusers knows none."""
     plain = layer.removeprefix(PEFT_MODEL)
     prefix = "" if plain.startswith(("lora_unet_", "unet.")) else "unet."

@@ -23,7 +23,7 @@ from typing import Any
 from clora_core.answers import JobView, TimelineView, count, to_plain, what_is_left
 from clora_core.cli.arguments import COMMON, chosen_settings, make_parser, method_files
 from clora_core.cli.processes import shared_home
-from clora_core.concepts import Concept
+from clora_core.concepts import MAX_NAME_LENGTH, Concept
 from clora_core.data.gathered import ZIP_SUFFIX, Gathered, gather, unpack
 from clora_core.data.pictures import CheckedPicture
 from clora_core.disk import home_folder
@@ -385,7 +385,7 @@ def _bring(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     studio, say = _open(chosen, methods), ProgressLine()
     try:
         files = [file for file in (chosen.lora, chosen.embedding) if file]
-        name = chosen.name or (files[0].stem if files else "")
+        name = chosen.name or (files[0].stem[:MAX_NAME_LENGTH] if files else "")
         if not name:
             raise SettingsError("bring needs a FILE, or --embedding FILE.")
         template = {"template": chosen.template} if chosen.template else {}

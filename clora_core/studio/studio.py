@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clora_core.answers import Exported, JobView, LoraContents, ModelChoice, Sample, TimelineSummary, TimelineView
-from clora_core.concepts import LearnedConcept, TrainStep, filled, same_base, token_for_name
+from clora_core.concepts import LearnedConcept, TrainStep, checked_name, filled, same_base, token_for_name
 from clora_core.concepts import check_token as check_token_form
 from clora_core.data.alike import nearly_same
 from clora_core.data.decoded import Decoded
@@ -526,7 +526,8 @@ class Studio:
         every older concept, as after a lesson.
 
         Raises:
-            ConceptError: the token is taken, or a file is none that can be held, or not whole and nobody chose so.
+            ConceptError: the token is taken, the name is too long, or a file is none that can be held, or not whole
+                and nobody chose so.
             SettingsError: the timeline's method has no place for it, or what its token means is not said.
             StoreError: no such timeline, or it belongs to another base model.
             BusyError: something is learned there.
@@ -535,6 +536,8 @@ class Studio:
 
         refuse_while_learning(self._board, request.timeline_id)
         self._store.check(request.timeline_id, self.base.id)
+        name = checked_name(request.concept.name, "concept", "Rex")
+        request = replace(request, concept=replace(request.concept, name=name))
         self.check_token(request.concept.token, request.timeline_id)
         method = self.methods.stored(self.timeline(request.timeline_id).method)
         check_asked(method, request.lora, request.embedding, request.word, request.leave_out)

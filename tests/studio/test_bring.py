@@ -58,6 +58,8 @@ def test_it_stands_is_drawn_undone_and_learned_on(
     (card,) = studio.timeline(timeline_id).cards
     assert card.brought and card.brought.left_out == {"of the text encoder": 1} and card.brought.word == "a"
     assert card.learned_picture and card.picture_count == card.steps == 0 and card.likeness is None
+    with pytest.raises(ConceptError, match="61 characters"):
+        studio.bring(BringRequest(timeline_id, Concept("x" * 61, "<x>", ()), lora, word="a", leave_out=True))
     with pytest.raises(ConceptError, match="already taken"):
         studio.bring(BringRequest(timeline_id, REX, lora, word="a", leave_out=True))
     config = studio.base.train_with({"steps": 2, "rank": 2})
