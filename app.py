@@ -27,6 +27,8 @@ from demo.uploads import LARGEST_UPLOAD, keep_forgetting
 
 THREADS = 128  # whoever waits for a drawing or an export holds one (`clora_core.jobs.board.MOST_WAITING`)
 
+SESSIONS = 500  # visits that are remembered, half a MB each; one that is not has to reload
+
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The flags of ``python app.py``."""
@@ -105,6 +107,7 @@ def launch_options(
         "allowed_paths": [str(folder) for folder in folders],
         "max_file_size": LARGEST_UPLOAD,
         "max_threads": THREADS,
+        "state_session_capacity": SESSIONS,
         "ssr_mode": False,
         "run_history": False,
         "enable_monitoring": False,

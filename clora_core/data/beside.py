@@ -69,6 +69,11 @@ def mask_beside(picture: Path, size: tuple[int, int]) -> Image.Image | None:
 def copy_picture(picture: Path, target: Path) -> None:
     """Copy a picture, and what lies beside it under the names that go with ``target``. Raises OSError."""
     shutil.copyfile(picture, target)
+    copy_beside(picture, target)
+
+
+def copy_beside(picture: Path, target: Path) -> None:
+    """Copy what lies beside a picture, under the names that go with ``target``. Raises OSError."""
     for suffix in CAPTION_SUFFIXES:
         if picture.with_suffix(suffix).is_file():
             shutil.copyfile(picture.with_suffix(suffix), target.with_suffix(".txt"))

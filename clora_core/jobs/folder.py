@@ -33,6 +33,7 @@ from pydantic import BaseModel
 from clora_core.answers import UNFINISHED, Exported, Grid, JobView, Preview
 from clora_core.concepts import TrainStep
 from clora_core.data.beside import copy_picture
+from clora_core.data.pictures import HEIC_SUFFIXES, SUFFIXES
 from clora_core.data.small import save_small
 from clora_core.disk import check_shape, parsed, read_json, sync_tree, write_json, write_text
 from clora_core.errors import Cancelled, MissingMethodError, StoreError
@@ -265,7 +266,8 @@ class Job:
         self.uploads.mkdir(parents=True)
         names = []
         for number, path in enumerate(paths, 1):
-            names.append(Path(f"{number:02d}{path.suffix.lower()}"))
+            known = path.suffix.lower() in (*SUFFIXES, *HEIC_SUFFIXES)  # a file's content says what it is
+            names.append(Path(f"{number:02d}{path.suffix.lower() if known else '.png'}"))
             copy_picture(path, self.uploads / names[-1])
         sync_tree(self.uploads)
         self.request = replace(self.request, concept=replace(self.request.concept, pictures=tuple(names)))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from clora_core.answers import Card
 from clora_core.concepts import Brought, LearnedConcept, Timeline, TrainStep, filled, is_embedding
-from clora_core.data.beside import copy_picture
+from clora_core.data.beside import copy_beside
+from clora_core.data.pictures import open_picture
 from clora_core.disk import check_id, file_sha256, read_json, refused, sync_folder, sync_tree, write_json
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
@@ -54,7 +55,7 @@ def write_concept(
     private = partial / f"training-{secrets.token_hex(8)}"  # the page can serve what lies here: unguessable
     for picture in keep:
         private.mkdir(exist_ok=True)
-        copy_picture(picture, private / picture.name)
+        _keep_picture(picture, private / f"{picture.stem}.png")
     if look:
         (partial / LOOK_FILE).write_bytes(look.to_bytes())
     if real:
@@ -72,6 +73,17 @@ def write_concept(
         },
     )
     sync_tree(partial)
+
+
+def _keep_picture(picture: Path, target: Path) -> None:
+    """Keep the pixels that were learned from, and what lies beside them, but nothing else of the file: EXIF may say
+    where it was taken. Raises OSError."""
+    opened = open_picture(picture, 1)
+    if opened.image is None:  # a copy that was damaged since: at least what is there
+        shutil.copyfile(picture, target)
+    else:
+        opened.image.save(target, "PNG")
+    copy_beside(picture, target)
 
 
 def place_timeline(folder: Path, index: Mapping[str, Any], copies: Iterable[Path]) -> None:

@@ -32,6 +32,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -77,6 +78,8 @@ from clora_core.verdict import Verdict
 if TYPE_CHECKING:
     from clora_core.measures.likeness import Look
 
+OLD_SECONDS = 3600.0
+
 
 class ConceptStore:
     """All timelines below ``home/timelines``, and those that were deleted, in ``trash``.
@@ -96,8 +99,17 @@ class ConceptStore:
                 for leftover in self._folder.glob(pattern):
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             if ours:
+                self._clear_old(home)
                 self.trash.expire()
                 self._forget_overdue()
+
+    def _clear_old(self, home: Path) -> None:
+        """Delete what a crash left of files that are written without the lock; nobody writes one for an hour."""
+        for pattern in ("jobs/*/.*.tmp", ".*.tmp", ".in-*"):
+            for leftover in home.glob(pattern):
+                with suppress(OSError):
+                    if time.time() - leftover.stat().st_mtime > OLD_SECONDS:
+                        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     # -- reading ---------------------------------------------------------------------------------
 

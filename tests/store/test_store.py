@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tiny.concepts import tiny_concept
 
 from clora_core.concepts import LearnedConcept
 from clora_core.data.picture_sets import read_samples
+from clora_core.data.pictures import open_pictures, usable
 from clora_core.disk import MAX_TEXT_BYTES, HomeLock, read_json, write_text
 from clora_core.errors import StoreError
 from clora_core.measures.difference import difference
@@ -138,6 +140,23 @@ def test_training_pictures_are_kept_only_when_asked(store: ConceptStore, timelin
     kept = [path.relative_to(tmp_path / "timelines/my-people") for path in tmp_path.rglob("training-*/*")]
     assert [(path.parts[0], path.name) for path in kept] == [("002-mug", "01.png")]
     assert len(kept[0].parts[1]) == len("training-") + 16  # nobody who sees the page can guess its address
+
+
+def test_a_picture_is_kept_without_what_its_file_says_beside_the_pixels(
+    store: ConceptStore, timeline_id: str, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[1] = "N"  # GPS
+    exif[0x0112], exif[0x010F] = 6, "camera of Ann"
+    given = tmp_path / "01.jpg"
+    Image.effect_noise((64, 48), 80).convert("RGB").save(given, exif=exif)
+    given.with_suffix(".txt").write_text("in the snow")
+    before = usable(open_pictures([given], 1))
+    store.append(store.load(timeline_id, BASE), tiny_concept("Mug"), keep=[given])
+    (kept,) = store.kept_pictures(timeline_id)["001-mug"]
+    assert kept.name == "01.png" and b"camera" not in kept.read_bytes() and not Image.open(kept).getexif()
+    after = usable(open_pictures([kept], 1))
+    assert after.sha256 == before.sha256 and after.captions == ("in the snow",)  # what was learned from, to the bit
 
 
 def test_undo_and_redo_move_along_the_shelf(store: ConceptStore, timeline_id: str) -> None:
@@ -281,6 +300,14 @@ def test_leftovers_are_cleared_unless_somebody_is_writing(
     (folder / "half.7.partial/001-rex").mkdir(parents=True)
     (folder / timeline_id / "001-rex.1.partial").mkdir()
     (folder / timeline_id / ".timeline.json.1.tmp").touch()
+    job = tmp_path / "jobs/0001-learn"
+    job.mkdir(parents=True)
+    for name, age in (
+        ("old", 2 * store_module.OLD_SECONDS),
+        ("young", 0.0),
+    ):  # of files that are written without the lock
+        (job / f".{name}.json.1.tmp").touch()
+        os.utime(job / f".{name}.json.1.tmp", (time.time() - age, time.time() - age))
     before = sorted(folder.rglob("*"))
     with store.lock:
         assert sorted(folder.rglob("*")) == before
@@ -288,6 +315,7 @@ def test_leftovers_are_cleared_unless_somebody_is_writing(
         assert sorted(folder.rglob("*")) == before
     ConceptStore(tmp_path)
     assert [path.name for path in folder.rglob("*")] == [timeline_id, "timeline.json"]
+    assert [path.name for path in job.iterdir()] == [".young.json.1.tmp"]
 
 
 @pytest.mark.parametrize("prefix", [(), OWN_PIDS], ids=["one machine", "two containers"])
