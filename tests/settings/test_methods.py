@@ -48,9 +48,15 @@ def test_every_row_is_told_apart_and_explained() -> None:
 
 def test_the_presets_are_the_papers() -> None:
     rates = {row.name: row.preset.get("learning_rate", 5e-4) for row in BUILT_IN}
-    without_lora = {row.name for row in BUILT_IN if "rank" not in labelled(row.options)}
+    without_lora = {row.name for row in BUILT_IN if "rank" not in labelled(row.options) and not row.weightless}
     assert {name for name, rate in rates.items() if rate == 5e-6} == without_lora
     assert EWC.preset["penalty_weight"] == 1e6
+
+
+def test_a_tokens_rate_can_move_it_further_than_its_random_start() -> None:
+    for row in BUILT_IN:
+        config = TrainConfig(row).updated(row.preset)
+        assert config.steps * config.token_learning_rate > 0.014  # how wide Stable Diffusion's table is
 
 
 def test_rows_are_read_without_torch() -> None:
