@@ -83,7 +83,9 @@ def fetch(model: HubModel, check: Callable[[Mapping[str, Any]], object], parts: 
             f"There is no model {model.id} on the Hub, or it is private. Check the name; for a private one run "
             "hf auth login or set HF_TOKEN."
         ) from error
-    except (OSError, ValueError) as error:  # no network, a Hub that fails, a full disk
+    except ModelError:
+        raise
+    except Exception as error:  # no network, a Hub that fails, a full disk: errors of any HTTP library come through
         raise ModelError(
             f"The model {model.id} could not be fetched: {error} Check the connection and the disk, or give a folder "
             "or a .safetensors file."

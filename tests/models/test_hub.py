@@ -74,6 +74,8 @@ class Hub(BaseHTTPRequestHandler):
         path = self.path.split("?")[0].removeprefix("/api/models").strip("/")
         owner, name, *rest = path.split("/")
         model = f"{owner}/{name}"
+        if model == "some/cut":
+            return self.connection.close()
         if model not in self.models:
             return self.send(401 if model in REFUSALS else 404, b"", {"X-Error-Code": REFUSALS.get(model, "")})
         kind, revision, *inside = rest or ["revision", "main"]
@@ -171,7 +173,7 @@ def test_a_model_is_fetched_and_its_commit_known(hub: str, tmp_path: Path, tiny_
 
 
 def test_what_cannot_be_fetched_says_what_to_do(hub: str, tmp_path: Path) -> None:
-    models = ("some/pickles", "some/file", "some/flux", "some/tiny@v9", "some/gated", "some/missing")
+    models = ("some/pickles", "some/file", "some/flux", "some/tiny@v9", "some/gated", "some/missing", "some/cut")
     found = ask(hub, tmp_path / "cache", *models)
     for model, message in zip(
         models,
@@ -182,6 +184,7 @@ def test_what_cannot_be_fetched_says_what_to_do(hub: str, tmp_path: Path) -> Non
             "'v9'",
             "Ask for access",
             "no model",
+            "could not be fetched",
         ),
         strict=True,
     ):
