@@ -284,7 +284,8 @@ class Exported:
     """Files for other programmes.
 
     difference: of the pictures that they and the model as it is here draw of one seed, the largest of a pixel, of its
-    range.  proved: it is within ``tolerance``.  archive: all of them in one file, where one was made.
+    range.  proved: it is within ``tolerance``.  archive: all of them in one file, where one was made.  lost: share of
+    the weights' norm that a lower rank has cost.
     """
 
     folder: Path
@@ -293,6 +294,7 @@ class Exported:
     tolerance: float
     proved: bool
     archive: Path | None = None
+    lost: float = 0.0
 
     @property
     def megabytes(self) -> float:
@@ -304,7 +306,8 @@ class Exported:
         """The inverse of ``to_plain``."""
         archive = Path(data["archive"]) if data["archive"] else None
         files = tuple(map(Path, data["files"]))
-        return cls(Path(data["folder"]), files, data["difference"], data["tolerance"], data["proved"], archive)
+        folder, lost = Path(data["folder"]), data.get("lost", 0.0)
+        return cls(folder, files, data["difference"], data["tolerance"], data["proved"], archive, lost)
 
 
 @dataclass(frozen=True)

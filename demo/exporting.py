@@ -42,6 +42,14 @@ class ExportDialog:
             self.title = gr.HTML()
             self.what = gr.Radio(FOR, value="kohya", label="For", elem_id="export-for")
             self.dtype = gr.Radio(NUMBERS, value="fp16", label="Numbers", elem_id="export-numbers")
+            self.rank = gr.Number(
+                0,
+                precision=0,
+                minimum=0,
+                label="Reduce to rank",
+                info="Smaller files that draw other pictures; how much is lost is said. 0 loses nothing.",
+                elem_id="export-rank",
+            )
             self.status = gr.HTML(elem_id="export-status")
             with gr.Row(elem_classes="cl-actions"):
                 self.go = gr.Button(
@@ -58,9 +66,11 @@ class ExportDialog:
         self.buttons = JobButtons(studio, self.go, stop)
         parts: list[Block] = [self.status, self.download, self.usage, *self.buttons.parts]
         wire_close(close, self.asked)
-        button.click(told(self._open), timeline, [self.asked, self.title, self.what, self.dtype, *parts], **QUEUED)
-        self.what.input(told(self._ready), [timeline, self.what], [self.dtype, *parts], **QUEUED)
-        given = [timeline, self.what, self.dtype]
+        button.click(
+            told(self._open), timeline, [self.asked, self.title, self.what, self.dtype, self.rank, *parts], **QUEUED
+        )
+        self.what.input(told(self._ready), [timeline, self.what], [self.dtype, self.rank, *parts], **QUEUED)
+        given = [timeline, self.what, self.dtype, self.rank]
         self.go.click(told(self._start), given, parts, trigger_mode="once", **QUEUED)
 
     def _open(self, timeline_id: str) -> Iterator[Changes]:
@@ -80,13 +90,14 @@ class ExportDialog:
         problem = self.studio.export_problem(timeline_id, format=what) if what != "timeline" else ""
         return self.buttons.running(running) | {
             self.dtype: gr.update(visible=what != "timeline" and not problem),
+            self.rank: gr.update(value=0, visible=what in ("kohya", "peft") and not problem),
             self.go: gr.update(visible=not running and not problem),
             self.status: exporting_html.problem(problem),
             self.download: gr.update(visible=False),
             self.usage: "",
         }
 
-    def _start(self, timeline_id: str, what: str, dtype: str) -> Iterator[Changes]:
+    def _start(self, timeline_id: str, what: str, dtype: str, rank: int | None) -> Iterator[Changes]:
         if what == "timeline":
             file = self.studio.archive(timeline_id)
             yield {
@@ -96,7 +107,8 @@ class ExportDialog:
             }
             return
         numbers: Literal["fp16", "fp32"] = "fp16" if dtype == "fp16" else "fp32"
-        job_id = self.studio.export(ExportRequest(timeline_id, dtype=numbers, format=cast(ExportFormat, what)))
+        request = ExportRequest(timeline_id, dtype=numbers, format=cast(ExportFormat, what), rank=rank or 0)
+        job_id = self.studio.export(request)
         hidden = {self.download: gr.update(visible=False), self.usage: "", self.status: ""}
         yield self.buttons.running(job_id) | hidden
         yield from self._follow(job_id)

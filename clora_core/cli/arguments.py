@@ -168,6 +168,13 @@ def make_parser(methods: Methods) -> _Parser:
         "timeline: one file for timeline --import elsewhere "
         "(default: kohya)",
     )
+    export.add_argument(
+        "--rank",
+        type=int,
+        default=0,
+        metavar="N",
+        help="reduce LoRAs to this rank, and say what is lost (default: none)",
+    )
     export.add_argument("--pictures", action="store_true", help="of a timeline: with the pictures that were kept")
     export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of the numbers (default: fp32)")
     _add_bench(commands, common, methods)

@@ -371,12 +371,14 @@ def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
             studio.archive(timeline_id, chosen.out, chosen.as_of, chosen.pictures)
             text = f"{chosen.out}\nTake it in elsewhere: timeline --import {shlex.quote(chosen.out.name)}"
             return {"text": text, "timeline": timeline_id, "file": chosen.out}
-        request = ExportRequest(timeline_id, chosen.as_of, chosen.dtype, chosen.out.resolve(), chosen.format)
+        place, how = chosen.out.resolve(), (chosen.format, chosen.rank)
+        request = ExportRequest(timeline_id, chosen.as_of, chosen.dtype, place, *how)
         made = studio.export_now(request, telling(say))
     finally:
         studio.close()
     say("")
     proof = "Proved" if made.proved else "NOT proved"
+    proof = f"{made.lost:.1%} of the weights' norm is lost" if made.lost and not made.proved else proof
     said = f"{proof}: pixels differ by {made.difference:.1e} of their range at most; {made.tolerance:g} is allowed."
     return {"text": "\n".join([*map(str, made.files), said]), "timeline": timeline_id, **to_plain(made)}
 

@@ -39,10 +39,12 @@ OnPhase = Callable[[int, int, str], None]
 class Files(Protocol):
     """One kind of files. Made of the model as it stands here, which it may keep until `write` has ended.
 
-    prompts: what is drawn to prove them.
+    prompts: what is drawn to prove them.  lost: share of the weights' norm that a lower rank has cost, once they are
+    written.
     """
 
     prompts: tuple[str, ...]
+    lost: float
 
     def write(self, place: Path) -> None:
         """Write them into the empty folder `place`. Raises OSError."""
@@ -57,7 +59,7 @@ class Files(Protocol):
         """README.txt. difference: of the pictures of the proof, of the range of a pixel."""
 
 
-KINDS: Mapping[str, Callable[[PipelineBackbone, Timeline, BaseModel, str], Files]] = {
+KINDS: Mapping[str, Callable[[PipelineBackbone, Timeline, BaseModel, str, int], Files]] = {
     "kohya": Loras,
     "peft": PeftLoras,
     "diffusers": Merged,
@@ -73,13 +75,15 @@ def export_timeline(
     on_phase: OnPhase | None = None,
     here: Backbone | None = None,
     kind: str = "kohya",
+    rank: int = 0,
 ) -> Exported:
     """Write the model as of the end of `timeline` into `folder`, with README.txt.
 
     dtype: of the numbers, "fp32" or "fp16".  device: where the pictures of the proof are drawn.  on_phase: is
     called as each of PHASES begins with how many are done, how many there are, and which it is; what it raises ends it.
     here: the base model in fp32, where it stands in memory; else it is loaded. It is loaded again for the proof.
-    kind: of the files, one of KINDS. The folder is there when all is proved or measured, and not on an error.
+    kind: of the files, one of KINDS.  rank: what LoRAs are reduced to; 0 = nothing is lost. The folder is there when
+    all is proved or measured, and not on an error.
 
     Raises SettingsError: nothing is learned, method or base model cannot be such files, or the folder holds something.
     ModelError: the base model is none of diffusers.
@@ -95,7 +99,7 @@ def export_timeline(
     settings = replace(base.sampling, steps=min(base.sampling.steps, STEPS), pictures=1)
     backbone = _usable(base, here or load_backbone(base.path, device, "fp32"))
     begin(PHASES[1])
-    files = KINDS[kind](backbone, timeline, base, dtype)
+    files = KINDS[kind](backbone, timeline, base, dtype, rank)
     live = {prompt: live_picture(backbone, timeline, prompt, settings) for prompt in files.prompts}
     del backbone  # there may be no room for two, where nobody else has it
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,8 @@ def export_timeline(
         if folder.exists():
             folder.rmdir()
         place.rename(folder)
-    return Exported(folder, tuple(folder / name for name in names), difference, TOLERANCE[dtype], proved)
+    files_made = tuple(folder / name for name in names)
+    return Exported(folder, files_made, difference, TOLERANCE[dtype], proved, lost=files.lost)
 
 
 def _usable(base: BaseModel, backbone: Backbone) -> PipelineBackbone:

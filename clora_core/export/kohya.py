@@ -120,9 +120,11 @@ def lora_metadata(
 ) -> dict[str, str]:
     """What the file says of itself: for kohya's readers (ss_), the model specification (modelspec.), and us (clora.):
     the order of concepts, their settings, and each one's ranks."""
-    slices, last = rank_slices(part.summed), part.summed[-1]
+    last = part.summed[-1]
     down = next(tensor for name, tensor in tensors.items() if name.endswith(".lora_down.weight"))  # (R, D2)
     rank, digest = str(len(down)), tensor_digest(tensors)
+    whole = len(down) == sum(map(_rank_of, part.summed))
+    slices = rank_slices(part.summed) if whole else {}  # one that was reduced has nobody's own ranks
     triggers = {stem_of(concept.token): concept.picture_count for concept in part.drawn}
     order = ", ".join(concept.token for concept in timeline.concepts)
     concepts = [

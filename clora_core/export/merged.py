@@ -22,14 +22,23 @@ from clora_core.models.tokens import TokenTable
 FOLDER = "model"
 
 
+NO_RANK = "A whole model has no rank to be reduced to. Export LoRAs, or leave the rank out."
+
+
 class Merged:
     """model/, which opens as any model does. See `export.Files`.
 
     Of every method that draws all prompts with the same weights, whole weights included.
     """
 
-    def __init__(self, backbone: PipelineBackbone, timeline: Timeline, base: BaseModel, dtype: str) -> None:
-        """Raises SettingsError: nothing is learned, or each prompt has weights of its own."""
+    lost = 0.0
+
+    def __init__(
+        self, backbone: PipelineBackbone, timeline: Timeline, base: BaseModel, dtype: str, rank: int = 0
+    ) -> None:
+        """Raises SettingsError: nothing is learned, each prompt has weights of its own, or a rank is asked for."""
+        if rank:
+            raise SettingsError(NO_RANK)
         if not timeline.concepts:
             raise SettingsError(NOTHING)
         self._backbone: PipelineBackbone | None = backbone

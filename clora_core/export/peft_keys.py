@@ -21,9 +21,11 @@ KOHYAS = ("ss_", "sshs_")  # what only kohya's readers ask for
 class PeftLoras(Loras):
     """loras/ and embeddings/, translated from kohya's spelling by diffusers. See `export.Files`."""
 
-    def __init__(self, backbone: PipelineBackbone, timeline: Timeline, base: BaseModel, dtype: str) -> None:
-        """Raises SettingsError: nothing is learned, or the method is no sum of low-rank pairs."""
-        super().__init__(backbone, timeline, base, dtype)
+    def __init__(
+        self, backbone: PipelineBackbone, timeline: Timeline, base: BaseModel, dtype: str, rank: int = 0
+    ) -> None:
+        """See `Loras`."""
+        super().__init__(backbone, timeline, base, dtype, rank)
         self._pipeline, self._unet = type(backbone.pipe), backbone.pipe.unet.config
 
     def _write(self, path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
@@ -44,4 +46,4 @@ class PeftLoras(Loras):
         )
 
     def usage(self, difference: float, proved: bool) -> str:
-        return diffusers_usage(self._timeline, self._base, self._family, self._parts, difference, proved)
+        return diffusers_usage(self._timeline, self._base, self._family, self._parts, difference, proved, self.lost)

@@ -15,9 +15,15 @@ Word = Callable[[str], str]
 
 
 def usage(
-    timeline: Timeline, base: BaseModel, family: Family, parts: Sequence[Part], difference: float, proved: bool
+    timeline: Timeline,
+    base: BaseModel,
+    family: Family,
+    parts: Sequence[Part],
+    difference: float,
+    proved: bool,
+    lost: float = 0.0,
 ) -> str:
-    """The whole text. difference: of the pictures of the proof, of the range of a pixel."""
+    """The whole text. difference: of the pictures of the proof, of the range of a pixel.  lost: see `export.Files`."""
     has_loras = any(part.summed for part in parts)
     copied = [
         "ComfyUI: loras/ into models/loras, embeddings/ into models/embeddings.",
@@ -25,7 +31,7 @@ def usage(
         "InvokeAI: add every file in the model manager.",
     ]
     sections = [
-        *_head(timeline, base, difference, proved),
+        *_head(timeline, base, difference, proved, lost),
         "\n".join(copied),
         "Prompts. The strength of a LoRA is 1."
         if has_loras
@@ -42,20 +48,32 @@ def usage(
 
 
 def diffusers_usage(
-    timeline: Timeline, base: BaseModel, family: Family, parts: Sequence[Part], difference: float, proved: bool
+    timeline: Timeline,
+    base: BaseModel,
+    family: Family,
+    parts: Sequence[Part],
+    difference: float,
+    proved: bool,
+    lost: float = 0.0,
 ) -> str:
-    """The whole text of files in peft's spelling, for diffusers alone. difference: as in `usage`."""
+    """The whole text of files in peft's spelling, for diffusers alone. difference, lost: as in `usage`."""
     others = "Other programmes may not read this spelling. For them export as LoRA and embeddings instead."
-    return "\n\n".join([*_head(timeline, base, difference, proved), _diffusers(base, family, parts), others]) + "\n"
+    return (
+        "\n\n".join([*_head(timeline, base, difference, proved, lost), _diffusers(base, family, parts), others]) + "\n"
+    )
 
 
-def _head(timeline: Timeline, base: BaseModel, difference: float, proved: bool) -> list[str]:
-    """What the files are, and whether they are proved."""
+def _head(timeline: Timeline, base: BaseModel, difference: float, proved: bool, lost: float) -> list[str]:
+    """What the files are, and whether they are proved, or what a lower rank has cost."""
     proof = (
         "Proved: read by diffusers' own loaders, the files draw what the Studio draws"
         if proved
         else "NOT PROVED: read by diffusers' own loaders, the files do not draw what the Studio draws"
     )
+    if lost and not proved:
+        proof = (
+            f"Reduced in rank, which lost {lost:.1%} of the weights (of their norm). Pictures differ from the Studio's"
+        )
     return [
         f"{timeline.name}, as of concept {len(timeline.concepts)}, learned with {timeline.method.title}",
         f"For the base model {base.name}, and no other (fingerprint {base.id}).\n"

@@ -35,7 +35,8 @@ def export(model: Loaded, job: Job, store: ConceptStore, exports: Path, device: 
     place = exports / job.id / f"{timeline.id}-{len(timeline.concepts)}"
     folder = request.folder or place
     here = model.backbone if model.backbone.dtype == torch.float32 else None
-    made = export_timeline(timeline, model.base, folder, request.dtype, device, on_phase, here, request.format)
+    how = request.format, request.rank
+    made = export_timeline(timeline, model.base, folder, request.dtype, device, on_phase, here, *how)
     if not request.folder:
         made = replace(made, archive=Path(shutil.make_archive(str(place), "zip", place.parent, place.name)))
         for old in sorted(exports.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:

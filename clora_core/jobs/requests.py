@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter, ValidationError, ValidationInfo
 
 from clora_core.concepts import Concept
-from clora_core.errors import MissingMethodError, StoreError, StudioError
+from clora_core.errors import MissingMethodError, SettingsError, StoreError, StudioError
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.grid import Axis
 from clora_core.settings.learning import TrainConfig
@@ -118,7 +118,8 @@ class ExportRequest(Request):
     """Write the model as of its first ``as_of`` concepts (None = all) as files for other programmes.
 
     dtype: of the numbers.  folder: a new one to be written; None = one in the home, and a zip beside it.  format:
-    "kohya" = LoRAs and embeddings; "peft" = the same in peft's keys; "diffusers" = a whole model.
+    "kohya" = LoRAs and embeddings; "peft" = the same in peft's keys; "diffusers" = a whole model.  rank: what LoRAs are
+    reduced to; 0 = nothing is lost.
     """
 
     kind: ClassVar[str] = "export"
@@ -127,6 +128,12 @@ class ExportRequest(Request):
     dtype: Literal["fp32", "fp16"] = "fp32"
     folder: Path | None = None
     format: ExportFormat = "kohya"
+    rank: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for a rank below 0."""
+        if self.rank < 0:
+            raise SettingsError(f"The rank {self.rank} is none. Give 1 or more, or 0 to keep all.")
 
 
 @dataclass(frozen=True)

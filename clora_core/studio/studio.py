@@ -493,6 +493,10 @@ class Studio:
         self._check_point(view, as_of)
         if problem := self.export_problem(request.timeline_id, as_of, request.format):
             raise SettingsError(problem)
+        if request.rank and request.format == "diffusers":
+            from clora_core.export.merged import NO_RANK
+
+            raise SettingsError(NO_RANK)
         job = self._board.create(request)
         self._board.submit(job)
         return job.id
