@@ -377,9 +377,9 @@ def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     finally:
         studio.close()
     say("")
-    proof = "Proved" if made.proved else "NOT proved"
-    proof = f"{made.lost:.1%} of the weights' norm is lost" if made.lost and not made.proved else proof
+    proof = "Proved" if made.proved else "Reduced" if made.lost else "NOT proved"
     said = f"{proof}: pixels differ by {made.difference:.1e} of their range at most; {made.tolerance:g} is allowed."
+    said += f" At this rank {made.lost:.1%} of the weights is lost, by their norm." if made.lost else ""
     return {"text": "\n".join([*map(str, made.files), said]), "timeline": timeline_id, **to_plain(made)}
 
 

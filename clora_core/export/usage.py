@@ -65,19 +65,18 @@ def diffusers_usage(
 
 def _head(timeline: Timeline, base: BaseModel, difference: float, proved: bool, lost: float) -> list[str]:
     """What the files are, and whether they are proved, or what a lower rank has cost."""
-    proof = (
-        "Proved: read by diffusers' own loaders, the files draw what the Studio draws"
-        if proved
-        else "NOT PROVED: read by diffusers' own loaders, the files do not draw what the Studio draws"
-    )
-    if lost and not proved:
-        proof = (
-            f"Reduced in rank, which lost {lost:.1%} of the weights (of their norm). Pictures differ from the Studio's"
-        )
+    read = "read by diffusers' own loaders, the files"
+    if proved:
+        proof = f"Proved: {read} draw what the Studio draws"
+    elif lost:
+        proof = f"Reduced: {read} draw other pictures than the Studio"
+    else:
+        proof = f"NOT PROVED: {read} do not draw what the Studio draws"
+    at_this_rank = f"\nAt this rank {lost:.1%} of the weights is lost, by their norm." if lost else ""
     return [
         f"{timeline.name}, as of concept {len(timeline.concepts)}, learned with {timeline.method.title}",
         f"For the base model {base.name}, and no other (fingerprint {base.id}).\n"
-        f"{proof} (a seeded picture, largest difference of a pixel {difference:.1e} of its range).",
+        f"{proof} (a seeded picture, largest difference of a pixel {difference:.1e} of its range).{at_this_rank}",
     ]
 
 
