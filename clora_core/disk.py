@@ -42,7 +42,7 @@ class HomeLock(FileLock):
                 "until it is done, or end it."
             ) from None
         except OSError as error:
-            raise StoreError(f"The folder {Path(self.lock_file).parent} cannot be written to: {error}.") from error
+            raise refused(f"The folder {Path(self.lock_file).parent} cannot be written to", error) from error
 
     @contextmanager
     def if_free(self) -> Iterator[bool]:

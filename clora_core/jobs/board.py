@@ -96,10 +96,13 @@ class JobBoard:
         return self._model
 
     def warm_up(self) -> None:
-        """Have the worker load the model."""
+        """Have the worker load the model. Where the home may only be read, ``model_problem`` says so."""
         with self._changed:
             self._model_wanted, self.model_problem = True, ""
-            self._start()
+            try:
+                self._start()
+            except DiskError as error:
+                self._model_wanted, self.model_problem = False, str(error)
             self._changed.notify_all()
 
     def change_model(self, load_model: Callable[[], Any]) -> None:
@@ -366,12 +369,16 @@ class JobBoard:
             self._changed.notify_all()
         self._model = None  # the next one that is loaded need not wait for the collector to find room
         self._alive_lock.release()
-        self._alive_file(self._owner).unlink(missing_ok=True)
+        with suppress(OSError):  # in a home that may only be read there is none to delete
+            self._alive_file(self._owner).unlink(missing_ok=True)
 
     def _start(self) -> None:
         if self._thread or self._closing:
             return
-        self._alive_lock.acquire()
+        try:
+            self._alive_lock.acquire()
+        except OSError as error:
+            raise refused(f"Nothing can be learned or drawn in {self._folder.parent}", error) from error
         for file in self._folder.glob("owner-*.alive"):
             with suppress(FileNotFoundError):
                 if time.time() - file.stat().st_mtime > FRESH_SECONDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -15,7 +16,7 @@ from filelock import FileLock
 
 from clora_core.answers import Preview
 from clora_core.concepts import Concept, TrainStep
-from clora_core.errors import BusyError, ModelError, SettingsError, StoreError, TrainingError
+from clora_core.errors import BusyError, DiskError, ModelError, SettingsError, StoreError, TrainingError
 from clora_core.jobs.board import JOBS_KEPT, MOST_WAITING, JobBoard
 from clora_core.jobs.folder import Job, thin
 from clora_core.jobs.requests import DrawRequest, LearnRequest
@@ -108,6 +109,24 @@ def test_an_errand_is_done_when_nothing_else_is_and_gives_way(board: Board) -> N
     with pytest.raises(ValueError, match="broken"):
         made.when_idle(broken).result(SECONDS)
     assert made.wait(start(made).id, SECONDS).record["state"] == "done"
+
+
+def test_a_home_that_may_only_be_read_can_be_looked_at(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    old = board()
+    done = old.wait(start(old, "draw").id, SECONDS)
+    old.close()
+    made = board()
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    made.warm_up()
+    assert "Nothing can be learned or drawn in" in made.model_problem and "Read-only" in made.model_problem
+    with pytest.raises(DiskError, match="make the home folder writable"):
+        start(made, "draw")
+    assert [job.id for job in made.jobs("draw")] == [done.id]
+    made.close()
 
 
 def test_the_model_is_loaded_once_and_by_the_worker(board: Board) -> None:
