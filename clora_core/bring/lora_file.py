@@ -42,6 +42,7 @@ KINDS = {  # a layer is of the first whose pattern its name holds
 }
 REST = "of other layers"
 LAYER_ENDS = re.compile(r"([._]lora[._A-Z].*|\.(alpha|dora_scale|diff.*|hada_.*|lokr_.*|oft_.*|weight|bias|scalar))$")
+EMBEDDINGS = frozenset({"emb_params", "clip_l", "clip_g"})
 METADATA = "lora_adapter_metadata"  # what peft noted of it, as diffusers keeps it
 
 
@@ -136,6 +137,8 @@ def _no_pair(path: Path, key: str) -> str:
 def _nothing_held(path: Path, keys: list[str]) -> str:
     if not keys:
         return f"{path.name} holds nothing. Download it again."
+    if set(keys) <= EMBEDDINGS:
+        return f"{path.name} is an embedding, and no LoRA. Give it as the embedding (--embedding, or its field)."
     known = [key for key in keys if _what(key)]
     if known:
         return _no_pair(path, known[0])

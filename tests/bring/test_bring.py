@@ -234,6 +234,8 @@ def broken(backbone, how: str) -> dict[str, torch.Tensor]:
         tensors = {key.replace("down_blocks_0", "down_blocks_7"): value for key, value in tensors.items()}
     elif how == "flux":
         return {"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": torch.ones(1, 1)}
+    elif how == "embedding":
+        return {"emb_params": torch.ones(1, 6)}
     elif how == "no lora":
         return {"model.weight": torch.ones(1)}
     else:
@@ -251,6 +253,7 @@ def broken(backbone, how: str) -> dict[str, torch.Tensor]:
         ("shape", r"does not fit this base model: lora_unet_.*another base model: it says sd_v9"),
         ("layer", r"lora_unet_down_blocks_7.*this base model has not.*it says sd_v9"),
         ("flux", r"nothing in cross-attention \(it has lora_unet_double"),
+        ("embedding", r"is an embedding, and no LoRA.*--embedding"),
         ("no lora", r"no LoRA: it has model.weight"),
         ("dora_scale", r"is a DoRA.*\(lora_unet_.*dora_scale\)"),
         ("hada_w1_a", r"is a LoHa.*hada_w1_a"),
