@@ -56,7 +56,7 @@ def make_parser(methods: Methods) -> _Parser:
         parents=[common],
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="learn|lessons|draw|timeline|trash|bring|export|doctor|bench"
+        dest="command", required=True, metavar="learn|lessons|draw|timeline|trash|bring|export|push|doctor|bench"
     )
 
     learn = commands.add_parser("learn", parents=[common], help="teach one concept from a folder of pictures")
@@ -158,8 +158,7 @@ def make_parser(methods: Methods) -> _Parser:
 
     export = commands.add_parser("export", parents=[common], help="write a timeline as files for other programmes")
     export.add_argument("--out", type=Path, required=True, metavar="PLACE", help="new folder, or file, to write")
-    export.add_argument("--timeline", metavar="ID", help="timeline to export (default: the one changed last)")
-    export.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only")
+    _add_what_leaves(export)
     export.add_argument(
         "--format",
         choices=("kohya", "peft", "diffusers", "timeline"),
@@ -176,9 +175,26 @@ def make_parser(methods: Methods) -> _Parser:
         help="reduce LoRAs to this rank, and say what is lost (default: none)",
     )
     export.add_argument("--pictures", action="store_true", help="of a timeline: with the pictures that were kept")
-    export.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of the numbers (default: fp32)")
+
+    push = commands.add_parser(
+        "push", parents=[common], help="put a timeline on the Hugging Face Hub, with a model card"
+    )
+    push.add_argument("repository", metavar="OWNER/NAME", help="where; it is made where it is not there")
+    _add_what_leaves(push)
+    push.add_argument("--format", choices=("kohya", "peft", "diffusers"), default="kohya", help="as export has it")
+    push.add_argument("--private", action="store_true", help="seen by you alone, where it is made anew")
+    push.add_argument(
+        "--dry-run", type=Path, metavar="DIR", help="write what would be sent into a new folder, and send nothing"
+    )
     _add_bench(commands, common, methods)
     return parser
+
+
+def _add_what_leaves(command: argparse.ArgumentParser) -> None:
+    """Which timeline, and its numbers."""
+    command.add_argument("--timeline", metavar="ID", help="timeline to export (default: the one changed last)")
+    command.add_argument("--as-of", type=int, metavar="K", help="with the first K concepts only")
+    command.add_argument("--dtype", choices=("fp32", "fp16"), default="fp32", help="of the numbers (default: fp32)")
 
 
 def _common() -> _Parser:

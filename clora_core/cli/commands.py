@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "trash": _trash,
             "bring": _bring,
             "export": _export,
+            "push": _push,
             "doctor": _doctor,
             "bench": _bench,
         }
@@ -381,6 +382,33 @@ def _export(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
     said = f"{proof}: pixels differ by {made.difference:.1e} of their range at most; {made.tolerance:g} is allowed."
     said += f" At this rank {made.lost:.1%} of the weights is lost, by their norm." if made.lost else ""
     return {"text": "\n".join([*map(str, made.files), said]), "timeline": timeline_id, **to_plain(made)}
+
+
+def _push(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:
+    from clora_core.export.push import check_repository, push, write_model_card
+
+    check_repository(chosen.repository)
+    studio, say = _open(chosen, methods), ProgressLine()
+    with tempfile.TemporaryDirectory(prefix="clora-push-") as temporary:
+        folder = (chosen.dry_run or Path(temporary) / "files").resolve()
+        try:
+            timeline_id = chosen.timeline or studio.default_timeline()
+            request = ExportRequest(timeline_id, chosen.as_of, chosen.dtype, folder, chosen.format)
+            made, view, base = studio.export_now(request, telling(say)), studio.timeline(timeline_id), studio.base
+        finally:
+            studio.close()
+        say("")
+        if not made.proved:
+            raise SettingsError(
+                "The files do not draw what the Studio draws, so they are not for others. Try --dtype fp32."
+            )
+        write_model_card(made, view, methods.title(view.method), base, chosen.as_of)
+        files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        if chosen.dry_run:
+            text = "\n".join([*(str(folder / name) for name in files), "Nothing was sent."])
+            return {"text": text, "timeline": timeline_id, "files": files, "address": ""}
+        address = push(folder, chosen.repository, chosen.private)
+    return {"text": address, "timeline": timeline_id, "files": files, "address": address}
 
 
 def _bring(chosen: argparse.Namespace, methods: Methods) -> dict[str, Any]:

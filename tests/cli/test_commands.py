@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from clora_core.cli import commands as cli
 from clora_core.disk import read_json
 from clora_core.drawing.png_settings import read_settings
+from clora_core.errors import ModelError
+from clora_core.export.push import push
 from clora_core.settings.drawing import SamplingConfig
 from clora_core.settings.learning import TrainConfig
 from clora_core.settings.methods import BUILT_IN
@@ -191,6 +194,32 @@ def test_export_writes_files_and_says_that_they_are_proved(command: Command, fol
     assert command("export", "--out", tmp_path / "none", "--as-of", "0")[0] == 2
     assert command("export", "--out", tmp_path / "none", "--as-of", "7")[0] == 2
     assert not (tmp_path / "none").exists()
+
+
+def test_what_would_be_put_on_the_hub_is_looked_at_first(
+    command: Command, folder: Path, tmp_path: Path, tiny_folder: Path
+) -> None:
+    command("learn", "--pictures", folder, "--name", "Rex|[1](http://x)", "--token", "<rex>", *QUICK)
+    code, out, err = command("push", "ilva/people", "--dry-run", tmp_path / "dry", "--json")
+    assert code == 0, err
+    files = json.loads(out)["files"]
+    assert {"README.md", "pictures/1-rex.png", "embeddings/rex.safetensors"} < set(files)
+    assert not [name for name in files if Path(name).name in {path.name for path in folder.iterdir()}]
+    card = (tmp_path / "dry/README.md").read_text()
+    facts, text = ModelCard(card).data, card.partition("---\n\n")[2]
+    assert facts.instance_prompt == "a photo of <rex>" and "lora" in facts.tags
+    assert "![Rex&#124;\\[1\\](http://x)](pictures/1-rex.png)" in text and "Proved: " in text
+    assert command("push", "ilva/people", "--format", "diffusers", "--dry-run", tmp_path / "whole")[0] == 0
+    made = [file for name in ("dry", "whole") for file in (tmp_path / name).rglob("*") if file.is_file()]
+    assert len(made) > 10 and not [file for file in made if str(tiny_folder).encode() in file.read_bytes()]
+    code, _, err = command("push", "people", "--dry-run", tmp_path / "none")
+    assert code == 2 and "Give OWNER/NAME" in err and not (tmp_path / "none").exists()
+
+
+def test_the_hub_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelError, match="Check the connection"):
+        push(tmp_path, "ilva/people", private=True)
 
 
 def test_a_log_gets_a_line_of_progress_a_minute(
