@@ -21,6 +21,13 @@ element.addEventListener('click', event => {
 });
 """
 
+SAVE_ALL = """
+element.addEventListener('click', event => {
+  if (!event.target.closest('[data-save]')) return;
+  for (const link of element.querySelectorAll('a[download]')) link.click();
+});
+"""
+
 INSERT = """
 element.addEventListener('click', event => {
   const chip = event.target.closest('[data-insert]');

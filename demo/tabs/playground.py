@@ -16,7 +16,7 @@ from clora_core.concepts import TOKEN_IN_TEXT, tokens_in
 from clora_core.errors import PictureError, SettingsError
 from clora_core.jobs.requests import DrawRequest
 from clora_core.settings.drawing import NEW_SEED, SamplingConfig, seed_drawn
-from demo.clicks import INSERT, SEND, picked, scroll_to
+from demo.clicks import INSERT, SAVE_ALL, SEND, picked, scroll_to
 from demo.errors import told
 from demo.events import QUEUED, QUIET, Changes, never_refuses, unchanged, whenever
 from demo.fields import from_inputs, setting_inputs
@@ -230,7 +230,7 @@ class Playground:
             with gr.Column(min_width=320, elem_id="play-drawn"):
                 with gr.Column(variant="panel", elem_classes="cl-panel", elem_id="stage"):
                     self.status = gr.HTML(elem_id="draw-status")
-                    self.stage = gr.HTML(elem_id="stage-pictures", js_on_load=INSERT)
+                    self.stage = gr.HTML(elem_id="stage-pictures", js_on_load=INSERT + SAVE_ALL)
                 self.grid = GridPanel(self.studio)
                 with gr.Row(elem_id="history-head", elem_classes="cl-actions"):
                     gr.HTML("<h2>History</h2>")

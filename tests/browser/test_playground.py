@@ -175,3 +175,17 @@ def test_what_is_in_front_follows_the_timeline(visit: Visit, studio: Studio) -> 
     expect(page.locator(".cl-made")).to_have_count(0)
     expect(page.locator(".cl-ready").first).to_be_visible()
     assert studio.timeline(other).cards == ()
+
+
+def test_all_that_was_drawn_is_saved_at_once(visit: Visit, studio: Studio) -> None:
+    page = visit()
+    draw(page, "one alone")
+    expect(page.get_by_role("button", name="Save all")).to_have_count(0)
+    page.locator("#pictures label").nth(1).click()
+    draw(page, "two of them")
+    saved: list[str] = []
+    page.on("download", lambda download: saved.append(download.suggested_filename))
+    page.get_by_role("button", name="Save all 2").click()
+    while len(saved) < 2:
+        page.wait_for_event("download")
+    assert sorted(saved) == sorted(path.name for path in studio.history(2))
