@@ -269,6 +269,8 @@ class JobBoard:
         except FileNotFoundError:
             self._read.pop(job_id, None)
             raise StoreError(f"There is no job {job_id!r}.") from None
+        except OSError as error:
+            raise StoreError(f"The job {job_id} cannot be read ({error.strerror}). Delete its folder.") from error
         known, age = self._read.get(job_id), (found.st_mtime_ns, found.st_ino, found.st_size)
         if known is None or known[0] != age:
             known = self._read[job_id] = age, Job(self._folder / job_id, self._changed, self._methods)

@@ -196,6 +196,8 @@ def test_nonsense_among_the_jobs_hides_none_of_the_others(board: Board) -> None:
         folder.mkdir()
         (folder / "job.json").write_text(json.dumps({**whole, "id": folder.name if damage else "0001-learn", **damage}))
     (jobs / "0001 backup-draw").mkdir()
+    (jobs / "0200-draw").mkdir()
+    (jobs / "0200-draw/job.json").symlink_to("job.json")  # to itself
     (good.folder / "steps.jsonl").write_bytes(b'\xff\xfe{"step": []}\n5\n')
     assert [job.id for job in studio.jobs("draw")] == [good.id]
     assert studio.view(good).curve == []
