@@ -248,6 +248,7 @@ WRONG += ["../../etc/passwd", "\u202egnp.exe", {"seed": "x"}, {"steps": math.nan
 WRONG += [{"negative_prompt": 5}, {"<ida-rot>": "much"}, {"strength": {}}, {"seed": 1e308}]
 
 
+@pytest.mark.slow
 def test_whatever_is_sent_is_answered_with_a_sentence(studio: Studio, learned: str) -> None:
     """Every endpoint with every wrong thing in each of its places: a refusal of ours, or an answer; never a bug."""
     before, tried = studio.timeline(learned), 0
