@@ -429,20 +429,25 @@ def _a_verdict(world: World) -> str:
     return NO_JOB
 
 
-@refusal("pause.click", "stop-keep.click", "stop-discard.click", "discard-yes.click", spoils=True)
-def _a_lesson_that_was_cleared_away(world: World) -> str:
+@refusal("discard-yes.click", spoils=True)
+def _a_lesson_that_was_cleared_away_while_asked_about(world: World) -> str:
     page, job = world.page, world.lesson("Bea")
     open_tab(page, "Add concept")
-    expect(page.locator("#stop-keep")).to_be_visible()
     page.locator("#stop-discard").click()
     expect(page.locator("#discard-yes")).to_be_visible()
     world.freeze()
     world.clear_away(job)
     page.locator("#discard-yes").click()
-    expect_notice(page, NO_JOB)
-    page.unroute_all()
-    page.locator("#discard-no").click()
+    return NO_JOB
+
+
+@refusal("pause.click", "stop-keep.click", "stop-discard.click", spoils=True)
+def _a_lesson_that_was_cleared_away(world: World) -> str:
+    page, job = world.page, world.lesson("Bea")
+    open_tab(page, "Add concept")
+    expect(page.locator("#stop-keep")).to_be_visible()
     world.freeze()
+    world.clear_away(job)
     for button in ("#pause", "#stop-keep"):
         page.locator(button).click()
         expect_notice(page, NO_JOB)
@@ -504,9 +509,9 @@ def _what_stands_beside_it(world: World) -> str:
     world.lose()
     world.page.locator("#compare-picture").click()
     expect_notice(world.page, GONE)
-    world.page.locator("#versus button").first.click()
+    world.page.locator("#versus [data-act=token]").first.click()
     expect_notice(world.page, GONE)
-    world.page.locator("#against").get_by_role("button").first.click()
+    world.page.locator("#against .token-remove").first.click()
     return GONE
 
 

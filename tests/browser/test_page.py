@@ -7,7 +7,6 @@ model and draw the first. Conditions are waited for, never times.
 from __future__ import annotations
 
 import re
-import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from browser.visitor import (
     reload,
     teach,
 )
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.sync_api import Browser, Page, expect
 from tiny.served import served
 
@@ -196,6 +195,7 @@ def test_a_concept_that_lands_leaves_what_is_being_typed(visit: Visit, studio: S
     expect(page.locator(".cl-card")).to_have_count(2)
     expect(name).to_have_value("My fam")
     expect(name).to_be_visible()
+    page.keyboard.press("Escape")
     open_tab(page, "Playground")
     expect(page.locator("#prompt textarea")).to_have_value("half a sen")
     expect(as_of).to_have_value("0")
@@ -360,7 +360,7 @@ def test_compare_learns_the_same_under_other_methods_and_shows_all(visit: Visit,
     expect(page.locator("#maps table")).to_have_count(2)
     expect(page.locator("#measures")).to_contain_text("older pictures changed by")
     expect(page.locator("#compare-slider img").first).to_be_visible()
-    page.locator("#versus button").last.click()
+    page.locator("#versus [data-act=token]").last.click()
     expect(page.locator("#versus tr[aria-selected]")).to_contain_text(studio.samples()[1].name)
     expect(page.locator("#maps table")).to_have_count(3)  # the second method has landed
     expect(page.locator("#versus tr[aria-selected]")).to_contain_text(studio.samples()[1].name)  # as it was
@@ -390,11 +390,18 @@ def test_two_people_compared_under_two_methods_from_uploads_to_the_table(visit: 
     expect(page.locator("#measures")).to_contain_text("older pictures changed by")
 
 
+def mirrored(picture: Path, target: Path) -> Path:
+    """A sample's own pictures are known again."""
+    with Image.open(picture) as image:
+        ImageOps.mirror(image).save(target)
+    return target
+
+
 def test_compare_asks_again_for_pictures_that_were_not_kept(visit: Visit, studio: Studio, tmp_path: Path) -> None:
     page = visit()
     own, given = studio.default_timeline(), {}
     for name, sample in zip(("Ilva", "Orso"), studio.samples(), strict=False):
-        given[name] = [shutil.copyfile(path, tmp_path / f"{name}-{path.name}") for path in sample.pictures]
+        given[name] = [mirrored(path, tmp_path / f"{name}-{path.name}") for path in sample.pictures]
         concept = Concept(name, studio.propose_token(name), tuple(given[name]))
         job = studio.learn(LearnRequest(own, concept, studio.base.train))
         assert studio.wait(job, WAIT_MS / 1000).state == "done"
