@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from clora_core.concepts import SamplingConfig, Timeline, filled
 from clora_core.errors import SettingsError
-from clora_core.export.parts import NOTHING
+from clora_core.export.parts import NOTHING, only_here
 from clora_core.export.prove import Picture, drawn
 from clora_core.methods import class_of
 from clora_core.models.description import BaseModel
@@ -41,6 +41,8 @@ class Merged:
             raise SettingsError(NO_RANK)
         if not timeline.concepts:
             raise SettingsError(NOTHING)
+        if timeline.method.gated:
+            raise SettingsError(only_here(timeline.method))
         self._backbone: PipelineBackbone | None = backbone
         self._timeline, self._base, self._dtype = timeline, base, DTYPES[dtype]
         self._always, last = backbone.always, timeline.concepts[-1]

@@ -22,6 +22,14 @@ def whole_weights(method: MethodRow) -> str:
     return f"{method.title} changes whole weights, and a LoRA file holds low-rank pairs only. Export the whole model."
 
 
+def only_here(method: MethodRow) -> str:
+    """Why a method that acts at tokens alone cannot be exported as LoRAs or as a model, as a sentence."""
+    return (
+        f"{method.title} act where a token stands, and no LoRA and no plain model does. Export the timeline itself, "
+        "for a C-LoRA Studio elsewhere."
+    )
+
+
 def no_loras(base: str) -> str:
     """Why LoRAs of a family are not written, as a sentence. base: the model's name."""
     return (
@@ -53,10 +61,13 @@ def stem_of(token: str) -> str:
 def parts_of(backbone: Backbone, timeline: Timeline) -> list[Part]:
     """The LoRA files of the model as it is at the end of `timeline`; leaves its last concept's weights installed.
 
-    Raises SettingsError when there is no concept, or the method changes weights by more than pairs A B.
+    Raises SettingsError when there is no concept, or the method changes weights by more than pairs A B, or by those at
+    tokens alone.
     """
     if not timeline.concepts:
         raise SettingsError(NOTHING)
+    if timeline.method.gated:
+        raise SettingsError(only_here(timeline.method))
     found: dict[tuple[LearnedConcept, ...], list[LearnedConcept]] = {}
     for concept in timeline.concepts:
         class_of(timeline.method).install(backbone, timeline, filled(concept.template, concept.token))

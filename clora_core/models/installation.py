@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
 
 from clora_core.concepts import LearnedConcept
 from clora_core.errors import ConceptError
+from clora_core.models.gates import Gates
 from clora_core.models.tokens import TokenTable
 
 
@@ -52,6 +54,7 @@ class Installation:
         # W - W_init as installed, by parameter, fp32; not to be written to
         self.deltas: dict[str, Tensor] = {}
         self._folded: tuple[tuple[LearnedConcept, ...] | None, Combine] = ((), sum_of_deltas)
+        self.gates, self._gated = Gates(), ExitStack()  # what is to be taken off again
 
     @property
     def summed(self) -> tuple[LearnedConcept, ...] | None:
@@ -78,13 +81,14 @@ class Installation:
         reserve: str | None = None,
         folded: Sequence[LearnedConcept] | None = None,
         combine: Combine = sum_of_deltas,
+        gated: Sequence[LearnedConcept] = (),
     ) -> None:
         """Make the model draw with exactly these concepts; () gives the base model back.
 
         concepts: whose tokens are known.  reserve: a further token to make room for, that of the concept
         being learned.  folded: whose weights count (None: of all `concepts`).  combine: how these make one
-        delta for each changed parameter. Costs nothing when the same is in place already.
-        Raises ConceptError when a concept does not fit the base model.
+        delta for each changed parameter.  gated: whose pairs act at their own tokens alone. Costs nothing when the same
+        is in place already. Raises ConceptError when a concept does not fit the base model.
         """
         for concept in concepts:
             if concept.embeddings.keys() != self._tables.keys():
@@ -97,9 +101,20 @@ class Installation:
             self._folded = (None, combine)  # until it is done: an error must not leave half as whole
             self._put(deltas)
             self._folded = (wanted, combine)
+        self._gate(gated)
         for name, table in self._tables.items():
             rows: dict[str, Tensor | None] = {concept.token: concept.embeddings[name] for concept in concepts}
             table.install(rows | ({reserve: None} if reserve else {}))
+
+    def _gate(self, concepts: Sequence[LearnedConcept]) -> None:
+        self._gated.close()
+        for concept in concepts:
+            for name, (a, b) in concept.factors.items():
+                matrix = self._matrices.get(name)
+                if matrix is None or (a.shape[0], b.shape[1]) != tuple(matrix.weight.shape):
+                    raise _misfit(concept, name)
+                pair = (value.to(matrix.weight.device, torch.float32) for value in (a, b))
+                self._gated.callback(matrix.register_forward_hook(self.gates.hook(concept.token, *pair)).remove)
 
     def _check(self, deltas: Mapping[str, Tensor], folded: Sequence[LearnedConcept]) -> None:
         for name, delta in deltas.items():

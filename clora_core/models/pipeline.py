@@ -76,9 +76,14 @@ class PipelineBackbone(ABC):
         """See `Backbone`. The text itself."""
         return conditioning.text
 
-    @abstractmethod
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         """See `Backbone`."""
+        with self.installation.gates.reading(conditioning):
+            return self._predict(x_t, t, conditioning)
+
+    @abstractmethod
+    def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+        """What `predict` returns."""
 
     @abstractmethod
     def told(self, conditioning: Conditioning, negative: Conditioning) -> dict[str, Tensor | None]:
@@ -182,13 +187,14 @@ class PipelineBackbone(ABC):
 
         own, self.pipe.scheduler = self.pipe.scheduler, scheduler
         try:
-            latents = self.pipe(
-                **self.told(conditioning, negative),
-                **self.asked(settings),
-                **self._reporting(report),
-                generator=list(generators),
-                output_type="latent",
-            ).images
+            with self.installation.gates.reading(negative, conditioning), torch.no_grad():
+                latents = self.pipe(
+                    **self.told(conditioning, negative),
+                    **self.asked(settings),
+                    **self._reporting(report),
+                    generator=list(generators),
+                    output_type="latent",
+                ).images
         finally:
             self.pipe.scheduler = own
         return self.from_latents(latents)

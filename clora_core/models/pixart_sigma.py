@@ -56,8 +56,8 @@ class PixArtSigma(PipelineBackbone):
         attended: Tensor = self.pipe.transformer.caption_projection(conditioning.text.to(self.dtype))
         return attended
 
-    def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        """See `Backbone`."""
+    def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+        """See `PipelineBackbone`."""
         predicted: Tensor = self.denoiser(
             x_t.to(self.dtype),
             encoder_hidden_states=conditioning.text.to(self.dtype),

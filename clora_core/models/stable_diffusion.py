@@ -32,8 +32,8 @@ class StableDiffusion(PipelineBackbone):
         reads_mask = getattr(text_encoder.config, "use_attention_mask", False)
         return text_encoder(ids, attention_mask=mask if reads_mask else None)[0].to(text_encoder.dtype), None
 
-    def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        """See `Backbone`."""
+    def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+        """See `PipelineBackbone`."""
         predicted: Tensor = self.denoiser(x_t.to(self.dtype), t, conditioning.text.to(self.dtype)).sample
         return predicted
 

@@ -42,7 +42,7 @@ class StableDiffusionXL(StableDiffusion):
         text = torch.cat([one.hidden_states[-2], other.hidden_states[-2]], dim=-1)  # (B, 77, d + d')
         return text.to(self.dtype), other.text_embeds
 
-    def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+    def _predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         """See `Backbone`. Without sizes, the picture is whole and as large as its latents say."""
         assert conditioning.pooled is not None
         sizes = conditioning.sizes

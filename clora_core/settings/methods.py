@@ -23,7 +23,7 @@ class NoOptions(Settings):
 
 
 @dataclass(frozen=True)
-class LowRankOptions(Settings):
+class PairOptions(Settings):
     """Of a method that learns low-rank pairs A B."""
 
     rank: int = setting(
@@ -33,6 +33,12 @@ class LowRankOptions(Settings):
         minimum=1,
         maximum=256,
     )
+
+
+@dataclass(frozen=True)
+class LowRankOptions(PairOptions):
+    """Of one that adds them to whole matrices."""
+
     adapts: str = setting(
         "kv",
         "What is adapted",
@@ -102,8 +108,8 @@ class MethodRow:
     base model alone: alike under all methods with this word.  steady: later concepts leave every picture of an earlier
     one as it was, bit for bit.  penalised: adds a penalty to the loss from the second concept on.  anchored: learning
     needs the weights of every earlier concept, though the last one's hold them all.  weightless: learns tokens only,
-    so that `learning_rate` is without effect.  pace: how long learning takes beside C-LoRA, as `seconds_a_concept` of
-    docs/results has it.
+    so that `learning_rate` is without effect.  gated: its weights act where a token stands, which is no plain model.
+    pace: how long learning takes beside C-LoRA, as `seconds_a_concept` of docs/results has it.
     """
 
     name: str
@@ -119,6 +125,7 @@ class MethodRow:
     penalised: bool = False
     anchored: bool = False
     weightless: bool = False
+    gated: bool = False
     pace: float = 1.0
 
     @property
@@ -229,6 +236,17 @@ ROUTED = MethodRow(
     alone="low-rank pairs",
     steady=True,
 )
+GATED = MethodRow(
+    name="gated",
+    title="Gated LoRAs",
+    sentence="Each concept's low-rank pair acts where its own token stands in the prompt, and nowhere else.",
+    implementation="clora_core.methods.gated:Gated",
+    options=PairOptions,
+    paper=Paper("Peng et al.", "2025", "2508.08812"),
+    alone="gated pairs",
+    steady=True,
+    gated=True,
+)
 TEXTUAL_INVERSION = MethodRow(
     name="textual_inversion",
     title="Textual Inversion",
@@ -297,6 +315,7 @@ BUILT_IN = Methods(
         STACKED,
         MERGED,
         ROUTED,
+        GATED,
         TEXTUAL_INVERSION,
         CUSTOM_DIFFUSION,
         CUSTOM_DIFFUSION_MERGE,

@@ -469,11 +469,13 @@ class Studio:
     def export_problem(self, timeline_id: str, as_of: int | None = None, format: str = "kohya") -> str:
         """Why a timeline as of its first ``as_of`` concepts cannot be exported so (``ExportRequest.format``), as a
         sentence; "" = it can, as far as that is known before the model is asked."""
-        from clora_core.export.parts import NOTHING, no_loras, whole_weights
+        from clora_core.export.parts import NOTHING, no_loras, only_here, whole_weights
 
         view = self.timeline(timeline_id)
         if not view.cards[:as_of]:
             return NOTHING
+        if format != "timeline" and (row := self.methods.find(view.method)) and row.gated:
+            return only_here(row)
         if format not in ("kohya", "peft"):
             return ""
         if not self.base.takes_loras:

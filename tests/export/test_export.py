@@ -97,9 +97,16 @@ def test_whole_weights_are_refused(two, base: BaseModel, tmp_path: Path, method:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kind", ["kohya", "peft", "diffusers"])
+def test_what_acts_at_tokens_alone_is_refused(two, base: BaseModel, tmp_path: Path, kind: str) -> None:
+    with pytest.raises(SettingsError, match="Gated LoRAs act where a token stands"):
+        export_timeline(two("gated"), base, tmp_path / "out", device="cpu", kind=kind)
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_method_is_spoken_of_here() -> None:
     pairs = {"clora", "stacked", "merged", "sequential", "generative_replay", "textual_inversion", "routed"}
-    assert pairs | set(DENSE) == set(BUILT_IN.names)
+    assert pairs | set(DENSE) | {"gated"} == set(BUILT_IN.names)
 
 
 def test_a_proof_fails_where_weights_are_missing(two, base: BaseModel, tmp_path: Path, monkeypatch) -> None:

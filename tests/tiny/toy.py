@@ -47,7 +47,8 @@ class Toy:
         return conditioning.text
 
     def predict(self, x_t: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        colour = self.denoiser["out"](self.denoiser["to_v"](conditioning.text).mean(1))  # (B, 3)
+        with self.installation.gates.reading(conditioning):
+            colour = self.denoiser["out"](self.denoiser["to_v"](conditioning.text).mean(1))  # (B, 3)
         return x_t - colour[:, :, None, None]
 
     def to_latents(self, pictures: Sequence[Image.Image]) -> Tensor:
