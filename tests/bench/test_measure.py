@@ -169,6 +169,7 @@ def test_clip_judges_other_models(run: Measured, plan: Plan, tmp_path: Path, cli
     assert "CLIP image alignment" in report and clip_folder in report and "classifiers" not in report
 
 
+@pytest.mark.slow
 def test_a_model_says_what_it_is_asked_for_and_how_to_look(plan: Plan, run: Measured, tmp_path: Path) -> None:
     model = Path(plan.base.path)
     AttributeNetwork({"clothes": ["red", "blue"]}).save(model / "attributes.safetensors")
@@ -260,6 +261,7 @@ def test_a_cells_folder_that_was_begun_with_other_settings_is_refused(
         work(Plan(plan.base, 1, 2, plan.concepts, dino=plan.dino))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process's peak anew")
 def test_peak_memory_starts_anew() -> None:
     small = [np.ones(8_000) for _ in range(5_000)]  # 320 MB

@@ -244,6 +244,7 @@ def test_learn_tells_a_script_everything(command: Command, folder: Path) -> None
     assert told["verdict"]["differs_from_base"] > 0
 
 
+@pytest.mark.slow
 def test_every_folder_is_taught_and_what_is_left_is_listed(command: Command, folder: Path, tmp_path: Path) -> None:
     each = tmp_path / "each"
     for name in ("Rex", "Mug"):
@@ -352,6 +353,7 @@ def test_a_method_from_a_file_learns_draws_and_is_missed(command: Command, folde
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_a_method_from_a_file_is_measured(
     quick_model: Path, dino_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,15 +33,24 @@ def few_fisher_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clora_core.methods.ewc.FISHER_DRAWS", 8)
 
 
+@pytest.fixture(scope="module")
+def learned() -> dict[tuple[object, ...], LearnedConcept]:
+    """What was learned for a test before: the same settings give the same bits."""
+    return {}
+
+
 @pytest.fixture
-def sequence(learn, empty):
+def sequence(learn, empty, learned):
     """sequence(method, count, **settings) -> a timeline of `count` concepts learned with that method."""
 
     def sequence(method: str, count: int = 2, **settings):
         timeline = replace(empty, method=METHODS.named(method))
         for seed, name in enumerate(("Rex", "Mug")[:count]):  # the same pictures, told apart by the seed
             settings = {**few_replayed(method), **settings, "seed": seed}
-            timeline = timeline.then(learn(name, timeline, **settings))
+            key = (method, name, *sorted(settings.items()))
+            if key not in learned:
+                learned[key] = learn(name, timeline, **settings)
+            timeline = timeline.then(learned[key])
         return timeline
 
     return sequence

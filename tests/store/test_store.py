@@ -318,6 +318,7 @@ def test_leftovers_are_cleared_unless_somebody_is_writing(
     assert [path.name for path in job.iterdir()] == [".young.json.1.tmp"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", [(), OWN_PIDS], ids=["one machine", "two containers"])
 def test_two_programmes_on_one_home_lose_nothing(tmp_path: Path, prefix: tuple[str, ...]) -> None:
     """One round of every pair of writing operations; ``races.py --rounds 2000`` is the same at length."""

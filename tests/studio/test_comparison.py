@@ -92,6 +92,7 @@ def test_a_comparison_learns_the_same_in_new_timelines(studio: Studio, learned: 
     assert routed.megabytes > 0 and routed.seconds > 0
 
 
+@pytest.mark.slow
 def test_other_methods_learn_with_the_timelines_own_effort_and_their_own_rates(studio: Studio) -> None:
     timeline_id, hasty = studio.new_timeline("Hasty"), studio.base.train.updated({"steps": 2, "batch_size": 3})
     for sample in studio.samples()[:2]:
@@ -142,6 +143,7 @@ def test_what_cannot_be_compared_is_refused(studio: Studio, learned: str, pictur
     assert [sibling.concepts for sibling in studio.comparisons.siblings(learned)] == [3]
 
 
+@pytest.mark.slow
 def test_pictures_kept_by_consent_are_learned_from_again(
     studio: Studio, learned: str, pictures: tuple[Path, ...]
 ) -> None:
@@ -161,6 +163,7 @@ def test_pictures_kept_by_consent_are_learned_from_again(
             assert min(len(picture.crop(corner).getcolors(SIDE * SIDE) or ()), 2) == colours
 
 
+@pytest.mark.slow
 def test_a_comparison_decodes_nothing_that_was_learned_from_before(
     studio: Studio, learned: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +225,7 @@ def test_siblings_were_taught_the_same(studio: Studio, learned: str) -> None:
     assert studio.comparisons.siblings(learned) == studio.comparisons.siblings(branch) == []  # one past, not two
 
 
+@pytest.mark.slow
 def test_what_came_later_on_one_side_is_left_out(studio: Studio, learned: str, pictures: tuple[Path, ...]) -> None:
     (other,) = studio.comparisons.start(CompareRequest(learned, ("sequential",)))
     wait_for_all(studio)
@@ -237,6 +241,7 @@ def test_what_came_later_on_one_side_is_left_out(studio: Studio, learned: str, p
         assert 0 < lines_below(picture) < (SIDE + GAP) // LINE + 4  # two rows of concepts, not three
 
 
+@pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_as_a_whole(
     open_bench: Callable[[Path], Studio], studio: Studio, learned: str, tmp_path: Path
 ) -> None:
@@ -287,6 +292,7 @@ def test_a_note_on_a_contact_sheet_is_no_wider_than_its_columns(tmp_path: Path) 
     ]
 
 
+@pytest.mark.slow
 def test_how_long_a_comparison_takes_is_told_from_its_own_steps_and_the_pace_here(studio: Studio, learned: str) -> None:
     seconds = studio.comparisons.seconds
     once = seconds(learned, ["sequential"])  # its lessons were too short to say much, so by what its cards say

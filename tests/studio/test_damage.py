@@ -92,6 +92,7 @@ def test_a_checkpoint_that_cannot_be_read_begins_at_the_start(
     assert [step.step for step in done.curve] == list(range(1, 31))
 
 
+@pytest.mark.slow
 def test_pictures_that_changed_are_not_gone_on_with(open_studio: OpenStudio, tmp_path: Path) -> None:
     job_id = left_after_steps(open_studio())
     studio = open_studio()

@@ -98,6 +98,7 @@ def test_ten_are_lined_up_moved_and_taken_out_and_what_fails_is_tried_again(
     assert not list((tmp_path / "home/uploads").iterdir())
 
 
+@pytest.mark.slow
 def test_a_pause_frees_the_memory_holds_the_line_and_is_gone_on_from_bit_for_bit(
     open_studio: OpenStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_pause_frees_the_memory_holds_the_line_and_is_gone_on_from_bit_for_bit
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.slow
 def test_the_line_outlives_the_programme_and_goes_on_as_a_whole(open_studio: OpenStudio, tmp_path: Path) -> None:
     studio = open_studio()
     ids = [ask(studio, "A", steps=20), ask(studio, "B"), ask(studio, "C")]

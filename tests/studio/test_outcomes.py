@@ -50,6 +50,7 @@ def test_a_lesson_is_measured_and_its_card_keeps_its_seed(
         assert real.size == (128, 128)
 
 
+@pytest.mark.slow
 def test_a_diverged_lesson_is_taken_out_of_the_timeline_again(
     studio: Studio, pictures: tuple[Path, ...], config: TrainConfig
 ) -> None:

@@ -200,6 +200,7 @@ def test_the_verdict_says_of_older_concepts_what_the_timeline_says(
     assert verdict and verdict.older_changed == tuple((card.token, card.changed) for card in cards[:-1])
 
 
+@pytest.mark.slow
 def test_a_damaged_card_picture_is_drawn_again_to_be_compared_with(
     studio: Studio, rex: Concept, mug: Concept, config: TrainConfig
 ) -> None:
@@ -248,6 +249,7 @@ def test_learning_goes_on_where_no_checkpoint_can_be_written(
     assert "No space left" in (studio._board.find(view.id).folder / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_uploads_may_vanish_while_learning_and_are_not_kept(
     studio: Studio, pictures: tuple[Path, ...], config: TrainConfig, tmp_path: Path
 ) -> None:
@@ -354,6 +356,7 @@ def test_what_was_learned_is_stored_though_no_picture_can_be_drawn(
     assert studio.changes(timeline_id) == ((None,),)
 
 
+@pytest.mark.slow
 def test_learning_goes_on_while_several_people_draw(
     studio: Studio, rex: Concept, config: TrainConfig, settings: SamplingConfig
 ) -> None:
@@ -532,9 +535,8 @@ def test_stop_and_keep_while_pictures_are_drawn_to_learn_from_ends_at_once(
     assert (view.state, view.step) == ("stopped", 0) and not studio.timeline(view.timeline_id).cards
 
 
-@pytest.mark.parametrize(
-    "drawn_before", [pytest.param(0, id="the new one"), pytest.param(1, id="the older one", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("drawn_before", [0, 1], ids=["the new one", "the older one"])
 def test_closing_while_a_preview_is_drawn_leaves_a_lesson_to_be_resumed(
     open_studio: Callable[..., Studio],
     rex: Concept,
@@ -661,6 +663,7 @@ studio.wait(job)
 """
 
 
+@pytest.mark.slow
 def test_after_kill_9_the_job_is_interrupted_and_the_timeline_whole(
     open_studio: Callable[..., Studio], tiny_folder: Path, rex: Concept, tmp_path: Path
 ) -> None:
