@@ -21,6 +21,8 @@ from clora_core.models.low_rank import LowRankPairs
 if TYPE_CHECKING:
     from clora_core.models.backbone import Conditioning
 
+Where = tuple[Mapping[str, Tensor], Tensor]
+"""Of one prompt or several: `positions` and `mask` of their `Conditioning`."""
 Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 
 
@@ -28,19 +30,23 @@ class Gates:
     """Where tokens stand in the prompts that the denoiser reads."""
 
     def __init__(self) -> None:
-        self._read: tuple[Conditioning, ...] = ()  # those of the batch that is in the denoiser, in its order
-        self._known: dict[int, tuple[Conditioning, ...]] = {}  # by address of the text, for layers computed again
+        self._read: list[Where] = []  # those of the batch that is in the denoiser, in its order
+        self._known: dict[int, list[Where]] = {}  # by address of the text, for layers that are computed again
 
     @contextmanager
     def reading(self, *prompts: Conditioning) -> Iterator[None]:
         """While open, the denoiser reads these prompts one below the other, or the last of them alone."""
         if not torch.is_grad_enabled():
-            self._known.clear()  # nothing is computed again
-        self._read = prompts
+            self.forget()
+        self._read = [(each.positions, each.mask) for each in prompts]
         try:
             yield
         finally:
-            self._read = ()
+            self._read = []
+
+    def forget(self) -> None:
+        """No layer is computed again of what was read so far."""
+        self._known.clear()
 
     def at(self, token: str, text: Tensor) -> Tensor | None:
         """(B, S, 1) bool, where the token stands in the text (B, S, D2) that a layer reads; None = nowhere.
@@ -52,11 +58,11 @@ class Gates:
         if self._read:
             self._known[address] = self._read
         prompts = self._known[address]
-        if len(text) == len(prompts[-1].text):  # without guidance the negative prompt is not read
+        if len(text) == len(prompts[-1][1]):  # without guidance the negative prompt is not read
             prompts = prompts[-1:]
-        if not any(token in each.positions for each in prompts):
+        if not any(token in positions for positions, _ in prompts):
             return None
-        there = [each.positions.get(token, torch.zeros_like(each.mask)) for each in prompts]
+        there = [positions.get(token, torch.zeros_like(mask)) for positions, mask in prompts]
         return torch.cat(there).to(text.device)[..., None]
 
     def hook(self, token: str, a: Tensor, b: Tensor) -> Hook:
@@ -84,6 +90,7 @@ class GatedPairs(LowRankPairs):
     @contextmanager
     def attached(self) -> Iterator[None]:
         """While open, every adapted matrix computes with its pair where the token stands; gradients reach A and B."""
+        self._gates.forget()
         with ExitStack() as stack:
             for name, (a, b) in self.pairs.items():
                 handle = self._matrices[name].register_forward_hook(self._gates.hook(self._token, a, b))
