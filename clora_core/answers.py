@@ -94,8 +94,8 @@ class Card:
     same seed and settings at the end of the timeline as it stands; for the newest concept they are
     the same file; ``changed`` is their ``difference``, None when one is missing.
     ``settings`` holds the TrainConfig it was learned with; what came from elsewhere has ``brought`` instead.
-    ``likeness`` is how much ``now_picture`` looks like the real
-    ones (``Verdict.likeness``), as far as that was measured; ``real_picture`` is the small one of them that was kept.
+    ``likeness`` is how much ``now_picture`` looks like the real ones (``Verdict.likeness``), as far as that was
+    measured; ``real_picture`` is the small one of them that was kept.
     """
 
     index: int  # 1-based: "as of concept index"

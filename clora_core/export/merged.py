@@ -20,8 +20,6 @@ from clora_core.models.precision import DTYPES
 from clora_core.models.tokens import TokenTable
 
 FOLDER = "model"
-
-
 NO_RANK = "A whole model has no rank to be reduced to. Export LoRAs, or leave the rank out."
 
 

@@ -54,7 +54,8 @@ def read_checkpoint(job: Job) -> TrainState | None:
     values = read_json(job.checkpoint, "weights", "step", "curve")
     try:
         weights = job.checkpoint.parent / Path(values["weights"]).name
-        if values.get("weights_sha256", file_sha256(weights)) != file_sha256(weights):  # earlier versions noted none
+        found = file_sha256(weights)
+        if values.get("weights_sha256", found) != found:  # earlier versions noted none
             raise ValueError("its checksum is another")
         return TrainState.from_json(values, load_file(weights))
     except (SafetensorError, OSError, TypeError, ValueError) as error:

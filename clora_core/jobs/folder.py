@@ -30,7 +30,7 @@ from typing import Any, Literal
 from PIL import Image
 from pydantic import BaseModel
 
-from clora_core.answers import UNFINISHED, Exported, Grid, JobView, Preview
+from clora_core.answers import UNFINISHED, Exported, Grid, JobState, JobView, Preview
 from clora_core.concepts import TrainStep
 from clora_core.data.beside import copy_picture
 from clora_core.data.pictures import HEIC_SUFFIXES, SUFFIXES
@@ -59,7 +59,7 @@ class Record(BaseModel):
 
     id: str
     kind: str
-    state: Literal["queued", "running", "done", "stopped", "failed", "paused", "interrupted"]
+    state: JobState
     owner: str
     step: int
     total: int

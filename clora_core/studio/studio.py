@@ -474,7 +474,7 @@ class Studio:
         view = self.timeline(timeline_id)
         if not view.cards[:as_of]:
             return NOTHING
-        if format != "timeline" and (row := self.methods.find(view.method)) and row.gated:
+        if (row := self.methods.find(view.method)) and row.gated:
             return only_here(row)
         if format not in ("kohya", "peft"):
             return ""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,19 +23,6 @@ ROOT = Path(__file__).parents[2]
 GONE = {"state": "running", "owner": "4000000-0123456789ab"}  # as after a power cut
 STEPS = {"steps": 30, "preview_every_seconds": 0.0, "augment_copies": 1}
 OpenStudio = Callable[..., Studio]
-
-
-@pytest.fixture
-def open_studio(open_bench: Callable[..., Studio], tmp_path: Path) -> Iterator[OpenStudio]:
-    made = []
-
-    def open_studio(home: str = "home") -> Studio:
-        made.append(open_bench(tmp_path / home))
-        return made[-1]
-
-    yield open_studio
-    for studio in made:
-        studio.close()
 
 
 def ask(studio: Studio, **settings: object) -> str:

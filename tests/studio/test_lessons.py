@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,19 +24,6 @@ SECONDS = 60.0
 LONG = {"steps": 5000, "preview_every_seconds": 0.0}
 QUICK = {"steps": 1, "preview_every_seconds": 0.0, "augment_copies": 1}
 OpenStudio = Callable[..., Studio]
-
-
-@pytest.fixture
-def open_studio(open_bench: Callable[..., Studio], tmp_path: Path) -> Iterator[OpenStudio]:
-    made = []
-
-    def open_studio(home: str = "home") -> Studio:
-        made.append(open_bench(tmp_path / home))
-        return made[-1]
-
-    yield open_studio
-    for studio in made:
-        studio.close()
 
 
 def ask(studio: Studio, name: str, timeline_id: str = "", **settings: object) -> str:
